@@ -1,0 +1,85 @@
+package essaim
+
+import (
+	"encoding/json"
+	"strconv"
+)
+
+// Role is what a registered node does.
+type Role string
+
+// The roles that register on the ledger.
+const (
+	RoleMiner       Role = "miner"
+	RoleCoordinator Role = "coordinator"
+)
+
+// Offer is a miner's price for a model.
+type Offer struct {
+	Model     Digest `json:"model"`
+	UnitPrice Amount `json:"unit_price"` // per unit of work
+}
+
+// Actor is a registered miner or coordinator.
+type Actor struct {
+	Role      Role    `json:"role"`
+	NodeKey   NodeKey `json:"node_key"`
+	Owner     Address `json:"owner"`              // the cold account that bonds and is paid
+	HPKEKey   []byte  `json:"hpke_key,omitempty"` // prompts are sealed to it
+	Offers    []Offer `json:"offers,omitempty"`
+	Bond      Amount  `json:"bond"`
+	Fee       Bps     `json:"fee"`           // coordinators: share of each price
+	URL       string  `json:"url,omitempty"` // coordinators: the gateway
+	RetiredAt int64   `json:"retired_at"`    // height; 0: active
+}
+
+// Price is what the actor asks for a unit of a model's work.
+func (a Actor) Price(model Digest) (Amount, bool) {
+	for _, o := range a.Offers {
+		if o.Model == model {
+			return o.UnitPrice, true
+		}
+	}
+	return 0, false
+}
+
+// Model is a registered model: weights and manifest, named by the manifest's digest.
+type Model struct {
+	Digest    Digest          `json:"digest"`
+	Owner     Address         `json:"owner"` // receives the royalty
+	Name      string          `json:"name"`
+	Kind      Kind            `json:"kind"`
+	Engine    string          `json:"engine"`
+	Licence   string          `json:"licence"`
+	UnitPrice Amount          `json:"unit_price"` // suggested, per unit of work
+	Royalty   Bps             `json:"royalty"`    // share of each price
+	Manifest  json.RawMessage `json:"manifest,omitempty"`
+}
+
+// SessionID numbers sessions on one chain, from 1.
+type SessionID uint64
+
+// String is decimal.
+func (s SessionID) String() string { return strconv.FormatUint(uint64(s), 10) }
+
+// SessionState is where a session's escrow is.
+type SessionState string
+
+// The states of a session. Settled and Expired are final.
+const (
+	SessionOpen    SessionState = "open"    // the deposit is in escrow
+	SessionSettled SessionState = "settled" // payees are paid, the rest is refunded
+	SessionExpired SessionState = "expired" // nobody settled in time: all of it is refunded
+)
+
+// Session is an escrow between one payer and one coordinator.
+type Session struct {
+	ID          SessionID    `json:"id"`
+	Payer       Address      `json:"payer"`
+	Coordinator NodeKey      `json:"coordinator"`
+	Deposit     Amount       `json:"deposit"`
+	SessionKey  NodeKey      `json:"session_key"` // signs the session's tasks
+	Opened      int64        `json:"opened"`      // height
+	Expiry      int64        `json:"expiry"`      // height; from it on nothing can be settled
+	State       SessionState `json:"state"`
+}
