@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/essaim/essaim"
@@ -167,18 +168,37 @@ func TestKeysSurviveBytes(t *testing.T) {
 	}
 }
 
-func FuzzOpen(f *testing.F) {
+// golden is an envelope of "a red apple" with info "golden" for the key whose 32
+// bytes are all 7, made by the first version of this package.
+func golden(t testing.TB) (*seal.PrivateKey, []byte) {
+	t.Helper()
 	k, err := seal.ParsePrivateKey(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
-	env := mustSeal(f, []byte("a red apple"), nil, k)
+	env, err := os.ReadFile("testdata/envelope-1.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k, env
+}
+
+func TestVersion1StillOpens(t *testing.T) {
+	k, env := golden(t)
+	got, err := k.Open(env, []byte("golden"))
+	if err != nil || string(got) != "a red apple" {
+		t.Fatalf("%q, %v", got, err)
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	k, env := golden(f)
 	f.Add(env)
 	f.Add(env[:len(env)/2])
 	f.Add([]byte("ESL\x01\x01"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := k.Open(b, nil)
+		got, err := k.Open(b, []byte("golden"))
 		if err == nil && !(bytes.Equal(b, env) && string(got) == "a red apple") {
 			t.Fatal("opened something that nobody sealed")
 		}
