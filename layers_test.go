@@ -1,0 +1,333 @@
+package essaim_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/essaim/essaim"
+
+// floors is the map of the house: which floor a folder stands on. A package may
+// import lower floors only. The most specific entry counts. A folder that is not
+// here fails the test: draw it into this map and into docs/architecture.md first.
+var floors = map[string]int{
+	".":        1, // the words
+	"gen":      1,
+	"internal": 1,
+
+	"engine":    2, // contracts, and mechanisms that know no role
+	"blob":      2,
+	"seal":      2,
+	"transport": 2,
+	"quant":     2,
+
+	"engine/pixel":      3, // drivers
+	"engine/enginetest": 3,
+	"blob/dir":          3,
+	"blob/mem":          3,
+	"blob/blobtest":     3,
+	"chain/ethkey":      3,
+	"client":            3,
+	"wallet":            3,
+
+	"gateway":     5, // roles
+	"coordinator": 5,
+	"miner":       5,
+
+	"engine/all": 4, // lists of the drivers in the binary
+	"blob/all":   4,
+
+	"node":       8, // composition
+	"devnet":     9,
+	"cmd/essaim": 10,
+	"e2e":        10,
+}
+
+// The ledger is a house of its own on the same floors.
+var chainFloors = map[string]int{
+	"chain/encoding":   3, // prefixes and codecs
+	"chain/eip191":     4,
+	"chain/x/model":    4,
+	"chain/x/registry": 4,
+	"chain/x/market":   4,
+	"chain":            5, // the application
+	"chain/node":       6, // consensus around it
+	"chain/client":     7, // how roles reach it
+}
+
+// bans are imports that a part of the tree must not have, each with its reason.
+var bans = []struct {
+	prefix string   // of the imported path
+	except []string // folders that may
+	only   []string // folders that are meant; nil: all
+	tests  bool     // whether tests are meant, too
+	reason string
+}{
+	{"github.com/cosmos/cosmos-sdk", []string{"chain", "gen/chain", "node", "devnet"}, nil, true, "miner and coordinator build and test without the ledger's software"},
+	{"github.com/cometbft/cometbft", []string{"chain", "gen/chain", "node", "devnet"}, nil, true, "miner and coordinator build and test without the ledger's software"},
+	{"github.com/libp2p", []string{"transport"}, nil, false, "one package knows the peer network's library"},
+	{"modernc.org/sqlite", []string{"coordinator", "miner", "gateway"}, nil, false, "state belongs to roles"},
+	{"net/http", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "chain/encoding", "quant", "engine/pixel", "coordinator", "miner", "wallet", "seal"}, false, "none of these has business with HTTP"},
+	{"net", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "quant", "engine/pixel"}, false, "no network"},
+	{"math/rand", nil, []string{".", "chain", "quant", "engine/pixel", "seal", "wallet"}, false, "consensus, models and keys use no process-wide randomness"},
+	{"os/exec", []string{"cmd", "e2e", "devnet"}, nil, false, "only composition starts processes"},
+	{"log", nil, nil, false, "log/slog, passed in"},
+	{"github.com/cosmos/cosmos-sdk/enterprise", nil, nil, true, "another licence"},
+	{"github.com/ipfs/boxo", nil, nil, true, "its upkeep ended in 2026"},
+	{"github.com/ethereum/go-ethereum", nil, nil, true, "LGPL and cgo; our own 250 lines do"},
+	{"github.com/stretchr/testify", nil, nil, true, "the standard library's testing says it as well"},
+}
+
+type pkg struct {
+	dir     string
+	imports map[string]bool
+	tests   map[string]bool
+	doc     string
+	name    string
+}
+
+func packages(t *testing.T) []*pkg {
+	t.Helper()
+	byDir := map[string]*pkg{}
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || slices.Contains([]string{"testdata", "node_modules", "bin", "third_party", "tools"}, d.Name())):
+			return fs.SkipDir
+		case d.IsDir() || !strings.HasSuffix(p, ".go"):
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(p))
+		if byDir[dir] == nil {
+			byDir[dir] = &pkg{dir: dir, imports: map[string]bool{}, tests: map[string]bool{}}
+		}
+		byDir[dir].add(f, strings.HasSuffix(p, "_test.go"))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.SortedFunc(maps.Values(byDir), func(a, b *pkg) int { return strings.Compare(a.dir, b.dir) })
+}
+
+func (p *pkg) add(f *ast.File, test bool) {
+	into := p.imports
+	if test {
+		into = p.tests
+	} else {
+		p.name = f.Name.Name
+		if f.Doc != nil {
+			p.doc += f.Doc.Text()
+		}
+	}
+	for _, i := range f.Imports {
+		if s, err := strconv.Unquote(i.Path.Value); err == nil {
+			into[s] = true
+		}
+	}
+}
+
+// under reports whether dir is folder or lies in it.
+func under(dir, folder string) bool {
+	return dir == folder || folder != "." && strings.HasPrefix(dir, folder+"/")
+}
+
+func floor(dir string) (int, bool) {
+	for d := dir; ; d = path.Dir(d) {
+		if n, ok := floors[d]; ok && (d != "." || dir == ".") {
+			return n, true
+		}
+		if n, ok := chainFloors[d]; ok && d == dir {
+			return n, true
+		}
+		if d == "." {
+			return 0, false
+		}
+	}
+}
+
+// TestFloors: imports go down only, never sideways.
+func TestFloors(t *testing.T) {
+	for _, p := range packages(t) {
+		from, ok := floor(p.dir)
+		if !ok {
+			t.Errorf("folder %s is not on the map: add it to floors in layers_test.go and to docs/architecture.md", p.dir)
+			continue
+		}
+		for i := range p.imports {
+			dir, ours := strings.CutPrefix(i, module)
+			if !ours {
+				continue
+			}
+			dir = strings.TrimPrefix(dir, "/")
+			if dir == "" {
+				dir = "."
+			}
+			to, ok := floor(dir)
+			sameGenerated := under(p.dir, "gen") && under(dir, "gen")
+			if ok && to >= from && !sameGenerated && from != 1 {
+				t.Errorf("%s (floor %d) imports %s (floor %d): imports go down only", p.dir, from, dir, to)
+			}
+			if from == 1 && to > 1 {
+				t.Errorf("%s is on the lowest floor and imports %s", p.dir, dir)
+			}
+		}
+	}
+}
+
+func TestBannedImports(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, b := range bans {
+			if slices.ContainsFunc(b.except, func(f string) bool { return under(p.dir, f) }) ||
+				b.only != nil && !slices.ContainsFunc(b.only, func(f string) bool { return under(p.dir, f) }) {
+				continue
+			}
+			found := maps.Clone(p.imports)
+			if b.tests {
+				maps.Copy(found, p.tests)
+			}
+			for i := range found {
+				if i == b.prefix || strings.HasPrefix(i, b.prefix+"/") {
+					t.Errorf("%s imports %s: %s", p.dir, i, b.reason)
+				}
+			}
+		}
+	}
+}
+
+// TestPackageComments: every package says what it is.
+func TestPackageComments(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.name == "" || under(p.dir, "gen") {
+			continue
+		}
+		want := "Package " + p.name + " "
+		if p.name == "main" {
+			want = "Command "
+		}
+		if !strings.HasPrefix(p.doc, want) || len(p.doc) < 120 {
+			t.Errorf("%s: its package comment must begin with %q and say what the package is, why, and what it must not do", p.dir, want)
+		}
+	}
+}
+
+// TestBudgets: a file of more than 600 lines holds two things, and a package of more
+// than 3,000 is two packages.
+func TestBudgets(t *testing.T) {
+	const fileLines, functionLines, packageLines = 600, 80, 3000
+	for _, p := range packages(t) {
+		if under(p.dir, "gen") {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(p.dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		total := 0
+		for _, f := range files {
+			if strings.HasSuffix(f, ".pb.go") {
+				continue
+			}
+			n := checkFile(t, f, fileLines, functionLines)
+			if !strings.HasSuffix(f, "_test.go") {
+				total += n
+			}
+		}
+		if total > packageLines {
+			t.Errorf("%s has %d lines, the budget of a package is %d", p.dir, total, packageLines)
+		}
+		if depth := strings.Count(p.dir, "/") + 1; depth > 4 {
+			t.Errorf("%s lies %d folders deep, the budget is 4", p.dir, depth)
+		}
+	}
+}
+
+func checkFile(t *testing.T, name string, fileLines, functionLines int) int {
+	t.Helper()
+	src, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := token.NewFileSet()
+	f, err := parser.ParseFile(set, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := strings.Count(string(src), "\n")
+	if n > fileLines {
+		t.Errorf("%s has %d lines, the budget is %d: does it hold two things?", name, n, fileLines)
+	}
+	for _, d := range f.Decls {
+		if fn, ok := d.(*ast.FuncDecl); ok {
+			if lines := set.Position(fn.End()).Line - set.Position(fn.Pos()).Line + 1; lines > functionLines {
+				t.Errorf("%s: %s has %d lines, the budget of a function is %d", name, fn.Name.Name, lines, functionLines)
+			}
+		}
+	}
+	return n
+}
+
+// TestConsensusIsDeterministic: code that every validator must agree on has no
+// floating point, no clock and no goroutine.
+func TestConsensusIsDeterministic(t *testing.T) {
+	for _, p := range packages(t) {
+		if !slices.ContainsFunc([]string{"chain/x", "chain/ethkey", "chain/eip191"}, func(f string) bool { return under(p.dir, f) }) && p.dir != "." {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(p.dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, ".pb.go") {
+				continue
+			}
+			set := token.NewFileSet()
+			f, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				if what := nondeterministic(n); what != "" {
+					t.Errorf("%s: %s in code that every validator must agree on", set.Position(n.Pos()), what)
+				}
+				return true
+			})
+		}
+	}
+}
+
+func nondeterministic(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		return "a goroutine"
+	case *ast.Ident:
+		if n.Name == "float64" || n.Name == "float32" {
+			return n.Name
+		}
+	case *ast.BasicLit:
+		if n.Kind == token.FLOAT {
+			return "floating point literal " + n.Value
+		}
+	case *ast.SelectorExpr:
+		if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains([]string{"Now", "Since", "After", "Sleep", "NewTimer", "NewTicker"}, n.Sel.Name) {
+			return "time." + n.Sel.Name
+		}
+	}
+	return ""
+}
