@@ -1,0 +1,46 @@
+// Package quant is integer arithmetic for neural networks: matrices of bytes,
+// changes of unit, noise, and the file that holds them.
+//
+// It exists so that an engine, its rerun, a dispute and a proof compute the very
+// same numbers on every machine: floating point does not (another CPU, another
+// library, another order of additions, another result). Everything is therefore
+// defined on integers, below, without reference to this code, and an implementation
+// in another language that follows the definitions gives the same bits.
+//
+// # Numbers
+//
+//   - A weight is an int8 in -127..127. A matrix is R rows of C weights, row-major.
+//   - An activation is an integer with a stated range, mostly -127..127 or 0..127;
+//     it is held in an int16, because some inputs are wider (up to ±16383).
+//   - A sum is the int32 Σ w[r][c]·x[c] + bias[r]. Callers choose ranges such that no
+//     partial sum leaves int32, so the order of additions cannot matter: it suffices
+//     that C·127·max|x| + max|bias| < 2³¹, which [Matrix.Limit] gives.
+//   - A wide value is an int32 that counts 1/4096 ("12 fraction bits").
+//
+// # Rounding
+//
+// There is one rule. A change of unit multiplies by an integer 0 <= m < 2¹⁶ and divides
+// by 2^s, 1 <= s <= 46, halves rounded up (towards +∞):
+//
+//	requantise(v, m, s) = floor((v·m + 2^(s-1)) / 2^s)
+//
+// in 64 bits; with two's complement that is an arithmetic shift to the right. Results
+// that go into an activation are then clamped to its range (with 0 as the lower
+// bound, that is the ReLU). Nothing is ever divided by data: reciprocals and roots are
+// tables.
+//
+// # Random numbers
+//
+// Counter-based, so that element i costs the same wherever one starts:
+//
+//	mix(x):     x ^= x>>30; x *= 0xBF58476D1CE4E5B9; x ^= x>>27; x *= 0x94D049BB133111EB; x ^= x>>31
+//	draw(k, i) = mix(mix(k) + (i+1)·0x9E3779B97F4A7C15)        all modulo 2⁶⁴
+//	noise(k, i) = requantise(sum of the eight bytes of draw(k, i) - 1020, 20066, 10)
+//
+// draw is SplitMix64 started at mix(k); noise is a wide value of mean 0 and deviation 1.
+//
+// # Limits
+//
+// The package holds no model and knows no layer order. It must not use floating
+// point (a test reads its source), keep state, do I/O, or leave a goroutine behind.
+package quant

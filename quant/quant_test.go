@@ -1,0 +1,253 @@
+package quant_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/essaim/essaim/quant"
+)
+
+func randomMatrix(r *rand.Rand, rows, cols int) *quant.Matrix {
+	m := &quant.Matrix{Rows: rows, Cols: cols, W: make([]int8, rows*cols), Bias: make([]int32, rows)}
+	for i := range m.W {
+		m.W[i] = int8(r.IntN(255) - 127)
+	}
+	for i := range m.Bias {
+		m.Bias[i] = int32(r.IntN(2_000_001) - 1_000_000)
+	}
+	return m
+}
+
+func randomVector(r *rand.Rand, n, limit int) []int16 {
+	x := make([]int16, n)
+	for i := range x {
+		x[i] = int16(r.IntN(2*limit+1) - limit)
+	}
+	return x
+}
+
+// naive is the definition of a product, in integers that cannot overflow.
+func naive(m *quant.Matrix, x []int16) []int64 {
+	out := make([]int64, m.Rows)
+	for r := range out {
+		for c, v := range x {
+			out[r] += int64(m.W[r*m.Cols+c]) * int64(v)
+		}
+		if m.Bias != nil {
+			out[r] += int64(m.Bias[r])
+		}
+	}
+	return out
+}
+
+func TestProductIsTheDefinition(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		m := randomMatrix(r, 1+r.IntN(600), 1+r.IntN(300))
+		if r.IntN(4) == 0 {
+			m.Bias = nil
+		}
+		x := randomVector(r, m.Cols, min(m.Limit(), math.MaxInt16))
+		want := naive(m, x)
+		for _, workers := range []int{0, 1, 2, 3, 7} {
+			got := make([]int32, m.Rows)
+			m.Product(got, x, workers)
+			for i := range got {
+				if int64(got[i]) != want[i] {
+					t.Fatalf("%d x %d, %d workers: row %d is %d, want %d", m.Rows, m.Cols, workers, i, got[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+func TestLimitHoldsAtTheExtreme(t *testing.T) {
+	for _, cols := range []int{520, 2048} {
+		m := &quant.Matrix{Rows: 1, Cols: cols, W: slices.Repeat([]int8{-127}, cols), Bias: []int32{-12345}}
+		limit := m.Limit()
+		if limit > math.MaxInt16 {
+			t.Fatalf("limit %d is not a bound for int16 inputs", limit)
+		}
+		x := slices.Repeat([]int16{int16(limit)}, cols)
+		got := make([]int32, 1)
+		m.Product(got, x, 1)
+		if want := naive(m, x)[0]; int64(got[0]) != want {
+			t.Errorf("%d columns at limit %d: %d, want %d", cols, limit, got[0], want)
+		}
+	}
+}
+
+// bigRound is floor(v·mul/2^shift + 1/2) by big integers.
+func bigRound(v, mul int64, shift uint) *big.Int {
+	p := new(big.Int).Mul(big.NewInt(v), big.NewInt(mul))
+	p.Add(p, new(big.Int).Lsh(big.NewInt(1), shift-1))
+	return p.Div(p, new(big.Int).Lsh(big.NewInt(1), shift)) // Euclidean: the floor, as 2^shift > 0
+}
+
+func FuzzRequantise(f *testing.F) {
+	f.Add(int32(1), uint16(1), uint8(0))
+	f.Add(int32(-1), uint16(1), uint8(0))
+	f.Add(int32(math.MinInt32), uint16(65535), uint8(0))
+	f.Add(int32(math.MaxInt32), uint16(65535), uint8(45))
+	f.Fuzz(func(t *testing.T, v int32, mul uint16, s uint8) {
+		shift := uint(s)%46 + 1
+		want := bigRound(int64(v), int64(mul), shift)
+		if limit := big.NewInt(math.MaxInt32); want.Cmp(limit) > 0 {
+			want = limit
+		} else if limit := big.NewInt(math.MinInt32); want.Cmp(limit) < 0 {
+			want = limit
+		}
+		if got := quant.Requantise(v, int32(mul), shift); int64(got) != want.Int64() {
+			t.Errorf("Requantise(%d, %d, %d) = %d, want %v", v, mul, shift, got, want)
+		}
+	})
+}
+
+func TestRoundHalvesUp(t *testing.T) {
+	for _, c := range []struct {
+		v     int64
+		shift uint
+		want  int64
+	}{{3, 1, 2}, {1, 1, 1}, {-1, 1, 0}, {-3, 1, -1}, {5, 2, 1}, {6, 2, 2}, {-6, 2, -1}, {-7, 2, -2}, {9, 0, 9}} {
+		if got := quant.Round(c.v, c.shift); got != c.want {
+			t.Errorf("Round(%d, %d) = %d, want %d", c.v, c.shift, got, c.want)
+		}
+	}
+}
+
+func TestScaleNarrowsAndWidens(t *testing.T) {
+	s := quant.Scale{Mul: []int32{1, 2, 3, 60000}, Shift: 2}
+	src := []int32{-6, 6, 400, math.MaxInt32}
+	wide := make([]int32, 4)
+	s.Wide(wide, src)
+	if want := []int32{-1, 3, 300, math.MaxInt32}; !slices.Equal(wide, want) {
+		t.Errorf("wide %v, want %v", wide, want)
+	}
+	narrow := make([]int16, 4)
+	s.Narrow(narrow, src, 0, 127)
+	if want := []int16{0, 3, 127, 127}; !slices.Equal(narrow, want) {
+		t.Errorf("narrow %v, want %v", narrow, want)
+	}
+}
+
+func TestTableClampsItsIndex(t *testing.T) {
+	tab := quant.Table{First: -1, Out: []int16{10, 20, 30}}
+	for v, want := range map[int32]int16{math.MinInt32: 10, -2: 10, -1: 10, 0: 20, 1: 30, 2: 30, math.MaxInt32: 30} {
+		if got := tab.At(v); got != want {
+			t.Errorf("At(%d) = %d, want %d", v, got, want)
+		}
+	}
+}
+
+// TestDrawIsSplitMix64 compares with the sequential generator, whose first values for
+// state 0 are published.
+func TestDrawIsSplitMix64(t *testing.T) {
+	for i, want := range []uint64{0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F} {
+		if got := quant.Draw(0, uint64(i)); got != want { // mix(0) = 0
+			t.Errorf("Draw(0, %d) = %#x, want %#x", i, got, want)
+		}
+	}
+}
+
+func TestNoiseLooksGaussian(t *testing.T) {
+	v := make([]int32, 1<<16)
+	quant.Noise(v, 42)
+	var sum, square float64
+	for _, x := range v {
+		sum += float64(x)
+		square += float64(x) * float64(x)
+	}
+	mean, dev := sum/float64(len(v))/4096, math.Sqrt(square/float64(len(v)))/4096
+	if math.Abs(mean) > .02 || math.Abs(dev-1) > .01 {
+		t.Errorf("mean %.4f, deviation %.4f", mean, dev)
+	}
+	other := make([]int32, 8)
+	if quant.Noise(other, 43); slices.Equal(other, v[:8]) {
+		t.Error("two keys give the same noise")
+	}
+}
+
+func file(parts ...any) []byte {
+	out := []byte("essaimT1")
+	for _, p := range parts {
+		switch p := p.(type) {
+		case string:
+			out = append(out, append([]byte(p), make([]byte, 16-len(p))...)...)
+		case int:
+			out = binary.LittleEndian.AppendUint32(out, uint32(p))
+		case []byte:
+			out = append(out, p...)
+		}
+	}
+	return out
+}
+
+func TestReadTensors(t *testing.T) {
+	all, err := quant.ReadTensors(file("a", 1, 1, 3, []byte{1, 0x80, 0xff}, "b", 2, 1, 1, []byte{0xfe, 0xff}, "c", 4, 1, 1, []byte{0, 1, 0, 0x80}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := all.Get("a", 1, 1, 3)
+	if err != nil || !slices.Equal(a.Int8(), []int8{1, -128, -1}) {
+		t.Errorf("a: %v, %v", a.Int8(), err)
+	}
+	if b := all["b"].Int16(); !slices.Equal(b, []int16{-2}) {
+		t.Errorf("b: %v", b)
+	}
+	if c := all["c"].Int32(); !slices.Equal(c, []int32{math.MinInt32 + 256}) {
+		t.Errorf("c: %v", c)
+	}
+	if _, err := all.Get("a", 1, 3, 1); !errors.Is(err, quant.ErrFormat) {
+		t.Errorf("wrong shape: %v", err)
+	}
+}
+
+func FuzzReadTensors(f *testing.F) {
+	f.Add(file("a", 1, 1, 1, []byte{7}))
+	f.Add(file("a", 3, 1, 1, []byte{7}))
+	f.Add(file("a", 4, 0xffffffff, 0xffffffff))
+	f.Add(file("a", 1, 0, 5, "a", 1, 0, 5))
+	f.Add([]byte("essaimT"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		all, err := quant.ReadTensors(b)
+		if err != nil && !errors.Is(err, quant.ErrFormat) {
+			t.Errorf("error %v is not ErrFormat", err)
+		}
+		for name, x := range all {
+			if n := len(x.Int8()); n != x.Size*x.Rows*x.Cols {
+				t.Errorf("%q: %d bytes for %d x %d of %d", name, n, x.Rows, x.Cols, x.Size)
+			}
+		}
+	})
+}
+
+func BenchmarkProduct(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	m := randomMatrix(r, 2048, 512)
+	x, dst := randomVector(r, 512, 127), make([]int32, 2048)
+	b.SetBytes(2048 * 512)
+	for b.Loop() {
+		m.Product(dst, x, 1)
+	}
+}
+
+func BenchmarkNarrow(b *testing.B) {
+	s := quant.Scale{Mul: slices.Repeat([]int32{12345}, 2048), Shift: 20}
+	src, dst := make([]int32, 2048), make([]int16, 2048)
+	quant.Noise(src, 1)
+	for b.Loop() {
+		s.Narrow(dst, src, 0, 127)
+	}
+}
+
+func BenchmarkNoise(b *testing.B) {
+	dst := make([]int32, 512)
+	for b.Loop() {
+		quant.Noise(dst, 7)
+	}
+}

@@ -1,0 +1,58 @@
+package quant
+
+import "math"
+
+// Round divides by 2^shift, halves rounded up. It is the only rounding there is; see
+// the package comment. shift is 0 to 62.
+func Round(v int64, shift uint) int64 { return (v + 1<<shift>>1) >> shift }
+
+// Requantise is Round(v*mul, shift), saturated to int32.
+func Requantise(v int32, mul int32, shift uint) int32 {
+	return int32(min(max(Round(int64(v)*int64(mul), shift), math.MinInt32), math.MaxInt32))
+}
+
+// A Scale changes the unit of a vector, each element by its own factor
+// Mul[i] / 2^Shift.
+type Scale struct {
+	Mul   []int32 // 0 <= Mul[i] < 1<<16
+	Shift uint    // 1 to 46
+}
+
+// Wide writes src in the new unit to dst, which may be src. Both have len(s.Mul)
+// elements.
+func (s Scale) Wide(dst, src []int32) {
+	mul := s.Mul[:len(src)]
+	for i, v := range src {
+		dst[i] = Requantise(v, mul[i], s.Shift)
+	}
+}
+
+// Narrow writes src in the new unit to dst, each element clamped to lo..hi. Both
+// have len(s.Mul) elements.
+func (s Scale) Narrow(dst []int16, src []int32, lo, hi int16) {
+	mul := s.Mul[:len(src)]
+	for i, v := range src {
+		dst[i] = int16(min(max(Requantise(v, mul[i], s.Shift), int32(lo)), int32(hi)))
+	}
+}
+
+// Add adds src to dst, element by element. Both have the same length; no sum may
+// leave int32.
+func Add(dst, src []int32) {
+	src = src[:len(dst)]
+	for i := range dst {
+		dst[i] += src[i]
+	}
+}
+
+// A Table is a function of an integer: v gives Out[v-First], and the first or the
+// last element if v is beyond the ends.
+type Table struct {
+	First int32
+	Out   []int16 // not empty
+}
+
+// At looks v up.
+func (t Table) At(v int32) int16 {
+	return t.Out[min(max(int64(v)-int64(t.First), 0), int64(len(t.Out))-1)]
+}
