@@ -1,0 +1,166 @@
+package market
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"cosmossdk.io/collections"
+	"cosmossdk.io/core/store"
+	"cosmossdk.io/math"
+	"github.com/cosmos/cosmos-sdk/codec"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	distrtypes "github.com/cosmos/cosmos-sdk/x/distribution/types"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/gen/chain/marketv1"
+)
+
+// Bank is what the module needs of x/bank.
+type Bank interface {
+	GetBalance(ctx context.Context, addr sdk.AccAddress, denom string) sdk.Coin
+	SendCoinsFromAccountToModule(ctx context.Context, from sdk.AccAddress, module string, amount sdk.Coins) error
+	SendCoinsFromModuleToAccount(ctx context.Context, module string, to sdk.AccAddress, amount sdk.Coins) error
+}
+
+// Treasury receives the protocol fee: x/distribution's community pool, which x/gov spends.
+type Treasury interface {
+	FundCommunityPool(ctx context.Context, amount sdk.Coins, sender sdk.AccAddress) error
+}
+
+// Registry is what the module needs of x/registry.
+type Registry interface {
+	Actor(ctx context.Context, node essaim.NodeKey) (a essaim.Actor, ok bool, err error)
+}
+
+// Models is what the module needs of x/model.
+type Models interface {
+	Model(ctx context.Context, d essaim.Digest) (m essaim.Model, ok bool, err error)
+}
+
+// Neighbours are the modules that this one calls.
+type Neighbours struct {
+	Bank     Bank
+	Treasury Treasury
+	Registry Registry
+	Models   Models
+}
+
+// Keeper owns the module's state.
+type Keeper struct {
+	Neighbours
+	authority string // the account of governance
+
+	params      collections.Item[marketv1.Params]
+	next        collections.Sequence // the number of the next session, from 1
+	sessions    collections.Map[uint64, marketv1.Session]
+	payers      collections.KeySet[collections.Pair[[]byte, uint64]] // payer, session
+	expiries    collections.KeySet[collections.Pair[uint64, uint64]] // expiry height, open session
+	settlements collections.Map[uint64, marketv1.Settlement]         // by session
+	totals      collections.Item[marketv1.Totals]
+}
+
+// NewKeeper declares the state's layout; it panics if two collections clash.
+func NewKeeper(cdc codec.BinaryCodec, stores store.KVStoreService, n Neighbours, authority string) Keeper {
+	sb := collections.NewSchemaBuilder(stores)
+	k := Keeper{
+		Neighbours: n, authority: authority,
+		params:      collections.NewItem(sb, paramsPrefix, "params", codec.CollValue[marketv1.Params](cdc)),
+		next:        collections.NewSequence(sb, nextPrefix, "next"),
+		sessions:    collections.NewMap(sb, sessionsPrefix, "sessions", collections.Uint64Key, codec.CollValue[marketv1.Session](cdc)),
+		payers:      collections.NewKeySet(sb, payersPrefix, "payers", collections.PairKeyCodec(collections.BytesKey, collections.Uint64Key)),
+		expiries:    collections.NewKeySet(sb, expiriesPrefix, "expiries", collections.PairKeyCodec(collections.Uint64Key, collections.Uint64Key)),
+		settlements: collections.NewMap(sb, settlementsPrefix, "settlements", collections.Uint64Key, codec.CollValue[marketv1.Settlement](cdc)),
+		totals:      collections.NewItem(sb, totalsPrefix, "totals", codec.CollValue[marketv1.Totals](cdc)),
+	}
+	if _, err := sb.Build(); err != nil {
+		panic(err)
+	}
+	return k
+}
+
+func (k Keeper) session(ctx context.Context, id uint64) (marketv1.Session, error) {
+	s, err := k.sessions.Get(ctx, id)
+	if errors.Is(err, collections.ErrNotFound) {
+		err = ErrNotFound.Wrapf("%d", id)
+	}
+	return s, err
+}
+
+// put writes a session and its indexes: an open one is queued for its expiry, a closed
+// one is not.
+func (k Keeper) put(ctx context.Context, s marketv1.Session) error {
+	payer, err := essaim.ParseAddress(s.Payer)
+	if err != nil {
+		return err
+	}
+	if err := k.sessions.Set(ctx, s.Id, s); err != nil {
+		return err
+	}
+	if err := k.payers.Set(ctx, collections.Join(payer[:], s.Id)); err != nil {
+		return err
+	}
+	due := collections.Join(uint64(s.Expiry), s.Id)
+	if s.State == marketv1.State_STATE_OPEN {
+		return k.expiries.Set(ctx, due)
+	}
+	return k.expiries.Remove(ctx, due)
+}
+
+// account moves the totals: a deposit raises what is escrowed, payments and refunds
+// lower it.
+func (k Keeper) account(ctx context.Context, deposited, paid, refunded uint64) error {
+	t, err := k.totals.Get(ctx)
+	if err != nil {
+		return err
+	}
+	in, out, back := math.NewIntFromUint64(deposited), math.NewIntFromUint64(paid), math.NewIntFromUint64(refunded)
+	return k.totals.Set(ctx, marketv1.Totals{
+		Deposited: t.Deposited.Add(in),
+		Paid:      t.Paid.Add(out),
+		Refunded:  t.Refunded.Add(back),
+		Escrowed:  t.Escrowed.Add(in).Sub(out).Sub(back),
+	})
+}
+
+// CheckInvariant reports whether all money is accounted for: deposited = paid +
+// refunded + escrowed, and the open sessions' deposits and the module account's balance
+// are both what is escrowed. It reads every session: for tests and for genesis.
+func (k Keeper) CheckInvariant(ctx context.Context) error {
+	t, err := k.totals.Get(ctx)
+	if err != nil {
+		return err
+	}
+	open := math.ZeroInt()
+	err = k.sessions.Walk(ctx, nil, func(_ uint64, s marketv1.Session) (bool, error) {
+		if s.State == marketv1.State_STATE_OPEN {
+			open = open.Add(math.NewIntFromUint64(s.Deposit))
+		}
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	held := k.Bank.GetBalance(ctx, escrow(), essaim.Denom).Amount
+	switch {
+	case !t.Deposited.Equal(t.Paid.Add(t.Refunded).Add(t.Escrowed)):
+		return fmt.Errorf("market: deposited %s is not paid %s + refunded %s + escrowed %s", t.Deposited, t.Paid, t.Refunded, t.Escrowed)
+	case !open.Equal(t.Escrowed):
+		return fmt.Errorf("market: open sessions hold %s, the totals say %s", open, t.Escrowed)
+	case !held.Equal(t.Escrowed):
+		return fmt.Errorf("market: the module account holds %s, the totals say %s", held, t.Escrowed)
+	}
+	return nil
+}
+
+// escrow is the address of the module account.
+func escrow() sdk.AccAddress { return authtypes.NewModuleAddress(Name) }
+
+// treasury is the address of the account that holds the community pool.
+func treasury() sdk.AccAddress { return authtypes.NewModuleAddress(distrtypes.ModuleName) }
+
+// coins are an amount of uaim in the bank's terms.
+func coins(uaim uint64) sdk.Coins {
+	return sdk.NewCoins(sdk.NewCoin(essaim.Denom, math.NewIntFromUint64(uaim)))
+}

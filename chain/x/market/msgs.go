@@ -1,0 +1,95 @@
+package market
+
+import (
+	"context"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/gen/chain/marketv1"
+)
+
+type msgServer struct{ Keeper }
+
+var _ marketv1.MsgServer = msgServer{}
+
+// OpenSession escrows a deposit for work with a coordinator that is at work now.
+func (s msgServer) OpenSession(ctx context.Context, m *marketv1.MsgOpenSession) (*marketv1.MsgOpenSessionResponse, error) {
+	payer, session, err := s.check(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Bank.SendCoinsFromAccountToModule(ctx, payer[:], Name, coins(m.Deposit)); err != nil {
+		return nil, err
+	}
+	if session.Id, err = s.next.Next(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.put(ctx, session); err != nil {
+		return nil, err
+	}
+	if err := s.account(ctx, m.Deposit, 0, 0); err != nil {
+		return nil, err
+	}
+	return &marketv1.MsgOpenSessionResponse{Session: session.Id}, emit(ctx, &marketv1.EventOpened{
+		Session: session.Id, Payer: session.Payer, Coordinator: session.Coordinator, Deposit: session.Deposit,
+	})
+}
+
+// check refuses a session that cannot be opened, and returns it without its number.
+func (s msgServer) check(ctx context.Context, m *marketv1.MsgOpenSession) (payer essaim.Address, out marketv1.Session, err error) {
+	if payer, err = essaim.ParseAddress(m.Payer); err != nil {
+		return payer, out, ErrPayer.Wrap(err.Error())
+	}
+	key, err := essaim.ParseNodeKey(m.SessionKey)
+	switch {
+	case err != nil || key.IsZero():
+		return payer, out, ErrSessionKey
+	case m.Deposit == 0:
+		return payer, out, ErrDeposit
+	}
+	p, err := s.params.Get(ctx)
+	if err != nil {
+		return payer, out, err
+	}
+	height := sdk.UnwrapSDKContext(ctx).BlockHeight()
+	if m.Expiry <= height || m.Expiry > height+int64(p.MaxSessionBlocks) {
+		return payer, out, ErrExpiry.Wrapf("height %d, want %d to %d", m.Expiry, height+1, height+int64(p.MaxSessionBlocks))
+	}
+	node, err := essaim.ParseNodeKey(m.Coordinator)
+	if err != nil {
+		return payer, out, ErrCoordinator.Wrap(err.Error())
+	}
+	switch actor, ok, err := s.Registry.Actor(ctx, node); {
+	case err != nil:
+		return payer, out, err
+	case !ok || actor.Role != essaim.RoleCoordinator || actor.RetiredAt != 0:
+		return payer, out, ErrCoordinator.Wrap(node.String())
+	default:
+		return payer, marketv1.Session{
+			Payer: payer.String(), Coordinator: node.String(), Deposit: m.Deposit, SessionKey: key.String(),
+			Opened: height, Expiry: m.Expiry, State: marketv1.State_STATE_OPEN, FeeBps: uint32(actor.Fee),
+		}, nil
+	}
+}
+
+// UpdateParams replaces the parameters.
+func (s msgServer) UpdateParams(ctx context.Context, m *marketv1.MsgUpdateParams) (*marketv1.MsgUpdateParamsResponse, error) {
+	if m.Authority != s.authority {
+		return nil, ErrAuthority.Wrapf("%s is not %s", m.Authority, s.authority)
+	}
+	if err := checkParams(m.Params); err != nil {
+		return nil, err
+	}
+	return &marketv1.MsgUpdateParamsResponse{}, s.params.Set(ctx, m.Params)
+}
+
+func checkParams(p marketv1.Params) error {
+	switch {
+	case p.ProtocolFeeBps > MaxProtocolFee:
+		return ErrParams.Wrapf("protocol fee of %d basis points, at most %d", p.ProtocolFeeBps, MaxProtocolFee)
+	case p.MaxSessionBlocks == 0:
+		return ErrParams.Wrap("max_session_blocks must be at least 1")
+	}
+	return nil
+}

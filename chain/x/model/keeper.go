@@ -1,0 +1,72 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"cosmossdk.io/collections"
+	"cosmossdk.io/core/store"
+	"github.com/cosmos/cosmos-sdk/codec"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/gen/chain/modelv1"
+)
+
+// Bank is what the module needs of x/bank.
+type Bank interface {
+	BlockedAddr(addr sdk.AccAddress) bool
+}
+
+// Keeper owns the module's state. Other modules read it through Model.
+type Keeper struct {
+	bank   Bank
+	models collections.Map[[]byte, modelv1.Model] // by digest
+}
+
+// NewKeeper declares the state's layout; it panics if two collections clash.
+func NewKeeper(cdc codec.BinaryCodec, stores store.KVStoreService, bank Bank) Keeper {
+	sb := collections.NewSchemaBuilder(stores)
+	k := Keeper{
+		bank:   bank,
+		models: collections.NewMap(sb, modelsPrefix, "models", collections.BytesKey, codec.CollValue[modelv1.Model](cdc)),
+	}
+	if _, err := sb.Build(); err != nil {
+		panic(err)
+	}
+	return k
+}
+
+// Model returns a registered model; ok is false if there is none.
+func (k Keeper) Model(ctx context.Context, d essaim.Digest) (m essaim.Model, ok bool, err error) {
+	stored, err := k.models.Get(ctx, d[:])
+	switch {
+	case errors.Is(err, collections.ErrNotFound):
+		return m, false, nil
+	case err != nil:
+		return m, false, err
+	}
+	owner, err := essaim.ParseAddress(stored.Owner)
+	if err != nil {
+		return m, false, fmt.Errorf("stored model %s: %w", d, err)
+	}
+	return essaim.Model{
+		Digest: d, Owner: owner, Manifest: stored.Manifest,
+		Name: stored.Name, Kind: essaim.Kind(stored.Kind), Engine: stored.Engine, Licence: stored.Licence,
+		UnitPrice: essaim.Amount(stored.UnitPrice), Royalty: essaim.Bps(stored.RoyaltyBps),
+	}, true, nil
+}
+
+// get returns the stored form of a model by the text of its digest.
+func (k Keeper) get(ctx context.Context, digest string) (essaim.Digest, modelv1.Model, error) {
+	d, err := essaim.ParseDigest(digest)
+	if err != nil {
+		return d, modelv1.Model{}, ErrDigest
+	}
+	m, err := k.models.Get(ctx, d[:])
+	if errors.Is(err, collections.ErrNotFound) {
+		err = ErrNotFound.Wrap(d.String())
+	}
+	return d, m, err
+}

@@ -1,0 +1,104 @@
+package registry
+
+import (
+	"context"
+	"strings"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/gen/chain/registryv1"
+)
+
+// check refuses an actor that no state may hold, whoever asks for it, and spells its
+// keys and addresses in their one stored form.
+func check(a *registryv1.Actor) (essaim.NodeKey, error) {
+	node, err := essaim.ParseNodeKey(a.NodeKey)
+	if err != nil || node.IsZero() {
+		return node, ErrNodeKey
+	}
+	owner, err := essaim.ParseAddress(a.Owner)
+	if err != nil {
+		return node, ErrOwner.Wrap(err.Error())
+	}
+	if a.Role != registryv1.Role_ROLE_MINER && a.Role != registryv1.Role_ROLE_COORDINATOR {
+		return node, ErrRole
+	}
+	a.NodeKey, a.Owner = node.String(), owner.String()
+	switch n := len(a.HpkeKey); {
+	case n > MaxHPKEKey:
+		return node, ErrHPKEKey.Wrapf("%d bytes, at most %d", n, MaxHPKEKey)
+	case n == 0 && a.Role == registryv1.Role_ROLE_MINER:
+		return node, ErrHPKEKey.Wrap("a miner needs one: prompts are sealed to it")
+	}
+	if err := checkOffers(a.Offers); err != nil {
+		return node, err
+	}
+	return node, checkGateway(a)
+}
+
+func checkOffers(offers []registryv1.Offer) error {
+	if len(offers) > MaxOffers {
+		return ErrOffer.Wrapf("%d models, at most %d", len(offers), MaxOffers)
+	}
+	seen := map[essaim.Digest]bool{}
+	for i := range offers {
+		d, err := essaim.ParseDigest(offers[i].Model)
+		switch {
+		case err != nil:
+			return ErrOffer.Wrap(err.Error())
+		case seen[d]:
+			return ErrOffer.Wrapf("model %s twice", d)
+		}
+		seen[d], offers[i].Model = true, d.String()
+	}
+	return nil
+}
+
+// checkGateway checks what only coordinators have.
+func checkGateway(a *registryv1.Actor) error {
+	if a.Role == registryv1.Role_ROLE_MINER {
+		switch {
+		case a.FeeBps != 0:
+			return ErrFee.Wrap("a miner takes none: it sets a price")
+		case a.Url != "":
+			return ErrURL.Wrap("a miner has none: it only dials out")
+		}
+		return nil
+	}
+	if a.FeeBps > MaxFee {
+		return ErrFee.Wrapf("%d basis points, at most %d", a.FeeBps, MaxFee)
+	}
+	if a.Url == "" {
+		return nil
+	}
+	outside := func(r rune) bool { return r <= ' ' || r > '~' }
+	if len(a.Url) > MaxURL || strings.ContainsFunc(a.Url, outside) ||
+		!strings.HasPrefix(a.Url, "https://") && !strings.HasPrefix(a.Url, "http://") {
+		return ErrURL.Wrapf("want http:// or https:// and at most %d characters of ASCII", MaxURL)
+	}
+	return nil
+}
+
+// checkModels refuses offers of models that the ledger does not list.
+func (k Keeper) checkModels(ctx context.Context, offers []registryv1.Offer) error {
+	for _, o := range offers {
+		d, err := essaim.ParseDigest(o.Model)
+		if err != nil {
+			return ErrOffer.Wrap(err.Error())
+		}
+		switch _, ok, err := k.models.Model(ctx, d); {
+		case err != nil:
+			return err
+		case !ok:
+			return ErrOffer.Wrapf("model %s is not registered", d)
+		}
+	}
+	return nil
+}
+
+// checkParams refuses parameters that would let bonds go back in the block they came in.
+func checkParams(p registryv1.Params) error {
+	if p.UnbondingBlocks == 0 {
+		return ErrParams.Wrap("unbonding_blocks must be at least 1")
+	}
+	return nil
+}
