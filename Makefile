@@ -1,0 +1,59 @@
+# make help lists the targets. Everything needs Go only, unless it says otherwise.
+GO      ?= go
+BIN     := bin/essaim
+PROMPT  ?= a red apple
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: build imagine demo test check fmt vet lint tidy gen gen-check cross vuln bench clean help
+
+build: ## build bin/essaim
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/essaim
+
+imagine: build ## draw a picture: make imagine PROMPT="a red apple"
+	@./$(BIN) imagine "$(PROMPT)"
+
+demo: build ## the story of one task on a fresh network, told and checked
+	@./$(BIN) demo
+
+test: ## all tests
+	$(GO) test ./...
+
+check: fmt vet lint tidy gen-check test ## all that CI runs
+
+fmt: ## fail if a file is not formatted
+	@out=$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); test -z "$$out" || { echo "not formatted (gofmt -w): $$out"; exit 1; }
+
+vet: ## go vet
+	$(GO) vet ./...
+
+lint: ## staticcheck
+	$(GO) -C tools build -o bin/ honnef.co/go/tools/cmd/staticcheck
+	tools/bin/staticcheck ./...
+
+tidy: ## fail if go.mod is not tidy
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+gen: ## generate protobuf types into gen/
+	scripts/gen.sh
+
+gen-check: ## fail if the generated types are not current
+	scripts/gen.sh --check
+
+cross: ## build for every platform: minutes each with a cold cache
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo "$$os/$$arch"; CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/essaim-$$os-$$arch ./cmd/essaim || exit 1; \
+	done; done
+
+vuln: ## known vulnerabilities in what is linked; asks vuln.go.dev
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+
+bench: ## benchmarks of our own packages
+	$(GO) test -run '^$$' -bench . -benchmem ./quant ./engine/... ./seal ./blob/... ./coordinator ./gateway ./bench/...
+
+clean: ## remove what was built
+	rm -rf bin tools/bin
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
