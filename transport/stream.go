@@ -1,0 +1,183 @@
+package transport
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multistream"
+
+	"github.com/essaim/essaim"
+)
+
+// Limits of one message, in bytes. A task's stream carries whole results, whose blob
+// is at most 64 MiB (blob.MaxSize) and padded; a control stream carries receipts and
+// lists of models.
+const (
+	MaxControlMessage = 1 << 20
+	MaxTaskMessage    = 72 << 20
+)
+
+// WriteTimeout bounds the sending of one message: a peer that reads nothing for so
+// long is as good as gone.
+const WriteTimeout = 30 * time.Second
+
+// openTimeout bounds the opening of a stream on a connection that stands.
+const openTimeout = 10 * time.Second
+
+var (
+	encMode = must(cbor.CoreDetEncOptions().EncMode())
+	decMode = must(cbor.DecOptions{
+		DupMapKey:   cbor.DupMapKeyEnforcedAPF,
+		IndefLength: cbor.IndefLengthForbidden,
+		TagsMd:      cbor.TagsForbidden,
+	}.DecMode())
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err) // constant options; a failure is a programming error
+	}
+	return v
+}
+
+func (p Protocol) id() protocol.ID { return protocol.ID(p) }
+
+func (p Protocol) maxMessage() uint64 {
+	if p == ProtocolControl {
+		return MaxControlMessage
+	}
+	return MaxTaskMessage
+}
+
+// Conn is one connection to one peer.
+type Conn struct {
+	host *Host
+	conn network.Conn
+	peer essaim.NodeKey
+	ctx  context.Context // ends with the connection
+	gone context.CancelFunc
+}
+
+// Peer is who is at the other end, proved by the handshake.
+func (c *Conn) Peer() essaim.NodeKey { return c.peer }
+
+// Done is closed when the connection is gone.
+func (c *Conn) Done() <-chan struct{} { return c.ctx.Done() }
+
+// Open opens a stream on this very connection, never on another one to the same
+// peer: a peer that has just reconnected may have a dead connection beside the live
+// one.
+//
+// Errors: CodeUnavailable if the connection is gone or the peer refuses streams.
+func (c *Conn) Open(ctx context.Context, p Protocol) (*Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	s, err := c.conn.NewStream(ctx)
+	if err != nil {
+		return nil, essaim.Errorf(essaim.CodeUnavailable, "", "open a stream to %s: %w", c.peer.Short(), err)
+	}
+	if err := s.SetProtocol(p.id()); err != nil {
+		_ = s.Reset()
+		return nil, essaim.Errorf(essaim.CodeUnavailable, "", "open a stream to %s: %w", c.peer.Short(), err)
+	}
+	// Both ends know the protocol, so its name travels with the first message
+	// instead of costing a round trip.
+	return newStream(s, multistream.NewMSSelect(s, p.id()), c, p), nil
+}
+
+// Close ends the connection with all its streams.
+func (c *Conn) Close() error { return c.conn.Close() }
+
+// Stream is an ordered pair of message flows.
+type Stream struct {
+	raw   network.Stream
+	w     io.Writer
+	r     *bufio.Reader
+	conn  *Conn
+	limit uint64
+	out   []byte // reused by Send
+}
+
+func newStream(raw network.Stream, rw io.ReadWriter, c *Conn, p Protocol) *Stream {
+	return &Stream{raw: raw, w: rw, r: bufio.NewReaderSize(rw, 4<<10), conn: c, limit: p.maxMessage()}
+}
+
+// Conn is the connection that the stream is on.
+func (s *Stream) Conn() *Conn { return s.conn }
+
+// Send writes one message within WriteTimeout. A failed stream is of no more use.
+//
+// Errors: CodeBadInput if the message is larger than the protocol allows, any other
+// error means that the peer or the connection is gone.
+func (s *Stream) Send(v any) error {
+	body, err := encMode.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %T: %w", v, err)
+	}
+	if uint64(len(body)) > s.limit {
+		return essaim.Errorf(essaim.CodeBadInput, "", "message %T of %d bytes is larger than %d", v, len(body), s.limit)
+	}
+	s.out = binary.AppendUvarint(s.out[:0], uint64(len(body)))
+	s.out = append(s.out, body...)
+	if err := s.raw.SetWriteDeadline(time.Now().Add(WriteTimeout)); err != nil {
+		return fmt.Errorf("send to %s: %w", s.conn.peer.Short(), err)
+	}
+	_, err = s.w.Write(s.out)
+	if cap(s.out) > MaxControlMessage {
+		s.out = nil // a whole result went through; do not hold it
+	}
+	if err != nil {
+		return fmt.Errorf("send to %s: %w", s.conn.peer.Short(), err)
+	}
+	return nil
+}
+
+// Receive reads one message into v, waiting at most within for it; 0 waits until the
+// stream or the connection ends.
+//
+// Errors: io.EOF if the peer has closed the stream between two messages; CodeBadInput
+// for a message that is too large or not in deterministic CBOR; any other error means
+// that time ran out or the connection is gone.
+func (s *Stream) Receive(v any, within time.Duration) error {
+	deadline := time.Time{}
+	if within > 0 {
+		deadline = time.Now().Add(within)
+	}
+	if err := s.raw.SetReadDeadline(deadline); err != nil {
+		return fmt.Errorf("receive from %s: %w", s.conn.peer.Short(), err)
+	}
+	n, err := binary.ReadUvarint(s.r)
+	if err == io.EOF {
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("receive from %s: %w", s.conn.peer.Short(), err)
+	}
+	if n > s.limit {
+		return essaim.Errorf(essaim.CodeBadInput, "", "message of %d bytes from %s is larger than %d", n, s.conn.peer.Short(), s.limit)
+	}
+	// The buffer grows with what arrives: a length alone makes nobody allocate.
+	var body bytes.Buffer
+	if _, err := io.CopyN(&body, s.r, int64(n)); err != nil {
+		return fmt.Errorf("receive from %s: %w", s.conn.peer.Short(), err)
+	}
+	if err := decMode.Unmarshal(body.Bytes(), v); err != nil {
+		return essaim.Errorf(essaim.CodeBadInput, "the other program may be of another version", "message from %s: %v", s.conn.peer.Short(), err)
+	}
+	return nil
+}
+
+// Close ends the stream in good order: what was sent still arrives.
+func (s *Stream) Close() error { return s.raw.Close() }
+
+// Reset ends the stream at once, for both sides; whoever reads from it or writes to
+// it gets an error.
+func (s *Stream) Reset() error { return s.raw.Reset() }
