@@ -1,0 +1,115 @@
+package chain
+
+import (
+	"github.com/cosmos/cosmos-sdk/runtime"
+	authkeeper "github.com/cosmos/cosmos-sdk/x/auth/keeper"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	authzkeeper "github.com/cosmos/cosmos-sdk/x/authz/keeper"
+	bankkeeper "github.com/cosmos/cosmos-sdk/x/bank/keeper"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	consensuskeeper "github.com/cosmos/cosmos-sdk/x/consensus/keeper"
+	consensustypes "github.com/cosmos/cosmos-sdk/x/consensus/types"
+	distrkeeper "github.com/cosmos/cosmos-sdk/x/distribution/keeper"
+	distrtypes "github.com/cosmos/cosmos-sdk/x/distribution/types"
+	evidencekeeper "github.com/cosmos/cosmos-sdk/x/evidence/keeper"
+	evidencetypes "github.com/cosmos/cosmos-sdk/x/evidence/types"
+	"github.com/cosmos/cosmos-sdk/x/feegrant"
+	feegrantkeeper "github.com/cosmos/cosmos-sdk/x/feegrant/keeper"
+	govkeeper "github.com/cosmos/cosmos-sdk/x/gov/keeper"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
+	mintkeeper "github.com/cosmos/cosmos-sdk/x/mint/keeper"
+	minttypes "github.com/cosmos/cosmos-sdk/x/mint/types"
+	slashingkeeper "github.com/cosmos/cosmos-sdk/x/slashing/keeper"
+	slashingtypes "github.com/cosmos/cosmos-sdk/x/slashing/types"
+	stakingkeeper "github.com/cosmos/cosmos-sdk/x/staking/keeper"
+	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
+	upgradekeeper "github.com/cosmos/cosmos-sdk/x/upgrade/keeper"
+	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/chain/x/market"
+	"github.com/essaim/essaim/chain/x/model"
+	"github.com/essaim/essaim/chain/x/registry"
+)
+
+// storeNames lists the parts of the state. A new one needs an upgrade handler on chains
+// that already run.
+var storeNames = []string{
+	authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, slashingtypes.StoreKey, distrtypes.StoreKey,
+	minttypes.StoreKey, govtypes.StoreKey, feegrant.StoreKey, authzkeeper.StoreKey, upgradetypes.StoreKey,
+	evidencetypes.StoreKey, consensustypes.StoreKey, model.Name, registry.Name, market.Name,
+}
+
+// moduleAccounts lists the accounts that modules own and what each may do.
+var moduleAccounts = map[string][]string{
+	authtypes.FeeCollectorName:     nil,
+	distrtypes.ModuleName:          nil, // holds the community pool, where protocol fees go
+	minttypes.ModuleName:           {authtypes.Minter},
+	stakingtypes.BondedPoolName:    {authtypes.Burner, authtypes.Staking},
+	stakingtypes.NotBondedPoolName: {authtypes.Burner, authtypes.Staking},
+	govtypes.ModuleName:            {authtypes.Burner},
+	registry.Name:                  nil, // holds the bonds
+	market.Name:                    nil, // holds the deposits
+}
+
+// keepers are the parts of the state machine. Those with an exported name are for tests
+// and tools; the ledger itself goes through messages and queries.
+type keepers struct {
+	Account  authkeeper.AccountKeeper
+	Bank     bankkeeper.BaseKeeper
+	Staking  *stakingkeeper.Keeper
+	Model    model.Keeper
+	Registry registry.Keeper
+	Market   market.Keeper
+
+	slashing     slashingkeeper.Keeper
+	distribution distrkeeper.Keeper
+	mint         mintkeeper.Keeper
+	gov          *govkeeper.Keeper
+	feegrant     feegrantkeeper.Keeper
+	authz        authzkeeper.Keeper
+	upgrade      *upgradekeeper.Keeper
+	evidence     *evidencekeeper.Keeper
+	consensus    consensuskeeper.Keeper
+}
+
+// newKeepers connects them: each gets only those it needs, so the order is forced.
+func (a *App) newKeepers(o Options) (k keepers) {
+	governance := authtypes.NewModuleAddress(govtypes.ModuleName).String()
+	k.consensus = consensuskeeper.NewKeeper(a.Codec, a.kv(consensustypes.StoreKey), governance, runtime.EventService{})
+	k.Account = authkeeper.NewAccountKeeper(a.Codec, a.kv(authtypes.StoreKey), authtypes.ProtoBaseAccount, moduleAccounts, a.Accounts,
+		essaim.AddressPrefix, governance)
+	k.Bank = bankkeeper.NewBaseKeeper(a.Codec, a.kv(banktypes.StoreKey), k.Account, blocked(), governance, a.Logger())
+
+	k.Staking = stakingkeeper.NewKeeper(a.Codec, a.kv(stakingtypes.StoreKey), k.Account, k.Bank, governance, a.Validators, a.Consensus)
+	k.mint = mintkeeper.NewKeeper(a.Codec, a.kv(minttypes.StoreKey), k.Staking, k.Account, k.Bank, authtypes.FeeCollectorName, governance)
+	k.distribution = distrkeeper.NewKeeper(a.Codec, a.kv(distrtypes.StoreKey), k.Account, k.Bank, k.Staking, authtypes.FeeCollectorName, governance)
+	k.slashing = slashingkeeper.NewKeeper(a.Codec, a.Amino, a.kv(slashingtypes.StoreKey), k.Staking, governance)
+	k.evidence = evidencekeeper.NewKeeper(a.Codec, a.kv(evidencetypes.StoreKey), k.Staking, k.slashing, a.Accounts, runtime.ProvideCometInfoService())
+	k.evidence.SetRouter(evidencetypes.NewRouter()) // double votes come from CometBFT; no other kind yet
+	k.Staking.SetHooks(stakingtypes.NewMultiStakingHooks(k.distribution.Hooks(), k.slashing.Hooks()))
+
+	k.feegrant = feegrantkeeper.NewKeeper(a.Codec, a.kv(feegrant.StoreKey), k.Account)
+	k.authz = authzkeeper.NewKeeper(a.kv(authzkeeper.StoreKey), a.Codec, a.MsgServiceRouter(), k.Account)
+	k.upgrade = upgradekeeper.NewKeeper(nil, a.kv(upgradetypes.StoreKey), a.Codec, o.Home, a.BaseApp, governance)
+	k.gov = govkeeper.NewKeeper(a.Codec, a.kv(govtypes.StoreKey), k.Account, k.Bank, k.distribution, a.MsgServiceRouter(),
+		govtypes.DefaultConfig(), governance, govkeeper.NewDefaultCalculateVoteResultsAndVotingPower(k.Staking))
+
+	k.Model = model.NewKeeper(a.Codec, a.kv(model.Name), k.Bank)
+	k.Registry = registry.NewKeeper(a.Codec, a.kv(registry.Name), k.Bank, k.Model, governance)
+	k.Market = market.NewKeeper(a.Codec, a.kv(market.Name), market.Neighbours{
+		Bank: k.Bank, Treasury: k.distribution, Registry: k.Registry, Models: k.Model,
+	}, governance)
+	return k
+}
+
+// blocked lists the module accounts that nobody may send coins to by hand: their
+// balances are other modules' books. Governance may be given money.
+func blocked() map[string]bool {
+	m := map[string]bool{}
+	for name := range moduleAccounts {
+		m[authtypes.NewModuleAddress(name).String()] = true
+	}
+	delete(m, authtypes.NewModuleAddress(govtypes.ModuleName).String())
+	return m
+}
