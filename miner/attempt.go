@@ -1,0 +1,295 @@
+package miner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/seal"
+	"github.com/essaim/essaim/transport"
+)
+
+const (
+	offerTimeout = 30 * time.Second // for the offer to arrive on a stream that was opened
+	ackTimeout   = 30 * time.Second // for the answer to a result, which the coordinator stores first
+)
+
+// attempt is one execution: what was offered, checked and opened.
+type attempt struct {
+	link    *link
+	offer   transport.Offer
+	task    essaim.Task
+	input   essaim.Input
+	request engine.Request
+	runner  runner
+	price   essaim.Amount
+}
+
+// failure is why an attempt comes to nothing, with what the coordinator is to do
+// about it. Its text is safe to send: it never quotes a prompt.
+type failure struct {
+	kind transport.FailureKind
+	err  error
+}
+
+func fail(kind transport.FailureKind, code essaim.Code, hint, format string, args ...any) *failure {
+	return &failure{kind, essaim.Errorf(code, hint, format, args...)}
+}
+
+// serve handles a stream that a coordinator has opened: one attempt.
+func (m *Miner) serve(ctx context.Context, s *transport.Stream) {
+	l := m.linkTo(s.Conn())
+	if l == nil {
+		_ = s.Reset() // only a coordinator that welcomed us may offer
+		return
+	}
+	var o transport.Offer
+	if err := s.Receive(&o, offerTimeout); err != nil {
+		_ = s.Reset()
+		return
+	}
+	if err := m.execute(ctx, s, l, o); err != nil {
+		m.log.Info("coordinator was not told how the attempt ended", "coordinator", l.peer.Short(), "err", err)
+		_ = s.Reset()
+	}
+}
+
+// execute runs one attempt. It returns an error only if nobody can be told.
+func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o transport.Offer) error {
+	if !m.enter() {
+		return m.report(s, fail(transport.FailBusy, essaim.CodeUnavailable, "", "the miner has no room"))
+	}
+	defer m.leave()
+	a, f := m.check(ctx, l, o)
+	if f != nil {
+		return m.report(s, f)
+	}
+	ctx, cancel := context.WithDeadline(ctx, time.UnixMilli(o.Deadline))
+	defer cancel()
+	acked := make(chan transport.Acked, 1)
+	go func() {
+		// The coordinator sends nothing before its answer to the result; if the
+		// stream ends earlier, the attempt was withdrawn. This goroutine ends with
+		// the stream.
+		defer close(acked)
+		var answer transport.Acked
+		if s.Receive(&answer, 0) != nil {
+			cancel()
+			return
+		}
+		acked <- answer
+	}()
+	result, f, err := m.produce(ctx, s, a)
+	if err != nil {
+		return err
+	}
+	if f != nil {
+		return m.report(s, f)
+	}
+	if err := s.Send(transport.Report{Result: result}); err != nil {
+		l.claim(result.Receipt)
+		return err
+	}
+	m.await(ctx, l, result.Receipt, acked)
+	return nil
+}
+
+// await takes the coordinator's answer to a receipt. Without one the receipt is
+// claimed again.
+func (m *Miner) await(ctx context.Context, l *link, receipt []byte, acked <-chan transport.Acked) {
+	t := time.NewTimer(ackTimeout)
+	defer t.Stop()
+	err := essaim.Errorf(essaim.CodeUnavailable, "", "no answer")
+	select {
+	case answer, ok := <-acked:
+		if ok {
+			err = m.answered(context.WithoutCancel(ctx), l.peer, receipt, answer)
+		}
+	case <-t.C:
+	}
+	if err != nil {
+		m.log.Info("receipt is not acknowledged yet", "coordinator", l.peer.Short(), "err", err)
+		l.claim(receipt)
+	}
+}
+
+func (m *Miner) report(s *transport.Stream, f *failure) error {
+	m.failed.Add(1)
+	m.log.Info("attempt refused", "kind", string(f.kind), "reason", f.err)
+	return s.Send(transport.Report{Failure: &transport.Failure{Kind: f.kind, Refusal: *transport.Refuse(f.err)}})
+}
+
+// check decides whether an offer is taken, and opens its input.
+func (m *Miner) check(ctx context.Context, l *link, o transport.Offer) (*attempt, *failure) {
+	task, _, err := essaim.OpenTask(o.Task)
+	if err != nil {
+		return nil, &failure{transport.FailEngine, err}
+	}
+	a := &attempt{link: l, offer: o, task: task}
+	var ok bool
+	if a.runner, ok = m.runnerOf(task.Model); !ok {
+		return nil, fail(transport.FailEngine, essaim.CodeNotFound, "", "model %s is not offered here", task.Model.Short())
+	}
+	a.price, ok = o.UnitPrice.Mul(task.Units())
+	switch {
+	case task.ChainID != m.cfg.ChainID:
+		return nil, fail(transport.FailEngine, essaim.CodeRefused, "", "the task is for chain %q", task.ChainID)
+	case o.UnitPrice < a.runner.price:
+		return nil, fail(transport.FailEngine, essaim.CodeInsufficient, "", "offered %d uaim a unit, this miner takes %d", o.UnitPrice, a.runner.price)
+	case !ok || a.price > task.MaxPrice:
+		return nil, fail(transport.FailEngine, essaim.CodeInsufficient, "", "the task costs more than its maximum of %d uaim", task.MaxPrice)
+	case !time.Now().Before(time.UnixMilli(o.Deadline)):
+		return nil, fail(transport.FailEngine, essaim.CodeExpired, "", "the deadline has passed")
+	}
+	owed, err := m.receipts.countUnacked(ctx, l.peer)
+	if err != nil {
+		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "", "the receipt file cannot be read")
+	}
+	if owed > m.cfg.MaxUnacked {
+		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "acknowledge the miner's receipts", "%d receipts are unacknowledged, at most %d may be", owed, m.cfg.MaxUnacked)
+	}
+	if f := a.open(m.cfg.Seal); f != nil {
+		return nil, f
+	}
+	return a, nil
+}
+
+// open opens the sealed input and fits it to the model.
+func (a *attempt) open(key *seal.PrivateKey) *failure {
+	plain, err := key.Open(a.offer.Input, a.task.Input[:])
+	if err != nil {
+		return fail(transport.FailUnsealed, essaim.CodeRefused, "seal the input to the miners of the quote", "the input does not open with this miner's key")
+	}
+	if essaim.DigestOf(plain) != a.task.Input {
+		return fail(transport.FailRefused, essaim.CodeBadInput, "sign the digest of the input that is sealed", "the input is not the one that the task names")
+	}
+	if a.input, err = essaim.DecodeInput(plain); err != nil {
+		// The decoder's own words could quote what it read.
+		return fail(transport.FailRefused, essaim.CodeBadInput, "upgrade the older of the two programs", "the input cannot be decoded")
+	}
+	if err := essaim.CheckPrompt(a.input.Prompt); err != nil {
+		return &failure{transport.FailRefused, err}
+	}
+	if err := seal.CheckPublicKey(a.input.ReplyKey); err != nil {
+		return fail(transport.FailRefused, essaim.CodeBadInput, "put an HPKE public key into the input", "the input has no valid reply key")
+	}
+	a.request, err = a.runner.model.Fit(engine.Request{
+		Model: a.task.Model, Prompt: a.input.Prompt, Seed: a.task.Seed,
+		Width: int(a.task.Width), Height: int(a.task.Height), Steps: int(a.task.Steps),
+	})
+	if err != nil {
+		// Fit speaks of sizes and steps only, so its text may travel.
+		return fail(transport.FailRefused, essaim.CodeBadInput, "ask for a size and steps that the model has", "%v", err)
+	}
+	return nil
+}
+
+// produce runs the engine and makes the result of it: sealed, stored, and with a
+// receipt that is on the disk. err means that the coordinator is gone.
+func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt) (*transport.Result, *failure, error) {
+	started := time.Now()
+	out, err := m.run(ctx, s, a)
+	if err != nil {
+		if ctx.Err() == nil {
+			m.log.Warn("engine failed", "engine", a.runner.engine.Name(), "task", a.task.Digest().Short(), "err", redact(err, a.input.Prompt))
+		}
+		return nil, classify(ctx, err), nil
+	}
+	digest := a.task.Digest()
+	output := essaim.Output{MediaType: out.MediaType, Data: out.Data, Warnings: out.Warnings}
+	sealed, err := seal.Seal(output.Encode(), digest[:], a.input.ReplyKey)
+	if err != nil {
+		return nil, fail(transport.FailEngine, essaim.CodeUnavailable, "", "the result cannot be sealed"), nil
+	}
+	r := essaim.NewReceipt(a.task)
+	r.Attempt, r.Miner, r.Coordinator, r.Engine = a.offer.Attempt, m.key, a.link.peer, a.runner.engine.Name()
+	r.Width, r.Height, r.Steps = uint32(a.request.Width), uint32(a.request.Height), uint32(a.request.Steps)
+	r.Output, r.MediaType, r.Size, r.Pixels = essaim.DigestOf(out.Data), out.MediaType, uint64(len(out.Data)), out.PixelsDigest
+	r.Units, r.Price = a.task.Units(), a.price
+	r.Started, r.Finished = started.UnixMilli(), time.Now().UnixMilli()
+	if r.Sealed, err = m.cfg.Blobs.Put(ctx, sealed); err != nil {
+		return nil, nil, fmt.Errorf("store result: %w", err)
+	}
+	signed, err := essaim.SignReceipt(r, m.cfg.Key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("sign receipt: %w", err)
+	}
+	if err := m.receipts.add(ctx, a.link.peer, r.Digest(), signed); err != nil {
+		return nil, nil, fmt.Errorf("store receipt: %w", err)
+	}
+	return &transport.Result{Receipt: signed, Sealed: sealed}, nil, nil
+}
+
+// run executes the engine and reports its steps, each after the pace.
+func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt) (engine.Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// An engine's callback must not block, so the steps are queued. An engine that
+	// outruns the queue loses steps in the report, nothing else.
+	steps := make(chan engine.Progress, 256)
+	var out engine.Result
+	var err error
+	go func() {
+		defer close(steps)
+		out, err = a.runner.engine.Run(ctx, a.request, func(p engine.Progress) {
+			select {
+			case steps <- p:
+			default:
+			}
+		})
+	}()
+	tell := func(u transport.Update) {
+		if s.Send(transport.Report{Update: &u}) != nil {
+			cancel() // nobody listens: the engine may stop
+		}
+	}
+	tell(transport.Update{Steps: uint32(a.request.Steps)})
+	for p := range steps {
+		m.pace(ctx)
+		tell(transport.Update{Step: uint32(p.Step), Steps: uint32(p.Steps)})
+	}
+	m.pace(ctx)
+	if err == nil {
+		err = ctx.Err()
+	}
+	return out, err
+}
+
+func (m *Miner) pace(ctx context.Context) {
+	if m.cfg.Pace <= 0 {
+		return
+	}
+	t := time.NewTimer(m.cfg.Pace)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// classify says what the coordinator is to do about an engine's error. The engine's
+// own words stay here, as they could quote the prompt.
+func classify(ctx context.Context, err error) *failure {
+	switch {
+	case errors.Is(err, engine.ErrBadRequest):
+		return fail(transport.FailRefused, essaim.CodeBadInput, "ask for something else", "the engine cannot run this request")
+	case errors.Is(err, engine.ErrNoModel):
+		return fail(transport.FailEngine, essaim.CodeNotFound, "", "the engine does not have the model")
+	case ctx.Err() != nil:
+		return fail(transport.FailEngine, essaim.CodeExpired, "", "the attempt was stopped")
+	}
+	return fail(transport.FailEngine, essaim.CodeUnavailable, "", "the engine failed")
+}
+
+// redact makes an engine's error fit for the log, which holds no prompts.
+func redact(err error, prompt string) string {
+	text := err.Error()
+	for _, p := range []string{prompt, strings.Trim(fmt.Sprintf("%q", prompt), `"`)} {
+		text = strings.ReplaceAll(text, p, "[prompt]")
+	}
+	return text
+}

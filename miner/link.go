@@ -1,0 +1,175 @@
+package miner
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/transport"
+)
+
+const (
+	// welcomeTimeout bounds the coordinator's answer to Hello, for which it may have
+	// to ask the ledger.
+	welcomeTimeout = 20 * time.Second
+
+	// missedAnswers is how many beats may pass without an answer before the
+	// connection is given up. The coordinator gives a miner up after two: this side
+	// is the more patient one, as hanging up costs it the work under way.
+	missedAnswers = 5
+)
+
+// link is a coordinator that has welcomed this miner.
+type link struct {
+	peer   essaim.NodeKey
+	conn   *transport.Conn
+	claims chan []byte // signed receipts to be claimed with the next beats
+}
+
+// attend serves one connection to a coordinator: it introduces the miner, then beats
+// until the connection is gone. Attempts come on streams of their own; see serve.
+func (m *Miner) attend(ctx context.Context, c *transport.Conn) error {
+	s, err := c.Open(ctx, transport.ProtocolControl)
+	if err != nil {
+		return err
+	}
+	defer s.Reset()
+	// A stream does not know contexts: it is reset when ours ends.
+	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
+	w, err := m.introduce(ctx, s)
+	if err != nil {
+		return err
+	}
+	l, err := m.join(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer m.part(l)
+	m.log.Info("serving", "coordinator", l.peer.Short(), "models", len(w.Offers))
+	return m.beat(ctx, s, l)
+}
+
+func (m *Miner) introduce(ctx context.Context, s *transport.Stream) (transport.Welcome, error) {
+	var w transport.Welcome
+	models, err := m.catalog(ctx)
+	if err != nil {
+		return w, err
+	}
+	if err := s.Send(transport.Hello{
+		ChainID: m.cfg.ChainID, Models: models, Capacity: uint32(m.cfg.Capacity), Beat: m.cfg.Beat, Version: m.cfg.Version,
+	}); err != nil {
+		return w, err
+	}
+	if err := s.Receive(&w, welcomeTimeout); err != nil {
+		return w, fmt.Errorf("wait for the coordinator's welcome: %w", err)
+	}
+	if err := w.Refusal.Err(); err != nil {
+		return w, err
+	}
+	if w.ChainID != m.cfg.ChainID {
+		return w, essaim.Errorf(essaim.CodeRefused, "check the coordinator's address", "the coordinator works for chain %q, this miner for %q", w.ChainID, m.cfg.ChainID)
+	}
+	return w, nil
+}
+
+// join makes the link known, so that its coordinator's offers are taken, and queues
+// the receipts that it still owes an answer for.
+func (m *Miner) join(ctx context.Context, c *transport.Conn) (*link, error) {
+	owed, err := m.receipts.unacked(ctx, c.Peer())
+	if err != nil {
+		return nil, fmt.Errorf("read receipts: %w", err)
+	}
+	l := &link{peer: c.Peer(), conn: c, claims: make(chan []byte, len(owed)+2*m.cfg.MaxUnacked)}
+	for _, r := range owed {
+		l.claims <- r
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.links[l.peer] = l
+	return l, nil
+}
+
+func (m *Miner) part(l *link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.links[l.peer] == l {
+		delete(m.links, l.peer)
+	}
+}
+
+func (m *Miner) linkTo(c *transport.Conn) *link {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.links[c.Peer()]; l != nil && l.conn == c {
+		return l
+	}
+	return nil
+}
+
+// claim asks for an acknowledgement again, with the next beat.
+func (l *link) claim(receipt []byte) {
+	select {
+	case l.claims <- receipt:
+	default: // it is in the receipt file and is claimed after the next reconnect
+	}
+}
+
+// beat sends heartbeats, and claims between them, until something fails.
+func (m *Miner) beat(ctx context.Context, s *transport.Stream, l *link) error {
+	tick := time.NewTicker(m.cfg.Beat)
+	defer tick.Stop()
+	for {
+		var claim []byte
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case claim = <-l.claims:
+		case <-tick.C:
+		}
+		if err := s.Send(transport.FromMiner{Running: uint32(m.Stats().Running), Claim: claim}); err != nil {
+			return err
+		}
+		var answer transport.FromCoordinator
+		if err := s.Receive(&answer, missedAnswers*m.cfg.Beat); err != nil {
+			return fmt.Errorf("coordinator %s does not answer: %w", l.peer.Short(), err)
+		}
+		if claim != nil && answer.Claim != nil {
+			if err := m.answered(ctx, l.peer, claim, *answer.Claim); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// answered notes what a coordinator said about a receipt.
+//
+// Errors: CodeRefused if the answer is not a right acknowledgement of this receipt:
+// the receipt stays unacknowledged.
+func (m *Miner) answered(ctx context.Context, from essaim.NodeKey, signed []byte, a transport.Acked) error {
+	r, err := essaim.OpenReceipt(signed)
+	if err != nil {
+		return fmt.Errorf("own receipt: %w", err)
+	}
+	if refusal := a.Refusal.Err(); refusal != nil {
+		if essaim.CodeOf(refusal).Retryable() || essaim.CodeOf(refusal) == essaim.CodeInternal {
+			return refusal // not a judgement of the receipt
+		}
+		m.refused.Add(1)
+		m.log.Warn("receipt does not count", "task", r.Task.Short(), "coordinator", from.Short(), "reason", refusal)
+		return m.receipts.refuse(ctx, r.Digest(), refusal.Error())
+	}
+	ack, signer, err := essaim.OpenAck(a.Ack)
+	if err != nil {
+		return err
+	}
+	if want := (essaim.Ack{ChainID: m.cfg.ChainID, Receipt: r.Digest(), Session: r.Session, Price: r.Price}); signer != from || ack != want {
+		return essaim.Errorf(essaim.CodeRefused, "do not serve this coordinator", "coordinator %s acknowledged something else than receipt %s", from.Short(), r.Digest().Short())
+	}
+	first, err := m.receipts.ack(ctx, ack.Receipt, a.Ack)
+	if first {
+		m.acked.Add(1)
+		m.earned.Add(uint64(r.Price))
+	}
+	return err
+}

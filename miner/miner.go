@@ -1,0 +1,291 @@
+// Package miner is the role that sells compute: it takes a task, runs an engine,
+// seals and stores the result and signs a receipt for it.
+//
+// A miner dials out and never listens. It serves the coordinators that it was told
+// to serve, runs only what it offers, never below its own price, and keeps every
+// receipt durably until its coordinator has acknowledged it; a coordinator that
+// leaves too many unacknowledged is served no more.
+//
+// The prompt exists here in memory, for the engine, and nowhere else: it is not in
+// the receipt file, not in what the miner reports and not in its log. The role knows
+// neither the ledger nor what becomes of its receipts.
+//
+// # Concurrency
+//
+// Run owns all goroutines: one for each coordinator, one or two for each attempt.
+// Stats may be called at any time from anywhere.
+package miner
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/seal"
+	"github.com/essaim/essaim/transport"
+)
+
+// Config is what a miner needs. Fields with a stated default may be zero.
+type Config struct {
+	Key          ed25519.PrivateKey // the node key that is registered on the ledger
+	Seal         *seal.PrivateKey   // opens prompts; its public half is registered on the ledger
+	ChainID      string
+	Coordinators []string        // multiaddresses, each with /p2p/ and a peer ID
+	Engines      []engine.Engine // the first that has a model runs it
+	Blobs        blob.Store      // the miner's own; keeps the sealed results
+	Offers       []essaim.Offer  // what it runs, and the least it takes for a unit
+	Receipts     string          // path of the receipt file (SQLite); created if missing
+
+	Capacity   int           // attempts at the same time; default 1
+	Beat       time.Duration // between heartbeats; default 1 s
+	Grace      time.Duration // for running attempts when Run is to end; default 1 s
+	MaxUnacked int           // receipts a coordinator may owe an answer for; default 32
+	// Pace is waited before each step is reported, and before the result is, so that
+	// people and tests can watch; the engine itself is not slowed. Default 0.
+	Pace time.Duration
+
+	// MinBackoff and MaxBackoff bound the wait before a coordinator is dialled again;
+	// defaults as in transport.Config.
+	MinBackoff, MaxBackoff time.Duration
+
+	Version string       // of the program, told to coordinators
+	Logger  *slog.Logger // nil: silent
+}
+
+// Stats counts since the start of Run.
+type Stats struct {
+	Connected int           // coordinators that welcomed this miner and are connected
+	Running   int           // attempts under way
+	Acked     uint64        // receipts that were acknowledged
+	Refused   uint64        // receipts that a coordinator did not count
+	Failed    uint64        // attempts that came to nothing
+	Earned    essaim.Amount // sum of the acknowledged receipts' prices, gross
+}
+
+// Miner is the role. Make it with New.
+type Miner struct {
+	cfg    Config
+	key    essaim.NodeKey
+	log    *slog.Logger
+	prices map[essaim.Digest]essaim.Amount
+
+	host     *transport.Host // set by Run
+	receipts *receiptFile    // set by Run
+
+	mu       sync.Mutex
+	links    map[essaim.NodeKey]*link // welcomed and connected; guarded by mu
+	models   map[essaim.Digest]runner // guarded by mu
+	running  int                      // attempts under way; guarded by mu
+	draining bool                     // Run is ending: no new attempts; guarded by mu
+	idle     chan struct{}            // closed when draining and nothing runs
+
+	acked, refused, failed, earned atomic.Uint64
+}
+
+// runner is a model with the engine that runs it.
+type runner struct {
+	engine engine.Engine
+	model  engine.Model
+	price  essaim.Amount // least for a unit
+}
+
+// New checks a configuration; it starts nothing and opens nothing.
+//
+// Errors: CodeBadInput, naming the field.
+func New(cfg Config) (*Miner, error) {
+	bad := func(what string) error {
+		return essaim.Errorf(essaim.CodeBadInput, "complete the miner's configuration", "miner: %s", what)
+	}
+	switch {
+	case len(cfg.Key) != ed25519.PrivateKeySize:
+		return nil, bad("no node key")
+	case cfg.Seal == nil:
+		return nil, bad("no sealing key")
+	case cfg.ChainID == "":
+		return nil, bad("no chain ID")
+	case cfg.Blobs == nil:
+		return nil, bad("no blob store")
+	case cfg.Receipts == "":
+		return nil, bad("no receipt file")
+	case len(cfg.Coordinators) == 0:
+		return nil, bad("no coordinator to serve")
+	case len(cfg.Offers) == 0:
+		return nil, bad("no model on offer")
+	case len(cfg.Engines) == 0:
+		return nil, bad("no engine")
+	case cfg.Capacity < 0 || cfg.MaxUnacked < 0:
+		return nil, bad("a negative limit")
+	}
+	for _, addr := range cfg.Coordinators {
+		if _, err := transport.AddrKey(addr); err != nil {
+			return nil, err
+		}
+	}
+	m := &Miner{
+		cfg: cfg, key: essaim.NodeKeyOf(cfg.Key), log: cfg.Logger,
+		prices: map[essaim.Digest]essaim.Amount{}, links: map[essaim.NodeKey]*link{}, idle: make(chan struct{}),
+	}
+	for _, o := range cfg.Offers {
+		m.prices[o.Model] = o.UnitPrice
+	}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	m.log = m.log.With("miner", m.key.Short())
+	m.cfg.Capacity = max(m.cfg.Capacity, 1)
+	m.cfg.Beat = orDefault(cfg.Beat, time.Second)
+	m.cfg.Grace = orDefault(cfg.Grace, time.Second)
+	m.cfg.MaxUnacked = orDefault(cfg.MaxUnacked, 32)
+	return m, nil
+}
+
+func orDefault[T comparable](v, standard T) T {
+	var zero T
+	if v == zero {
+		return standard
+	}
+	return v
+}
+
+// Run serves the coordinators until ctx ends. Attempts that run then get
+// Config.Grace to finish; the rest is aborted. It is called once.
+//
+// Errors: nil after ctx has ended; otherwise what made serving impossible, such as a
+// receipt file that cannot be opened.
+func (m *Miner) Run(ctx context.Context) (err error) {
+	m.receipts, err = openReceipts(m.cfg.Receipts)
+	if err != nil {
+		return fmt.Errorf("miner: open receipts %s: %w", m.cfg.Receipts, err)
+	}
+	defer func() { err = errors.Join(err, m.receipts.close()) }()
+	m.host, err = transport.New(transport.Config{
+		Key: m.cfg.Key, Logger: m.log, MinBackoff: m.cfg.MinBackoff, MaxBackoff: m.cfg.MaxBackoff,
+	})
+	if err != nil {
+		return fmt.Errorf("miner: %w", err)
+	}
+	defer func() { err = errors.Join(err, m.host.Close()) }()
+	m.host.Handle(transport.ProtocolTask, m.serve)
+
+	// The connections outlive ctx by the grace, so that what is nearly finished is
+	// still delivered.
+	up, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	var group errgroup.Group
+	for _, addr := range m.cfg.Coordinators {
+		group.Go(func() error { return m.host.Keep(up, addr, m.attend) })
+	}
+	<-ctx.Done()
+	m.drain()
+	hangUp()
+	if err := group.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// drain accepts nothing any more and waits for the running attempts, at most for the
+// grace.
+func (m *Miner) drain() {
+	m.mu.Lock()
+	m.draining = true
+	running := m.running
+	m.mu.Unlock()
+	if running == 0 {
+		return
+	}
+	t := time.NewTimer(m.cfg.Grace)
+	defer t.Stop()
+	select {
+	case <-m.idle:
+	case <-t.C:
+		m.log.Warn("aborting attempts", "running", running)
+	}
+}
+
+// enter takes a place for an attempt; leave gives it back.
+func (m *Miner) enter() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.draining || m.running >= m.cfg.Capacity {
+		return false
+	}
+	m.running++
+	return true
+}
+
+func (m *Miner) leave() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.running--
+	if m.draining && m.running == 0 {
+		close(m.idle)
+	}
+}
+
+// catalog asks the engines what they can run and keeps what is on offer.
+func (m *Miner) catalog(ctx context.Context) ([]essaim.ModelInfo, error) {
+	models := map[essaim.Digest]runner{}
+	var infos []essaim.ModelInfo
+	for _, e := range m.cfg.Engines {
+		list, err := e.Models(ctx)
+		if err != nil {
+			m.log.Warn("engine does not answer", "engine", e.Name(), "err", err)
+			continue
+		}
+		for _, model := range list {
+			price, offered := m.prices[model.Digest]
+			if _, have := models[model.Digest]; have || !offered {
+				continue
+			}
+			models[model.Digest] = runner{engine: e, model: model, price: price}
+			infos = append(infos, info(e, model, price))
+		}
+	}
+	m.mu.Lock()
+	m.models = models
+	m.mu.Unlock()
+	if len(infos) == 0 {
+		return nil, essaim.Errorf(essaim.CodeUnavailable, "start the engine, or offer a model that it has", "no engine here runs any of the %d models on offer", len(m.prices))
+	}
+	return infos, nil
+}
+
+func info(e engine.Engine, m engine.Model, price essaim.Amount) essaim.ModelInfo {
+	sizes := make([]string, len(m.Sizes))
+	for i, s := range m.Sizes {
+		sizes[i] = s.String()
+	}
+	return essaim.ModelInfo{
+		Digest: m.Digest, Name: m.Name, Kind: m.Kind, Engine: e.Name(), Exact: m.Exact,
+		Sizes: sizes, MinSteps: m.MinSteps, MaxSteps: m.MaxSteps, Steps: m.Steps, UnitPrice: price,
+	}
+}
+
+func (m *Miner) runnerOf(model essaim.Digest) (runner, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.models[model]
+	return r, ok
+}
+
+// Stats tells how the miner is doing.
+func (m *Miner) Stats() Stats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return Stats{
+		Connected: len(m.links), Running: m.running,
+		Acked: m.acked.Load(), Refused: m.refused.Load(), Failed: m.failed.Load(),
+		Earned: essaim.Amount(m.earned.Load()),
+	}
+}
