@@ -1,0 +1,68 @@
+// Package all lists the engine drivers in this binary: explicitly, one line each, so that
+// what a miner can run is what this file says. Drivers do not register themselves.
+//
+// It must not hold anything but the list.
+package all
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/engine/pixel"
+)
+
+// Driver is one kind of engine and how to get one.
+type Driver struct {
+	Name    string // as Engine.Name says
+	Summary string // one line, for people
+
+	BuiltIn bool   // it is part of the binary and has no address
+
+	// Open connects to the engine at address, which is empty for one that is built in.
+	Open func(address string) (engine.Engine, error)
+}
+
+// Registry lists the drivers, in the order in which a miner tries them.
+func Registry() []Driver {
+	return []Driver{
+		{pixel.Name, "the built-in picture model, exact on every machine", true, openPixel},
+	}
+}
+
+// Find returns the driver of that name.
+func Find(name string) (Driver, error) {
+	drivers := Registry()
+	i := slices.IndexFunc(drivers, func(d Driver) bool { return d.Name == name })
+	if i < 0 {
+		return Driver{}, fmt.Errorf("no engine is called %q", name)
+	}
+	return drivers[i], nil
+}
+
+// Engines opens the engines that are built in.
+func Engines() ([]engine.Engine, error) {
+	var out []engine.Engine
+	for _, d := range Registry() {
+		if !d.BuiltIn {
+			continue
+		}
+		e, err := d.Open("")
+		if err != nil {
+			return nil, fmt.Errorf("opening engine %s: %w", d.Name, err)
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+func openPixel(address string) (engine.Engine, error) {
+	if address != "" {
+		return nil, fmt.Errorf("engine pixel is built in and has no address, not %q", address)
+	}
+	e, err := pixel.New()
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}

@@ -1,0 +1,275 @@
+// Package enginetest holds the conformance suite that every engine driver passes,
+// and Fake, an instant engine for the tests and benchmarks of other packages.
+//
+// A driver's own test is one line, enginetest.Run(t, open), besides tests of what only that
+// driver does. The suite tests the contract that package engine states and nothing more: it
+// must not ask for what only one driver promises. It is imported by tests only, and by devnet
+// for Fake.
+package enginetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"image"
+	"image/png"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/engine"
+)
+
+// Prompt is what the suite asks for: something that any picture model knows.
+const Prompt = "red apple"
+
+// Run tests that the engines which open makes keep the contract of package engine. Each
+// part of the suite opens one, as a subtest.
+func Run(t *testing.T, open func() engine.Engine) {
+	for _, part := range []struct {
+		name string
+		test func(*suite)
+	}{
+		{"Models", (*suite).models},
+		{"Results", (*suite).results},
+		{"Exact", (*suite).exact},
+		{"Seeds", (*suite).seeds},
+		{"Progress", (*suite).progress},
+		{"BadRequests", (*suite).badRequests},
+		{"Cancel", (*suite).cancel},
+		{"Concurrency", (*suite).concurrency},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			s := &suite{T: t, engine: open()}
+			var err error
+			if s.all, err = s.engine.Models(t.Context()); err != nil {
+				t.Fatalf("Models: %v", err)
+			}
+			part.test(s)
+		})
+	}
+}
+
+type suite struct {
+	*testing.T
+	engine engine.Engine
+	all    []engine.Model
+}
+
+// run executes a request that must succeed and checks the result against it.
+func (s *suite) run(m engine.Model, r engine.Request, progress func(engine.Progress)) engine.Result {
+	s.Helper()
+	r.Model = m.Digest
+	if r.Prompt == "" {
+		r.Prompt = Prompt
+	}
+	got, err := s.engine.Run(s.Context(), r, progress)
+	if err != nil {
+		s.Fatalf("%s: %+v: %v", m.Name, r, err)
+	}
+	want, err := m.Fit(r)
+	if err != nil {
+		s.Fatalf("%s: the engine ran what the model refuses: %v", m.Name, err)
+	}
+	if got.Units < 1 {
+		s.Errorf("%s: %d units of work", m.Name, got.Units)
+	}
+	if got.MediaType == "" || len(got.Data) == 0 {
+		s.Errorf("%s: %d bytes of media type %q", m.Name, len(got.Data), got.MediaType)
+	}
+	if m.Kind == essaim.KindImage {
+		s.checkPicture(m, want, got)
+	}
+	return got
+}
+
+func (s *suite) checkPicture(m engine.Model, r engine.Request, got engine.Result) {
+	s.Helper()
+	if got.MediaType != "image/png" {
+		s.Fatalf("%s: media type %q", m.Name, got.MediaType)
+	}
+	picture, err := png.Decode(bytes.NewReader(got.Data))
+	if err != nil {
+		s.Fatalf("%s: the PNG does not decode: %v", m.Name, err)
+	}
+	if size := picture.Bounds().Size(); size != image.Pt(r.Width, r.Height) {
+		s.Errorf("%s: the picture is %v, want %dx%d", m.Name, size, r.Width, r.Height)
+	}
+	if d := digest(picture); got.PixelsDigest != d {
+		s.Errorf("%s: PixelsDigest is %s, the pixels have %s", m.Name, got.PixelsDigest, d)
+	}
+	if got.Steps != r.Steps {
+		s.Errorf("%s: %d steps made, want %d", m.Name, got.Steps, r.Steps)
+	}
+}
+
+// digest is the SHA-256 of a picture's RGB bytes.
+func digest(m image.Image) essaim.Digest {
+	b := m.Bounds()
+	buf := make([]byte, 0, b.Dx()*b.Dy()*3)
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			r, g, b, _ := m.At(x, y).RGBA()
+			buf = append(buf, byte(r>>8), byte(g>>8), byte(b>>8))
+		}
+	}
+	return sha256.Sum256(buf)
+}
+
+func (s *suite) models() {
+	if s.engine.Name() == "" {
+		s.Error("the engine has no name")
+	}
+	if len(s.all) == 0 {
+		s.Fatal("the engine has no model")
+	}
+	seen := map[essaim.Digest]bool{}
+	for _, m := range s.all {
+		if m.Digest.IsZero() || seen[m.Digest] {
+			s.Errorf("%s: digest %s is zero or there twice", m.Name, m.Digest)
+		}
+		seen[m.Digest] = true
+		if m.Name == "" || m.Kind == "" {
+			s.Errorf("model %s has name %q and kind %q", m.Digest.Short(), m.Name, m.Kind)
+		}
+		if _, err := m.Fit(engine.Request{Prompt: Prompt}); err != nil {
+			s.Errorf("%s: a request of defaults does not fit: %v", m.Name, err)
+		}
+	}
+}
+
+func (s *suite) results() {
+	for _, m := range s.all {
+		s.run(m, engine.Request{}, nil)
+		for _, size := range m.Sizes {
+			s.run(m, engine.Request{Width: size.Width, Height: size.Height}, nil)
+		}
+		for _, steps := range []int{m.MinSteps, m.MaxSteps} {
+			s.run(m, engine.Request{Steps: steps}, nil)
+		}
+	}
+}
+
+// exact also checks that a result is the receiver's: spoiling it changes no later one.
+func (s *suite) exact() {
+	for _, m := range s.all {
+		if !m.Exact {
+			continue
+		}
+		for seed := range uint64(3) {
+			one := s.run(m, engine.Request{Seed: seed}, nil)
+			data := bytes.Clone(one.Data)
+			clear(one.Data)
+			two := s.run(m, engine.Request{Seed: seed}, nil)
+			if one.PixelsDigest != two.PixelsDigest || !bytes.Equal(data, two.Data) || one.Units != two.Units {
+				s.Errorf("%s is exact, but seed %d gave two results", m.Name, seed)
+			}
+		}
+	}
+}
+
+func (s *suite) seeds() {
+	for _, m := range s.all {
+		different := map[essaim.Digest]bool{}
+		for seed := range uint64(4) {
+			different[essaim.DigestOf(s.run(m, engine.Request{Seed: seed << 60}, nil).Data)] = true
+		}
+		if len(different) < 2 {
+			s.Errorf("%s: the seed changes nothing", m.Name)
+		}
+	}
+}
+
+func (s *suite) progress() {
+	for _, m := range s.all {
+		var (
+			last     int
+			entered  atomic.Int32
+			returned atomic.Bool
+		)
+		watched := s.run(m, engine.Request{Steps: m.MaxSteps}, func(p engine.Progress) {
+			if entered.Add(1) != 1 {
+				s.Errorf("%s: progress is called by two goroutines at a time", m.Name)
+			}
+			defer entered.Add(-1)
+			if returned.Load() {
+				s.Errorf("%s: progress is called after Run has returned", m.Name)
+			}
+			if p.Step <= last || p.Step > p.Steps {
+				s.Errorf("%s: step %d of %d follows step %d", m.Name, p.Step, p.Steps, last)
+			}
+			last = p.Step
+			if p.Preview != nil {
+				if p.Preview.Bounds().Empty() {
+					s.Errorf("%s: step %d has an empty preview", m.Name, p.Step)
+				}
+				clear(p.Preview.Pix) // the receiver's own
+			}
+		})
+		returned.Store(true)
+		if alone := s.run(m, engine.Request{Steps: m.MaxSteps}, nil); m.Exact && alone.PixelsDigest != watched.PixelsDigest {
+			s.Errorf("%s: watching changes the result", m.Name)
+		}
+	}
+}
+
+func (s *suite) badRequests() {
+	refuse := func(why string, r engine.Request, want error) {
+		s.Helper()
+		if _, err := s.engine.Run(s.Context(), r, nil); !errors.Is(err, want) {
+			s.Errorf("%s: error %v, want %v", why, err, want)
+		}
+	}
+	refuse("unknown model", engine.Request{Model: essaim.DigestOf([]byte("no such model")), Prompt: Prompt}, engine.ErrNoModel)
+	for _, m := range s.all {
+		refuse(m.Name+": empty prompt", engine.Request{Model: m.Digest}, engine.ErrBadRequest)
+		refuse(m.Name+": too many steps", engine.Request{Model: m.Digest, Prompt: Prompt, Steps: m.MaxSteps + 1}, engine.ErrBadRequest)
+		refuse(m.Name+": steps below zero", engine.Request{Model: m.Digest, Prompt: Prompt, Steps: -1}, engine.ErrBadRequest)
+		if len(m.Sizes) > 0 {
+			refuse(m.Name+": odd size", engine.Request{Model: m.Digest, Prompt: Prompt, Width: 7, Height: 13}, engine.ErrBadRequest)
+			refuse(m.Name+": half a size", engine.Request{Model: m.Digest, Prompt: Prompt, Width: m.Sizes[0].Width}, engine.ErrBadRequest)
+		}
+	}
+}
+
+func (s *suite) cancel() {
+	for _, m := range s.all {
+		r := engine.Request{Model: m.Digest, Prompt: Prompt, Steps: m.MaxSteps}
+		ctx, cancel := context.WithCancel(s.Context())
+		cancel()
+		if _, err := s.engine.Run(ctx, r, nil); !errors.Is(err, context.Canceled) {
+			s.Errorf("%s: cancelled before the start: error %v", m.Name, err)
+		}
+		ctx, cancel = context.WithCancel(s.Context())
+		cancelled := false
+		_, err := s.engine.Run(ctx, r, func(p engine.Progress) {
+			if p.Step < p.Steps {
+				cancelled = true
+				cancel()
+			}
+		})
+		if cancel(); cancelled && !errors.Is(err, context.Canceled) {
+			s.Errorf("%s: cancelled between steps: error %v", m.Name, err)
+		}
+	}
+}
+
+func (s *suite) concurrency() {
+	for _, m := range s.all {
+		want := s.run(m, engine.Request{Seed: 9}, nil)
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() {
+				got, err := s.engine.Run(s.Context(), engine.Request{Model: m.Digest, Prompt: Prompt, Seed: 9}, nil)
+				if err != nil {
+					s.Errorf("%s: together with others: %v", m.Name, err)
+				} else if m.Exact && got.PixelsDigest != want.PixelsDigest {
+					s.Errorf("%s: together with others the result differs", m.Name)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
