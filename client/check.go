@@ -1,0 +1,162 @@
+package client
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"image"
+	"image/draw"
+	"image/jpeg"
+	"image/png"
+	"strings"
+	"unicode"
+
+	"github.com/essaim/essaim"
+)
+
+const (
+	maxWarnings = 16
+	maxText     = 300 // runes of a text that a stranger wrote
+)
+
+// check believes nothing of a delivery: see the package comment.
+//
+// Errors: CodeRefused or CodeBadInput, naming the first check that failed.
+func (d *drawing) check(delivery essaim.Delivery) (*Picture, error) {
+	file := essaim.ReceiptFile{Task: d.signed, Receipt: delivery.Receipt}.Encode()
+	r, t, _, err := essaim.ReadReceiptFile(file)
+	if err != nil {
+		return nil, err
+	}
+	switch digest := d.task.Digest(); {
+	case delivery.Task != digest || t.Digest() != digest:
+		return nil, lie("the delivery is for another task")
+	case !d.offered[r.Miner]:
+		return nil, lie("miner %s was never offered for this task", r.Miner.Short())
+	case r.Coordinator != d.s.record.Coordinator:
+		return nil, lie("the receipt names another coordinator")
+	case r.Price > d.maxPrice:
+		return nil, lie("the price is %s, at most %s was agreed", r.Price, d.maxPrice)
+	case essaim.DigestOf(delivery.Sealed) != r.Sealed:
+		return nil, lie("the sealed result is not the one that the receipt names")
+	}
+	out, err := d.open(delivery.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkOutput(out, r); err != nil {
+		return nil, err
+	}
+	return &Picture{
+		Data: out.Data, MediaType: out.MediaType, Warnings: printables(out.Warnings),
+		Receipt: r, ReceiptFile: file, Task: t, CID: r.CID(),
+	}, nil
+}
+
+func (d *drawing) open(sealed []byte) (essaim.Output, error) {
+	digest := d.task.Digest()
+	plain, err := d.reply.Open(sealed, digest[:])
+	if err != nil {
+		return essaim.Output{}, err
+	}
+	return essaim.DecodeOutput(plain)
+}
+
+// checkOutput compares the result with what the miner has signed.
+func checkOutput(out essaim.Output, r essaim.Receipt) error {
+	switch {
+	case essaim.DigestOf(out.Data) != r.Output || uint64(len(out.Data)) != r.Size:
+		return lie("the picture is not the one that the receipt names")
+	case out.MediaType != r.MediaType:
+		return lie("the result is %q, the receipt says %q", printable(out.MediaType), printable(r.MediaType))
+	}
+	return CheckPixels(out.Data, r)
+}
+
+// CheckPixels decodes a picture and compares its size and, for PNG, its pixels with
+// the receipt's: SHA-256 of width × height × 3 bytes RGB, row by row. (Decoders of
+// JPEG may differ in the last bit, so there the file's digest is what counts.)
+//
+// Errors: CodeRefused.
+func CheckPixels(data []byte, r essaim.Receipt) error {
+	decoder, ok := map[string]struct {
+		config func([]byte) (image.Config, error)
+		decode func([]byte) (image.Image, error)
+	}{
+		"image/png": {
+			func(b []byte) (image.Config, error) { return png.DecodeConfig(bytes.NewReader(b)) },
+			func(b []byte) (image.Image, error) { return png.Decode(bytes.NewReader(b)) },
+		},
+		"image/jpeg": {
+			func(b []byte) (image.Config, error) { return jpeg.DecodeConfig(bytes.NewReader(b)) },
+			func(b []byte) (image.Image, error) { return jpeg.Decode(bytes.NewReader(b)) },
+		},
+	}[r.MediaType]
+	if !ok {
+		return lie("the result is %q, not a picture that can be checked", printable(r.MediaType))
+	}
+	// The header first: a small file may claim a picture that fills the memory.
+	c, err := decoder.config(data)
+	if err != nil {
+		return lie("the picture cannot be decoded: %v", err)
+	}
+	if c.Width > essaim.MaxSide || c.Height > essaim.MaxSide || uint32(c.Width) != r.Width || uint32(c.Height) != r.Height {
+		return lie("the picture is %dx%d, the receipt says %dx%d", c.Width, c.Height, r.Width, r.Height)
+	}
+	img, err := decoder.decode(data)
+	if err != nil {
+		return lie("the picture cannot be decoded: %v", err)
+	}
+	if r.MediaType == "image/png" && pixels(img) != r.Pixels {
+		return lie("the pixels are not those that the receipt names")
+	}
+	return nil
+}
+
+// pixels is the SHA-256 of a picture's RGB bytes, row by row.
+func pixels(img image.Image) (d essaim.Digest) {
+	b := img.Bounds()
+	flat, ok := img.(*image.NRGBA)
+	if !ok {
+		flat = image.NewNRGBA(b)
+		draw.Draw(flat, b, img, b.Min, draw.Src)
+	}
+	h := sha256.New()
+	row := make([]byte, 0, 3*b.Dx())
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		row = row[:0]
+		from := flat.Pix[flat.PixOffset(b.Min.X, y):][:4*b.Dx()]
+		for i := 0; i < len(from); i += 4 {
+			row = append(row, from[i], from[i+1], from[i+2])
+		}
+		h.Write(row)
+	}
+	h.Sum(d[:0])
+	return d
+}
+
+func lie(format string, args ...any) error {
+	return essaim.Errorf(essaim.CodeRefused, "do not pay: the coordinator or the miner is at fault; keep this message", format, args...)
+}
+
+// printable makes a stranger's text fit for a terminal: no control characters, not
+// without end.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	if r := []rune(s); len(r) > maxText {
+		return string(r[:maxText]) + "…"
+	}
+	return s
+}
+
+func printables(in []string) []string {
+	var out []string
+	for _, s := range in[:min(len(in), maxWarnings)] {
+		out = append(out, printable(s))
+	}
+	return out
+}

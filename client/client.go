@@ -1,0 +1,104 @@
+// Package client is the Go SDK: sessions, pictures and receipts, for the CLI, bots,
+// the gateway and other people's programs.
+//
+// A Session is money in escrow on the ledger and the key that spends it. Draw asks
+// for a picture: it takes a quote, compares each offered miner's sealing key with
+// the ledger's, seals the prompt to those miners, signs a task, and believes nothing
+// that comes back: signatures, task, prices, digests and pixels are all checked
+// before a Picture is returned. A coordinator that lies can waste time; it cannot
+// read the prompt, swap the picture or charge more than the task's maximum price.
+//
+// The coordinator is reached in the same process, or through Dial over HTTP; the
+// ledger through an adapter that the caller brings, with the payer's wallet inside.
+// The package must not import a role, the chain or its SDK, and must not write
+// prompts or keys anywhere.
+//
+// Sessions and HTTP are safe for concurrent use. No function starts a goroutine that
+// outlives it.
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/essaim/essaim"
+)
+
+// Coordinator is what a client asks of a coordinator. coordinator.Coordinator is
+// one in process, HTTP is one over the network.
+type Coordinator interface {
+	// Info introduces the coordinator.
+	Info(ctx context.Context) (essaim.CoordinatorInfo, error)
+
+	// Quote says what a task would cost and who would run it.
+	//
+	// Errors: CodeUnavailable if no connected miner can.
+	Quote(ctx context.Context, q essaim.QuoteRequest) (essaim.Quote, error)
+
+	// Submit hands in a task and returns when it is delivered. Submitting the same
+	// task again continues it or returns its delivery; it is never charged twice.
+	// progress may be nil; it is called from one goroutine at a time and must not
+	// block.
+	//
+	// Errors: retryable ones mean that the same task, sealed to fresh candidates,
+	// may succeed.
+	Submit(ctx context.Context, s essaim.Submission, progress func(essaim.Progress)) (essaim.Delivery, error)
+
+	// Close settles a session now. signedClose is by essaim.SignClose.
+	Close(ctx context.Context, signedClose []byte) (essaim.Settled, error)
+
+	// Task tells what the coordinator knows of a task.
+	Task(ctx context.Context, d essaim.Digest) (essaim.TaskRecord, error)
+}
+
+// Ledger is what a client asks of the ledger. The payer's wallet is bound to it.
+type Ledger interface {
+	// OpenSession moves deposit into escrow for a coordinator and authorises
+	// sessionKey to spend it until height expiry. It returns once the transaction
+	// is committed.
+	OpenSession(ctx context.Context, coordinator essaim.NodeKey, deposit essaim.Amount, sessionKey essaim.NodeKey, expiry int64) (essaim.SessionID, essaim.Tx, error)
+
+	// Session returns the ledger's record of a session.
+	Session(ctx context.Context, id essaim.SessionID) (essaim.Session, error)
+
+	// Actor returns a registered miner or coordinator.
+	//
+	// Errors: CodeNotFound if the key is not registered.
+	Actor(ctx context.Context, key essaim.NodeKey) (essaim.Actor, error)
+
+	// Height is the newest committed height.
+	Height(ctx context.Context) (int64, error)
+}
+
+// Config says where a session's coordinator and ledger are.
+type Config struct {
+	Coordinator Coordinator
+	Ledger      Ledger
+	ChainID     string // the ledger's; a coordinator of another chain is refused
+}
+
+// Request asks for a picture.
+type Request struct {
+	Model    essaim.Digest
+	Prompt   string // UTF-8, at most essaim.MaxPrompt bytes; only the miner sees it
+	Seed     uint64
+	Width    uint32        // pixels; 0: the model's default
+	Height   uint32        // pixels; 0: the model's default
+	Steps    uint32        // 0: the model's default
+	MaxPrice essaim.Amount // 0: what the first quote says
+	Deadline time.Time     // zero: DefaultTime from now
+}
+
+// DefaultTime is how long a picture may take if the request does not say.
+const DefaultTime = 5 * time.Minute
+
+// Picture is a finished picture; every claim in it was checked.
+type Picture struct {
+	Data        []byte // the file
+	MediaType   string // "image/png" or "image/jpeg"
+	Warnings    []string
+	Receipt     essaim.Receipt
+	ReceiptFile []byte // an encoded essaim.ReceiptFile: keep it, it is the proof
+	Task        essaim.Task
+	CID         string // of Data
+}

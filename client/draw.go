@@ -1,0 +1,221 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/seal"
+)
+
+const (
+	// grace is how much longer than the deadline a coordinator has to say why it
+	// was missed.
+	grace = 3 * time.Second
+
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+
+	// maxFaults is how often a draw goes on after an internal error: a lost miner is
+	// everyday and is retried until the deadline, a faulty program is not.
+	maxFaults = 3
+)
+
+// drawing is one Draw under way. It belongs to one goroutine.
+type drawing struct {
+	s        *Session
+	ask      essaim.QuoteRequest
+	maxPrice essaim.Amount // 0: not known before the first quote
+	input    []byte        // encoded essaim.Input
+	reply    *seal.PrivateKey
+	task     essaim.Task
+	signed   []byte // the task; nil before the first quote
+	offered  map[essaim.NodeKey]bool
+	progress func(essaim.Progress)
+	picture  *Picture // nil: nothing was accepted
+}
+
+// Draw draws one picture and returns it when every check has passed. progress may be
+// nil; it is called from one goroutine at a time and must not block. If the task's
+// miners are gone, the same task goes to others until the deadline.
+//
+// Errors: CodeBadInput if the request can never succeed, CodeInsufficient if the
+// deposit or the maximum price does not suffice, CodeUnavailable if no miner can do
+// it now, CodeExpired after the deadline, CodeRefused if the coordinator or a miner
+// lied, CodeConflict if the session is closed.
+func (s *Session) Draw(ctx context.Context, r Request, progress func(essaim.Progress)) (*Picture, error) {
+	if err := essaim.CheckPrompt(r.Prompt); err != nil {
+		return nil, err
+	}
+	if r.Deadline.IsZero() {
+		r.Deadline = time.Now().Add(DefaultTime)
+	}
+	d, err := s.prepare(r, progress)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.beginDraw(); err != nil {
+		return nil, err
+	}
+	defer s.endDraw(d)
+	ctx, cancel := context.WithDeadline(ctx, r.Deadline.Add(grace))
+	defer cancel()
+	delivery, err := d.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.picture, err = d.check(delivery)
+	return d.picture, err
+}
+
+func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, error) {
+	reply, err := seal.GenerateKey()
+	if err != nil {
+		return nil, err
+	}
+	if progress == nil {
+		progress = func(essaim.Progress) {}
+	}
+	in := essaim.Input{Prompt: r.Prompt, Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
+	rand.Read(in.Salt) // never fails, see crypto/rand
+	t := essaim.NewTask(s.cfg.ChainID, s.record.ID, 0)
+	t.Kind, t.Model, t.Input, t.Seed = essaim.KindImage, r.Model, in.Digest(), r.Seed
+	t.Width, t.Height, t.Steps, t.Deadline = r.Width, r.Height, r.Steps, r.Deadline.UnixMilli()
+	return &drawing{
+		s:     s,
+		ask:   essaim.QuoteRequest{Kind: t.Kind, Model: t.Model, Width: t.Width, Height: t.Height, Steps: t.Steps, Count: 1},
+		input: in.Encode(), reply: reply, task: t, maxPrice: r.MaxPrice, offered: make(map[essaim.NodeKey]bool),
+		progress: func(p essaim.Progress) { p.Note = printable(p.Note); progress(p) },
+	}, nil
+}
+
+// run offers the task until it is delivered.
+func (d *drawing) run(ctx context.Context) (essaim.Delivery, error) {
+	pause, faults := firstPause, 0
+	for {
+		delivery, err := d.offer(ctx)
+		if err == nil {
+			return delivery, nil
+		}
+		if essaim.CodeOf(err) == essaim.CodeInternal {
+			faults++
+		}
+		left := time.Until(time.UnixMilli(d.task.Deadline))
+		switch {
+		case errors.Is(ctx.Err(), context.Canceled):
+			return delivery, ctx.Err()
+		case d.signed == nil || !essaim.CodeOf(err).Retryable() || faults >= maxFaults:
+			return delivery, err
+		case left <= pause || ctx.Err() != nil:
+			return delivery, essaim.Errorf(essaim.CodeExpired, "allow more time, or try later", "no picture before the deadline: %w", err)
+		}
+		d.progress(essaim.Progress{Task: d.task.Digest(), State: essaim.TaskSubmitted, Note: "trying again: " + err.Error()})
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// offer takes a quote, seals the input to its candidates and submits the task.
+func (d *drawing) offer(ctx context.Context) (essaim.Delivery, error) {
+	quote, err := d.s.cfg.Coordinator.Quote(ctx, d.ask)
+	if err != nil {
+		return essaim.Delivery{}, err
+	}
+	if d.maxPrice == 0 {
+		d.maxPrice = quote.MaxPrice
+	}
+	keys, err := d.vet(ctx, quote)
+	if err != nil {
+		return essaim.Delivery{}, err
+	}
+	if d.signed == nil {
+		if err := d.sign(); err != nil {
+			return essaim.Delivery{}, err
+		}
+	}
+	sealed, err := seal.Seal(d.input, d.task.Input[:], keys...)
+	if err != nil {
+		return essaim.Delivery{}, err
+	}
+	return d.s.cfg.Coordinator.Submit(ctx, essaim.Submission{Task: d.signed, Input: sealed}, d.progress)
+}
+
+// vet returns the sealing keys of the quote's candidates that are within the maximum
+// price. One key that differs from the ledger's spoils the whole quote: it could be
+// the coordinator's own, made to read the prompt.
+func (d *drawing) vet(ctx context.Context, q essaim.Quote) ([][]byte, error) {
+	var keys [][]byte
+	cheapest := q.MaxPrice
+	for _, c := range q.Candidates[:min(len(q.Candidates), seal.MaxRecipients)] {
+		if c.Price > d.maxPrice {
+			cheapest = min(cheapest, c.Price)
+			continue
+		}
+		if err := d.s.registry.check(ctx, d.s.cfg.Ledger, c); err != nil {
+			return nil, err
+		}
+		keys = append(keys, c.HPKEKey)
+		d.offered[c.Miner] = true
+	}
+	switch {
+	case len(q.Candidates) == 0:
+		return nil, essaim.Errorf(essaim.CodeUnavailable, "try later, or choose another model", "no miner offers model %s now", d.task.Model.Short())
+	case len(keys) == 0:
+		return nil, essaim.Errorf(essaim.CodeInsufficient, "raise the maximum price", "the cheapest miner asks %s, the maximum price is %s", cheapest, d.maxPrice)
+	}
+	return keys, nil
+}
+
+// sign reserves the maximum price, gives the task its number and signs it.
+func (d *drawing) sign() (err error) {
+	d.task.MaxPrice = d.maxPrice
+	if d.task.Seq, err = d.s.reserve(d.task.MaxPrice); err != nil {
+		return err
+	}
+	d.signed, err = essaim.SignTask(d.task, d.s.key)
+	return err
+}
+
+func (s *Session) beginDraw() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || s.settled != nil {
+		return essaim.Errorf(essaim.CodeConflict, "open a new session", "session %s is closed", s.record.ID)
+	}
+	s.drawing++
+	return nil
+}
+
+// reserve takes the price from what is left and returns the next sequence number.
+func (s *Session) reserve(price essaim.Amount) (seq uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if left := s.left(); price > left {
+		return 0, essaim.Errorf(essaim.CodeInsufficient, "open a session with a larger deposit", "the picture may cost %s, session %s has %s left", price, s.record.ID, left)
+	}
+	s.reserved += price
+	s.seq++
+	return s.seq, nil
+}
+
+// endDraw gives the reservation back. A draw that handed in a task and got no
+// picture may still have cost its maximum: the coordinator alone knows.
+func (s *Session) endDraw(d *drawing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drawing--
+	if d.task.Seq == 0 {
+		return
+	}
+	s.reserved -= d.task.MaxPrice
+	if d.picture == nil {
+		s.doubtful += d.task.MaxPrice
+		return
+	}
+	s.spent += d.picture.Receipt.Price
+}

@@ -1,0 +1,241 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/essaim/essaim"
+)
+
+const (
+	maxAnswer = 8 << 20   // bytes of a JSON answer
+	maxEvent  = 100 << 20 // bytes of an event: a delivery holds a blob in base64
+	dialTime  = 10 * time.Second
+)
+
+// HTTP is a Coordinator behind a gateway. Make it with Dial. It keeps idle
+// connections; CloseIdleConnections drops them.
+type HTTP struct {
+	base   string
+	client *http.Client
+	idle   time.Duration // without a byte, a stream counts as cut
+}
+
+var _ Coordinator = (*HTTP)(nil)
+
+// Dial names a gateway by its URL, such as http://localhost:8545. It sends nothing.
+//
+// Errors: CodeBadInput.
+func Dial(gatewayURL string) (*HTTP, error) {
+	u, err := url.Parse(strings.TrimRight(gatewayURL, "/"))
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" {
+		return nil, essaim.Errorf(essaim.CodeBadInput, "write it like https://gateway.example", "%q is not a gateway's URL", gatewayURL)
+	}
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: dialTime}).DialContext,
+		TLSHandshakeTimeout: dialTime,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: 16,
+		IdleConnTimeout:     90 * time.Second,
+	}
+	return &HTTP{base: u.String(), client: &http.Client{Transport: t}, idle: time.Minute}, nil
+}
+
+// CloseIdleConnections closes the connections that are not in use.
+func (h *HTTP) CloseIdleConnections() { h.client.CloseIdleConnections() }
+
+// Info is Coordinator.Info.
+func (h *HTTP) Info(ctx context.Context) (out essaim.CoordinatorInfo, err error) {
+	return out, h.call(ctx, http.MethodGet, PathInfo, nil, &out)
+}
+
+// Quote is Coordinator.Quote.
+func (h *HTTP) Quote(ctx context.Context, q essaim.QuoteRequest) (out essaim.Quote, err error) {
+	return out, h.call(ctx, http.MethodPost, PathQuote, q, &out)
+}
+
+// Task is Coordinator.Task.
+func (h *HTTP) Task(ctx context.Context, d essaim.Digest) (out essaim.TaskRecord, err error) {
+	return out, h.call(ctx, http.MethodGet, PathTasks+"/"+d.String(), nil, &out)
+}
+
+// Close is Coordinator.Close: it settles a session, not the connection.
+func (h *HTTP) Close(ctx context.Context, signedClose []byte) (essaim.Settled, error) {
+	var out struct {
+		essaim.Settled
+		Root rootText `json:"root"` // instead of the embedded one, which only writes text
+	}
+	if err := h.call(ctx, http.MethodPost, PathClose, CloseBody{signedClose}, &out); err != nil {
+		return essaim.Settled{}, err
+	}
+	out.Settled.Root = essaim.SumRoot(out.Root)
+	return out.Settled, nil
+}
+
+// rootText reads the hex that essaim.SumRoot.MarshalText writes.
+type rootText essaim.SumRoot
+
+func (r *rootText) UnmarshalText(b []byte) error {
+	if len(b) != 2*len(r) {
+		return fmt.Errorf("root of %d hex digits, want %d", len(b), 2*len(r))
+	}
+	_, err := hex.Decode(r[:], b)
+	return err
+}
+
+// Submit is Coordinator.Submit. If the connection is cut the error is
+// CodeUnavailable and the task may be going on; submitting it again continues it.
+func (h *HTTP) Submit(ctx context.Context, s essaim.Submission, progress func(essaim.Progress)) (essaim.Delivery, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(h.idle, func() { cancel(h.lost(errSilent)) })
+	defer watch.Stop()
+	resp, err := h.send(ctx, http.MethodPost, PathTasks, s)
+	if err != nil {
+		return essaim.Delivery{}, err
+	}
+	defer resp.Body.Close()
+	if err := failure(resp); err != nil {
+		return essaim.Delivery{}, err
+	}
+	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t != "text/event-stream" {
+		return essaim.Delivery{}, notAGateway(h.base)
+	}
+	alive := func() { watch.Reset(h.idle) }
+	delivery, err := readDelivery(newEvents(resp.Body, maxEvent, alive), progress)
+	if errors.Is(err, errCut) {
+		return delivery, h.cut(ctx, err)
+	}
+	return delivery, err
+}
+
+// readDelivery consumes a stream up to its last event.
+func readDelivery(e *events, progress func(essaim.Progress)) (d essaim.Delivery, err error) {
+	for {
+		name, data, err := e.next()
+		if err != nil {
+			return d, err
+		}
+		switch name {
+		case EventProgress:
+			var p essaim.Progress
+			if err := json.Unmarshal(data, &p); err != nil {
+				return d, badAnswer(err)
+			}
+			if progress != nil {
+				progress(p)
+			}
+		case EventDelivery:
+			if err := json.Unmarshal(data, &d); err != nil {
+				return d, badAnswer(err)
+			}
+			return d, nil
+		case EventError:
+			var body ErrorBody
+			if err := json.Unmarshal(data, &body); err != nil {
+				return d, badAnswer(err)
+			}
+			return d, body.Err()
+		}
+	}
+}
+
+func (h *HTTP) call(ctx context.Context, method, path string, in, out any) error {
+	resp, err := h.send(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := failure(resp); err != nil {
+		return err
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return h.cut(ctx, err)
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return badAnswer(err)
+	}
+	return nil
+}
+
+func (h *HTTP) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, essaim.Errorf(essaim.CodeInternal, "", "encode a request: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, h.base+path, body)
+	if err != nil {
+		return nil, essaim.Errorf(essaim.CodeInternal, "", "make a request: %w", err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := h.client.Do(req)
+	var dns *net.DNSError
+	switch {
+	case err == nil:
+		return resp, nil
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil, essaim.Errorf(essaim.CodeUnavailable, "start a network with `essaim up`", "nothing listens at %s: %w", h.base, err)
+	case errors.As(err, &dns):
+		return nil, essaim.Errorf(essaim.CodeUnavailable, "check the gateway's URL", "the gateway %s cannot be found: %w", h.base, err)
+	}
+	return nil, h.cut(ctx, err)
+}
+
+// cut says why a connection broke: because the context ended, or by itself.
+func (h *HTTP) cut(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return h.lost(err)
+}
+
+func (h *HTTP) lost(err error) error {
+	return essaim.Errorf(essaim.CodeUnavailable, "ask again: a task that was handed in goes on, and is not charged twice", "the connection to the gateway %s was lost: %w", h.base, err)
+}
+
+// failure reads the error that an answer carries. Something between client and
+// gateway may have answered, so the body need not be ours.
+func failure(resp *http.Response) error {
+	if resp.StatusCode < 300 {
+		return nil
+	}
+	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // a cut body is no worse than a foreign one
+	var body ErrorBody
+	if json.Unmarshal(b, &body) == nil && body.Error.Code != "" {
+		return body.Err()
+	}
+	base := resp.Request.URL.Scheme + "://" + resp.Request.URL.Host
+	switch resp.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
+		return essaim.Errorf(essaim.CodeUnavailable, "try later", "%s answers %s", base, resp.Status)
+	}
+	return notAGateway(base)
+}
+
+func notAGateway(base string) error {
+	return essaim.Errorf(essaim.CodeNotFound, "check the gateway's URL", "%s does not answer as an essaim gateway", base)
+}
+
+func badAnswer(err error) error {
+	return essaim.Errorf(essaim.CodeInternal, "the gateway may be of another version", "the gateway's answer cannot be read: %w", err)
+}

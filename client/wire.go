@@ -1,0 +1,59 @@
+package client
+
+import (
+	"github.com/essaim/essaim"
+)
+
+// The essaim dialect of HTTP, spoken by HTTP on this side and package gateway on the
+// other. Its bodies are the types of package essaim's exchange.go as JSON; what is
+// added to them is here, so that there is one definition.
+const (
+	// PathInfo and the other paths are below the gateway's URL.
+	PathInfo  = "/essaim/v1/info"
+	PathQuote = "/essaim/v1/quote"
+	PathTasks = "/essaim/v1/tasks" // + "/" + digest to read a record
+	PathClose = "/essaim/v1/sessions/close"
+
+	// Events of the stream that answers a submission: any number of progress
+	// events, then one delivery or one error. Lines that start with a colon keep
+	// the connection alive.
+	EventProgress = "progress" // data: essaim.Progress
+	EventDelivery = "delivery" // data: essaim.Delivery
+	EventError    = "error"    // data: ErrorBody
+)
+
+// CloseBody is the body of a POST to PathClose.
+type CloseBody struct {
+	Close []byte `json:"close"` // by essaim.SignClose
+}
+
+// ErrorBody is the body of every answer that is an error.
+type ErrorBody struct {
+	Error ErrorInfo `json:"error"`
+}
+
+// ErrorInfo is an essaim.Error without its cause.
+type ErrorInfo struct {
+	Code    essaim.Code `json:"code"`
+	Message string      `json:"message"`
+	Hint    string      `json:"hint,omitempty"`
+}
+
+// ErrorBodyOf describes an error to whoever is at the other end. A fault of the
+// program is told without its details: they belong in the log.
+func ErrorBodyOf(err error) ErrorBody {
+	info := ErrorInfo{Code: essaim.CodeOf(err), Message: err.Error(), Hint: essaim.HintOf(err)}
+	if info.Code == essaim.CodeInternal {
+		info.Message, info.Hint = "the gateway has failed", "try again; its log says more"
+	}
+	return ErrorBody{info}
+}
+
+// Err turns the description back into an error.
+func (b ErrorBody) Err() error {
+	code := b.Error.Code
+	if code == "" {
+		code = essaim.CodeInternal
+	}
+	return essaim.Errorf(code, printable(b.Error.Hint), "%s", printable(b.Error.Message))
+}
