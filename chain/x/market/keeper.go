@@ -154,6 +154,29 @@ func (k Keeper) CheckInvariant(ctx context.Context) error {
 	return nil
 }
 
+// Word turns the stored form of a session into the network's word for it.
+func Word(s marketv1.Session) (essaim.Session, error) {
+	payer, err := essaim.ParseAddress(s.Payer)
+	if err != nil {
+		return essaim.Session{}, err
+	}
+	coordinator, err := essaim.ParseNodeKey(s.Coordinator)
+	if err != nil {
+		return essaim.Session{}, err
+	}
+	key, err := essaim.ParseNodeKey(s.SessionKey)
+	return essaim.Session{
+		ID: essaim.SessionID(s.Id), Payer: payer, Coordinator: coordinator, Deposit: essaim.Amount(s.Deposit),
+		SessionKey: key, Opened: s.Opened, Expiry: s.Expiry, State: stateWords[s.State],
+	}, err
+}
+
+var stateWords = map[marketv1.State]essaim.SessionState{
+	marketv1.State_STATE_OPEN:    essaim.SessionOpen,
+	marketv1.State_STATE_SETTLED: essaim.SessionSettled,
+	marketv1.State_STATE_EXPIRED: essaim.SessionExpired,
+}
+
 // escrow is the address of the module account.
 func escrow() sdk.AccAddress { return authtypes.NewModuleAddress(Name) }
 

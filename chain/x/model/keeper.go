@@ -47,15 +47,20 @@ func (k Keeper) Model(ctx context.Context, d essaim.Digest) (m essaim.Model, ok 
 	case err != nil:
 		return m, false, err
 	}
-	owner, err := essaim.ParseAddress(stored.Owner)
-	if err != nil {
+	if m, err = Word(stored); err != nil {
 		return m, false, fmt.Errorf("stored model %s: %w", d, err)
 	}
+	return m, true, nil
+}
+
+// Word turns the stored form of a model into the network's word for it.
+func Word(m modelv1.Model) (essaim.Model, error) {
+	owner, err := essaim.ParseAddress(m.Owner)
 	return essaim.Model{
-		Digest: d, Owner: owner, Manifest: stored.Manifest,
-		Name: stored.Name, Kind: essaim.Kind(stored.Kind), Engine: stored.Engine, Licence: stored.Licence,
-		UnitPrice: essaim.Amount(stored.UnitPrice), Royalty: essaim.Bps(stored.RoyaltyBps),
-	}, true, nil
+		Digest: essaim.DigestOf(m.Manifest), Owner: owner, Manifest: m.Manifest,
+		Name: m.Name, Kind: essaim.Kind(m.Kind), Engine: m.Engine, Licence: m.Licence,
+		UnitPrice: essaim.Amount(m.UnitPrice), Royalty: essaim.Bps(m.RoyaltyBps),
+	}, err
 }
 
 // get returns the stored form of a model by the text of its digest.

@@ -66,7 +66,7 @@ func (k Keeper) Actor(ctx context.Context, node essaim.NodeKey) (a essaim.Actor,
 	case err != nil:
 		return a, false, err
 	}
-	a, err = word(stored)
+	a, err = Word(stored)
 	if err != nil {
 		return a, false, fmt.Errorf("stored actor %s: %w", node, err)
 	}
@@ -126,8 +126,8 @@ func (k Keeper) CheckInvariant(ctx context.Context) error {
 	return nil
 }
 
-// word turns the stored form into the network's word.
-func word(a registryv1.Actor) (essaim.Actor, error) {
+// Word turns the stored form of an actor into the network's word for it.
+func Word(a registryv1.Actor) (essaim.Actor, error) {
 	node, err := essaim.ParseNodeKey(a.NodeKey)
 	if err != nil {
 		return essaim.Actor{}, err

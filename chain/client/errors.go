@@ -1,0 +1,62 @@
+package client
+
+import (
+	"context"
+	"fmt"
+
+	errorsmod "cosmossdk.io/errors"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/chain/x/market"
+	"github.com/essaim/essaim/chain/x/model"
+	"github.com/essaim/essaim/chain/x/registry"
+)
+
+// meaning is what a ledger error means to a caller.
+type meaning struct {
+	code essaim.Code
+	hint string
+}
+
+// meanings translates the ledger's errors. What is not here was refused for a reason that
+// only its text says.
+var meanings = func() map[string]meaning {
+	m := map[string]meaning{}
+	add := func(code essaim.Code, hint string, errs ...*errorsmod.Error) {
+		for _, e := range errs {
+			m[errorID(e.Codespace(), e.ABCICode())] = meaning{code, hint}
+		}
+	}
+	add(essaim.CodeInsufficient, "send coins to the account first", sdkerrors.ErrInsufficientFunds, sdkerrors.ErrInsufficientFee)
+	add(essaim.CodeNotFound, "", sdkerrors.ErrKeyNotFound, sdkerrors.ErrUnknownAddress, registry.ErrNotFound, model.ErrNotFound, market.ErrNotFound)
+	add(essaim.CodeConflict, "look at the current state and try again", sdkerrors.ErrWrongSequence, sdkerrors.ErrTxInMempoolCache,
+		registry.ErrRegistered, registry.ErrRetired, model.ErrRegistered, market.ErrClosed)
+	add(essaim.CodeExpired, "", sdkerrors.ErrTxTimeoutHeight, sdkerrors.ErrTxTimeout, market.ErrExpired)
+	add(essaim.CodeUnavailable, "try again in a moment", sdkerrors.ErrMempoolIsFull, sdkerrors.ErrInvalidHeight, market.ErrCoordinator)
+	add(essaim.CodeBadInput, "", sdkerrors.ErrInvalidRequest, sdkerrors.ErrUnknownRequest, sdkerrors.ErrInvalidAddress, sdkerrors.ErrInvalidCoins,
+		sdkerrors.ErrTxTooLarge, sdkerrors.ErrTxDecode,
+		registry.ErrNodeKey, registry.ErrBond, registry.ErrOffer, registry.ErrHPKEKey, registry.ErrFee, registry.ErrURL, registry.ErrOwner,
+		registry.ErrParams, registry.ErrRole, model.ErrManifest, model.ErrRoyalty, model.ErrDigest, model.ErrOwner,
+		market.ErrDeposit, market.ErrSessionKey, market.ErrExpiry, market.ErrSettlement, market.ErrPayee, market.ErrModel, market.ErrPayer, market.ErrParams)
+	return m
+}()
+
+func errorID(codespace string, code uint32) string { return fmt.Sprintf("%s %d", codespace, code) }
+
+// refused turns a ledger's answer into an error. what names the request.
+func refused(what, codespace string, code uint32, log string) error {
+	m, ok := meanings[errorID(codespace, code)]
+	if !ok {
+		m.code = essaim.CodeRefused
+	}
+	return essaim.Errorf(m.code, m.hint, "%s: %s (%s %d)", what, log, codespace, code)
+}
+
+// unreachable wraps an error of the way to the node, not of the ledger.
+func unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("ledger: %w", ctx.Err())
+	}
+	return essaim.Errorf(essaim.CodeUnavailable, "is the node running, and the address right?", "ledger: %w", err)
+}

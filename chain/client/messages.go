@@ -1,0 +1,126 @@
+package client
+
+import (
+	"context"
+	"fmt"
+
+	"cosmossdk.io/math"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/gen/chain/marketv1"
+	"github.com/essaim/essaim/gen/chain/modelv1"
+	"github.com/essaim/essaim/gen/chain/registryv1"
+)
+
+// Every method below signs one transaction without fee and returns once it is in a block.
+// If the context ends while it waits, the error says which transaction may still come.
+
+// Send pays coins to another account.
+func (c *Client) Send(ctx context.Context, by Signer, to essaim.Address, amount essaim.Amount) (Tx, error) {
+	coins := sdk.NewCoins(sdk.NewCoin(essaim.Denom, math.NewIntFromUint64(uint64(amount))))
+	return c.do(ctx, by, &banktypes.MsgSend{FromAddress: by.Address().String(), ToAddress: to.String(), Amount: coins})
+}
+
+// RegisterMiner registers a machine with a bond, which leaves the signer's account. Of a
+// it takes NodeKey, HPKEKey, Offers and Bond; the signer becomes the owner. possession is
+// the node key's signature of essaim.PossessionBytes.
+func (c *Client) RegisterMiner(ctx context.Context, by Signer, a essaim.Actor, possession []byte) (Tx, error) {
+	return c.do(ctx, by, &registryv1.MsgRegisterMiner{
+		Owner: by.Address().String(), NodeKey: a.NodeKey.String(), HpkeKey: a.HPKEKey, Offers: offers(a.Offers),
+		Bond: uint64(a.Bond), Possession: possession,
+	})
+}
+
+// RegisterCoordinator is RegisterMiner for a coordinator, with Fee and URL.
+func (c *Client) RegisterCoordinator(ctx context.Context, by Signer, a essaim.Actor, possession []byte) (Tx, error) {
+	return c.do(ctx, by, &registryv1.MsgRegisterCoordinator{
+		Owner: by.Address().String(), NodeKey: a.NodeKey.String(), HpkeKey: a.HPKEKey, Offers: offers(a.Offers),
+		Bond: uint64(a.Bond), FeeBps: uint32(a.Fee), Url: a.URL, Possession: possession,
+	})
+}
+
+// UpdateActor replaces what the actor with a's NodeKey offers: HPKEKey, Offers, Fee and
+// URL, all of them.
+func (c *Client) UpdateActor(ctx context.Context, by Signer, a essaim.Actor) (Tx, error) {
+	return c.do(ctx, by, &registryv1.MsgUpdate{
+		Owner: by.Address().String(), NodeKey: a.NodeKey.String(), HpkeKey: a.HPKEKey, Offers: offers(a.Offers),
+		FeeBps: uint32(a.Fee), Url: a.URL,
+	})
+}
+
+// AddBond adds to an actor's bond.
+func (c *Client) AddBond(ctx context.Context, by Signer, k essaim.NodeKey, amount essaim.Amount) (Tx, error) {
+	return c.do(ctx, by, &registryv1.MsgAddBond{Owner: by.Address().String(), NodeKey: k.String(), Amount: uint64(amount)})
+}
+
+// Retire takes an actor out of work at once. Its bond comes back after the unbonding
+// period.
+func (c *Client) Retire(ctx context.Context, by Signer, k essaim.NodeKey) (Tx, error) {
+	return c.do(ctx, by, &registryv1.MsgRetire{Owner: by.Address().String(), NodeKey: k.String()})
+}
+
+// RegisterModel registers a manifest, whose digest becomes the model's name.
+func (c *Client) RegisterModel(ctx context.Context, by Signer, manifest []byte, unitPrice essaim.Amount, royalty essaim.Bps) (essaim.Digest, Tx, error) {
+	t, err := c.do(ctx, by, &modelv1.MsgRegisterModel{
+		Owner: by.Address().String(), Manifest: manifest, UnitPrice: uint64(unitPrice), RoyaltyBps: uint32(royalty),
+	})
+	return essaim.DigestOf(manifest), t, err
+}
+
+// UpdateModel sets a model's price and royalty.
+func (c *Client) UpdateModel(ctx context.Context, by Signer, d essaim.Digest, unitPrice essaim.Amount, royalty essaim.Bps) (Tx, error) {
+	return c.do(ctx, by, &modelv1.MsgUpdateOffer{
+		Owner: by.Address().String(), Model: d.String(), UnitPrice: uint64(unitPrice), RoyaltyBps: uint32(royalty),
+	})
+}
+
+// TransferModel gives a model, and with it the royalty, to another account.
+func (c *Client) TransferModel(ctx context.Context, by Signer, d essaim.Digest, to essaim.Address) (Tx, error) {
+	return c.do(ctx, by, &modelv1.MsgTransfer{Owner: by.Address().String(), Model: d.String(), NewOwner: to.String()})
+}
+
+// OpenSession escrows a deposit. Of s it takes Coordinator, Deposit, SessionKey and
+// Expiry, a height; the signer is the payer.
+func (c *Client) OpenSession(ctx context.Context, by Signer, s essaim.Session) (essaim.SessionID, Tx, error) {
+	r, err := c.send(ctx, by, &marketv1.MsgOpenSession{
+		Payer: by.Address().String(), Coordinator: s.Coordinator.String(), Deposit: uint64(s.Deposit),
+		SessionKey: s.SessionKey.String(), Expiry: s.Expiry,
+	})
+	if err != nil {
+		return 0, Tx{}, err
+	}
+	var opened marketv1.MsgOpenSessionResponse
+	if err := answer(r.TxResult.Data, &opened); err != nil {
+		return 0, Tx{}, fmt.Errorf("OpenSession: answer: %w", err)
+	}
+	t, err := txOf(r)
+	return essaim.SessionID(opened.Session), t, err
+}
+
+// Settle pays a session out. sig is the coordinator's node key's signature of
+// s.SignBytes; the signer may be anyone, and pays nobody.
+func (c *Client) Settle(ctx context.Context, by Signer, s essaim.Settlement, sig []byte) (Tx, error) {
+	m := &marketv1.MsgSettle{Submitter: by.Address().String(), Session: uint64(s.Session), Root: s.Root[:], Signature: sig}
+	for _, l := range s.Lines {
+		m.Lines = append(m.Lines, marketv1.Line{Miner: l.Miner[:], Model: l.Model[:], Amount: uint64(l.Amount), Tasks: l.Tasks})
+	}
+	return c.do(ctx, by, m)
+}
+
+func (c *Client) do(ctx context.Context, by Signer, msg sdk.Msg) (Tx, error) {
+	r, err := c.send(ctx, by, msg)
+	if err != nil {
+		return Tx{}, err
+	}
+	return txOf(r)
+}
+
+func offers(in []essaim.Offer) []registryv1.Offer {
+	var out []registryv1.Offer
+	for _, o := range in {
+		out = append(out, registryv1.Offer{Model: o.Model.String(), UnitPrice: uint64(o.UnitPrice)})
+	}
+	return out
+}
