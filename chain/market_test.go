@@ -1,0 +1,255 @@
+package chain_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/binary"
+	"slices"
+	"testing"
+
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/chain/x/market"
+	"github.com/essaim/essaim/gen/chain/marketv1"
+	"github.com/essaim/essaim/gen/chain/modelv1"
+	"github.com/essaim/essaim/gen/chain/registryv1"
+)
+
+// The cast of the market's tests. Account 1 owns the first model.
+var (
+	payer, coordinatorOwner, minerOwner, otherOwner = account(0), account(2), account(3), account(4)
+	firstModel, secondModel                         = essaim.DigestOf(manifest("first")), essaim.DigestOf(manifest("second"))
+	pool                                            = essaim.Address(authtypes.NewModuleAddress("distribution"))
+)
+
+// newMarket is a world with one coordinator, two miners and two models.
+func newMarket(t testing.TB) *world {
+	w := newWorld(t)
+	w.must(t, registerCoordinator(coordinatorOwner, "c"))
+	w.must(t, registerMiner(minerOwner, "m1"))
+	w.must(t, registerMiner(otherOwner, "m2"))
+	w.must(t, &modelv1.MsgRegisterModel{Owner: account(5).String(), Manifest: manifest("second")})
+	return w
+}
+
+func openSession(deposit uint64, expiry int64) *marketv1.MsgOpenSession {
+	return &marketv1.MsgOpenSession{
+		Payer: payer.String(), Coordinator: public("c").String(), Deposit: deposit, SessionKey: public("session").String(), Expiry: expiry,
+	}
+}
+
+// line is one payee's total; miner is the name of its key.
+func line(miner string, model essaim.Digest, amount essaim.Amount, tasks uint64) essaim.Line {
+	return essaim.Line{Miner: public(miner), Model: model, Amount: amount, Tasks: tasks}
+}
+
+// settle makes a settlement that adds up, signed by key.
+func settle(session uint64, key string, lines ...essaim.Line) *marketv1.MsgSettle {
+	slices.SortFunc(lines, essaim.Line.Compare)
+	s := essaim.Settlement{ChainID: chainID, Session: essaim.SessionID(session), Lines: lines}
+	var sum essaim.Amount
+	var count uint64
+	for _, l := range lines {
+		sum, count = sum+l.Amount, count+l.Tasks
+	}
+	s.Root[0] = 0xaa // the hash is not the chain's to check
+	binary.BigEndian.PutUint64(s.Root[32:], uint64(sum))
+	binary.BigEndian.PutUint64(s.Root[40:], count)
+	return signed(s, key)
+}
+
+func signed(s essaim.Settlement, key string) *marketv1.MsgSettle {
+	m := &marketv1.MsgSettle{
+		Submitter: account(7).String(), Session: uint64(s.Session), Root: bytes.Clone(s.Root[:]),
+		Signature: ed25519.Sign(nodeKey(key), s.SignBytes(public(key))),
+	}
+	for _, l := range s.Lines {
+		m.Lines = append(m.Lines, marketv1.Line{Miner: bytes.Clone(l.Miner[:]), Model: bytes.Clone(l.Model[:]), Amount: uint64(l.Amount), Tasks: l.Tasks})
+	}
+	return m
+}
+
+// TestSplit checks who gets what of one settlement, to the last uaim.
+func TestSplit(t *testing.T) {
+	w := newMarket(t)
+	w.must(t, openSession(1_000_000, 100))
+	w.check(t)
+	before := map[essaim.Address]essaim.Amount{}
+	for _, a := range []essaim.Address{account(1), account(5), coordinatorOwner, minerOwner, otherOwner, pool} {
+		before[a] = w.balance(a)
+	}
+	r := w.must(t, settle(1, "c",
+		line("m1", firstModel, 100_001, 10), // fees rounded down: 1000 pool, 5000 royalty, 10000 coordinator
+		line("m2", firstModel, 99, 1),       // 0, 4, 9
+		line("m2", secondModel, 1_000, 1),   // 10, no royalty, 100
+	))
+	w.check(t)
+	for a, want := range map[essaim.Address]essaim.Amount{
+		minerOwner: 84_001, otherOwner: 86 + 890, account(1): 5_004, account(5): 0, coordinatorOwner: 10_109, pool: 1_010,
+	} {
+		if got := w.balance(a) - before[a]; got != want {
+			t.Errorf("%s got %d, want %d", a, got, want)
+		}
+	}
+	if got := w.balance(payer); got != rich-101_100 {
+		t.Errorf("payer has %d", got)
+	}
+	if len(r.Events) == 0 {
+		t.Error("no event")
+	}
+	refused(t, w, settle(1, "c"), market.ErrClosed)
+}
+
+// TestFeeOfTheDayOfOpening: a coordinator cannot raise its fee on work already done.
+func TestFeeOfTheDayOfOpening(t *testing.T) {
+	w := newMarket(t)
+	w.must(t, openSession(1_000, 100))
+	w.must(t, &registryv1.MsgUpdate{Owner: coordinatorOwner.String(), NodeKey: public("c").String(), FeeBps: 2000})
+	before := w.balance(coordinatorOwner)
+	w.must(t, settle(1, "c", line("m1", firstModel, 1_000, 1)))
+	if got := w.balance(coordinatorOwner) - before; got != 100 {
+		t.Fatalf("coordinator got %d", got)
+	}
+	w.check(t)
+}
+
+// TestRetired: who retires starts nothing new, and finishes what is under way until the
+// bond goes back.
+func TestRetired(t *testing.T) {
+	w := newMarket(t)
+	for range 3 {
+		w.must(t, openSession(1_000, 100))
+	}
+	w.must(t, &registryv1.MsgRetire{Owner: minerOwner.String(), NodeKey: public("m1").String()})
+	w.must(t, settle(1, "c", line("m1", firstModel, 1_000, 1)))
+	w.must(t, &registryv1.MsgRetire{Owner: coordinatorOwner.String(), NodeKey: public("c").String()})
+	refused(t, w, openSession(1_000, 100), market.ErrCoordinator)
+	w.must(t, settle(2, "c", line("m2", firstModel, 1_000, 1)))
+	w.advance(t, 13)
+	refused(t, w, settle(3, "c", line("m2", firstModel, 1_000, 1)), market.ErrCoordinator)
+	w.advance(t, 101)
+	if got := w.balance(payer); got != rich-2_000 {
+		t.Fatalf("payer has %d", got)
+	}
+	w.check(t)
+}
+
+func TestOpenRefusals(t *testing.T) {
+	w := newMarket(t)
+	for name, c := range map[string]struct {
+		edit func(m *marketv1.MsgOpenSession)
+		want error
+	}{
+		"no payer":                {func(m *marketv1.MsgOpenSession) { m.Payer = "x" }, market.ErrPayer},
+		"no deposit":              {func(m *marketv1.MsgOpenSession) { m.Deposit = 0 }, market.ErrDeposit},
+		"too poor":                {func(m *marketv1.MsgOpenSession) { m.Deposit = 1<<64 - 1 }, errAny},
+		"no session key":          {func(m *marketv1.MsgOpenSession) { m.SessionKey = "" }, market.ErrSessionKey},
+		"zero session key":        {func(m *marketv1.MsgOpenSession) { m.SessionKey = essaim.NodeKey{}.String() }, market.ErrSessionKey},
+		"expired at once":         {func(m *marketv1.MsgOpenSession) { m.Expiry = 2 }, market.ErrExpiry},
+		"too long":                {func(m *marketv1.MsgOpenSession) { m.Expiry = 1003 }, market.ErrExpiry},
+		"expiry that overflows":   {func(m *marketv1.MsgOpenSession) { m.Expiry = 1<<63 - 1 }, market.ErrExpiry},
+		"malformed coordinator":   {func(m *marketv1.MsgOpenSession) { m.Coordinator = "x" }, market.ErrCoordinator},
+		"unknown coordinator":     {func(m *marketv1.MsgOpenSession) { m.Coordinator = public("nobody").String() }, market.ErrCoordinator},
+		"a miner for coordinator": {func(m *marketv1.MsgOpenSession) { m.Coordinator = public("m1").String() }, market.ErrCoordinator},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := openSession(1_000, 100)
+			c.edit(m)
+			refused(t, w, m, c.want)
+		})
+	}
+	refused(t, w, &marketv1.MsgUpdateParams{Authority: payer.String(), Params: market.DefaultParams()}, market.ErrAuthority)
+	refused(t, w, &marketv1.MsgUpdateParams{Authority: governance(), Params: marketv1.Params{ProtocolFeeBps: 201, MaxSessionBlocks: 1}}, market.ErrParams)
+	refused(t, w, &marketv1.MsgUpdateParams{Authority: governance(), Params: marketv1.Params{}}, market.ErrParams)
+	w.must(t, &marketv1.MsgUpdateParams{Authority: governance(), Params: marketv1.Params{ProtocolFeeBps: 200, MaxSessionBlocks: 1}})
+}
+
+func TestSettleRefusals(t *testing.T) {
+	w := newMarket(t)
+	w.must(t, openSession(1_000, 100))
+	w.must(t, openSession(1_000, 100))
+	good := func() *marketv1.MsgSettle {
+		return settle(1, "c", line("m1", firstModel, 300, 3), line("m2", firstModel, 700, 7))
+	}
+	foreign := essaim.Settlement{ChainID: "essaim-other-1", Session: 1}
+	wrongSum := essaim.Settlement{ChainID: chainID, Session: 1, Lines: []essaim.Line{line("m1", firstModel, 5, 1)}}
+	wrongCount := wrongSum
+	binary.BigEndian.PutUint64(wrongSum.Root[32:], 6)
+	binary.BigEndian.PutUint64(wrongSum.Root[40:], 1)
+	binary.BigEndian.PutUint64(wrongCount.Root[32:], 5)
+	binary.BigEndian.PutUint64(wrongCount.Root[40:], 2)
+	twice := essaim.Settlement{ChainID: chainID, Session: 1, Lines: []essaim.Line{line("m1", firstModel, 0, 1), line("m1", firstModel, 0, 1)}}
+	binary.BigEndian.PutUint64(twice.Root[40:], 2)
+	unsorted := good()
+	slices.Reverse(unsorted.Lines)
+	for name, c := range map[string]struct {
+		msg  *marketv1.MsgSettle
+		want error
+	}{
+		"unknown session":          {settle(9, "c"), market.ErrNotFound},
+		"signed by a miner":        {settle(1, "m1"), market.ErrSignature},
+		"signed by nobody":         {settle(1, "nobody"), market.ErrSignature},
+		"another session's":        {edited(settle(2, "c"), func(m *marketv1.MsgSettle) { m.Session = 1 }), market.ErrSignature},
+		"another chain's":          {signed(foreign, "c"), market.ErrSignature},
+		"no signature":             {edited(good(), func(m *marketv1.MsgSettle) { m.Signature = nil }), market.ErrSignature},
+		"amount changed":           {edited(good(), func(m *marketv1.MsgSettle) { m.Lines[0].Amount++ }), market.ErrSignature},
+		"root changed":             {edited(good(), func(m *marketv1.MsgSettle) { m.Root[0]++ }), market.ErrSignature},
+		"order changed":            {unsorted, market.ErrSignature},
+		"short root":               {edited(good(), func(m *marketv1.MsgSettle) { m.Root = m.Root[1:] }), market.ErrSettlement},
+		"short miner":              {edited(good(), func(m *marketv1.MsgSettle) { m.Lines[0].Miner = m.Lines[0].Miner[1:] }), market.ErrSettlement},
+		"no model":                 {edited(good(), func(m *marketv1.MsgSettle) { m.Lines[0].Model = nil }), market.ErrSettlement},
+		"too many lines":           {edited(good(), func(m *marketv1.MsgSettle) { m.Lines = make([]marketv1.Line, essaim.MaxLines+1) }), market.ErrSettlement},
+		"more than the deposit":    {settle(1, "c", line("m1", firstModel, 1_001, 1)), market.ErrSettlement},
+		"sum that overflows":       {settle(1, "c", line("m1", firstModel, 1<<64-1, 1), line("m2", firstModel, 2, 1)), market.ErrSettlement},
+		"count that overflows":     {settle(1, "c", line("m1", firstModel, 1, 1<<64-1), line("m2", firstModel, 1, 2)), market.ErrSettlement},
+		"no task":                  {settle(1, "c", line("m1", firstModel, 1, 0)), market.ErrSettlement},
+		"lines not as the root":    {signed(wrongSum, "c"), market.ErrSettlement},
+		"count not as the root":    {signed(wrongCount, "c"), market.ErrSettlement},
+		"payee twice":              {signed(twice, "c"), market.ErrSettlement},
+		"unknown payee":            {settle(1, "c", line("m1", firstModel, 1, 1), line("nobody", firstModel, 1, 1)), market.ErrPayee},
+		"a coordinator for payee":  {settle(1, "c", line("c", firstModel, 1, 1)), market.ErrPayee},
+		"unknown model":            {settle(1, "c", line("m1", firstModel, 1, 1), line("m1", essaim.DigestOf(nil), 1, 1)), market.ErrModel},
+		"signature of other lines": {edited(good(), func(m *marketv1.MsgSettle) { m.Signature = settle(1, "c").Signature }), market.ErrSignature},
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, w, c.msg, c.want) })
+	}
+	w.must(t, good())
+	refused(t, w, good(), market.ErrClosed)
+	w.check(t)
+
+	late := settle(2, "c", line("m1", firstModel, 1, 1))
+	w.advance(t, 99)
+	b := w.branch()
+	b.must(t, late) // the last block in which it counts
+	w.advance(t, 100)
+	refused(t, w, late, market.ErrExpired)
+	w.advance(t, 101)
+	refused(t, w, late, market.ErrClosed)
+	w.check(t)
+}
+
+func edited(m *marketv1.MsgSettle, edit func(*marketv1.MsgSettle)) *marketv1.MsgSettle {
+	edit(m)
+	return m
+}
+
+// TestExpiriesAreBounded: a block's end does a limited amount of work, and the next ones
+// do the rest; meanwhile an expired session cannot be settled.
+func TestExpiriesAreBounded(t *testing.T) {
+	w := newMarket(t)
+	const n = 150
+	for range n {
+		w.must(t, openSession(1_000, 10))
+	}
+	for _, want := range []essaim.Amount{rich - n*1000, rich - 50*1000, rich} {
+		w.advance(t, max(10, w.ctx.BlockHeight()+1))
+		if got := w.balance(payer); got != want {
+			t.Fatalf("height %d: balance %d, want %d", w.ctx.BlockHeight(), got, want)
+		}
+		if want != rich {
+			refused(t, w, settle(n, "c"), market.ErrExpired)
+		}
+		w.check(t)
+	}
+}
