@@ -1,0 +1,71 @@
+package coordinator
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/essaim/essaim"
+)
+
+// cache remembers the ledger's answers about actors and models for a while.
+type cache struct {
+	ledger Ledger
+	ttl    time.Duration
+	mu     *sync.Mutex
+	actors map[actorID]aged[essaim.Actor]       // guarded by mu
+	models map[essaim.Digest]aged[essaim.Model] // guarded by mu
+}
+
+type actorID struct {
+	role essaim.Role
+	node essaim.NodeKey
+}
+
+type aged[T any] struct {
+	value T
+	at    time.Time
+}
+
+// maxCached bounds each of the maps. Only what the ledger knows is remembered, so
+// strangers cannot fill them; beyond the bound they start anew.
+const maxCached = 1 << 16
+
+func newCache(l Ledger, ttl time.Duration) cache {
+	return cache{ledger: l, ttl: ttl, mu: new(sync.Mutex), actors: map[actorID]aged[essaim.Actor]{}, models: map[essaim.Digest]aged[essaim.Model]{}}
+}
+
+func (k cache) actor(ctx context.Context, role essaim.Role, node essaim.NodeKey) (essaim.Actor, error) {
+	return lookup(k, k.actors, actorID{role, node}, func() (essaim.Actor, error) { return k.ledger.Actor(ctx, role, node) })
+}
+
+func (k cache) model(ctx context.Context, digest essaim.Digest) (essaim.Model, error) {
+	return lookup(k, k.models, digest, func() (essaim.Model, error) { return k.ledger.Model(ctx, digest) })
+}
+
+// lookup asks when nothing fresh is remembered. When the ledger does not answer, an
+// older answer is better than none; that there is no such thing is an answer.
+func lookup[K comparable, V any](k cache, m map[K]aged[V], key K, ask func() (V, error)) (V, error) {
+	k.mu.Lock()
+	old, ok := m[key]
+	k.mu.Unlock()
+	if ok && time.Since(old.at) < k.ttl {
+		return old.value, nil
+	}
+	v, err := ask()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case err == nil:
+		if len(m) >= maxCached {
+			clear(m)
+		}
+		m[key] = aged[V]{v, time.Now()}
+		return v, nil
+	case essaim.CodeOf(err) == essaim.CodeNotFound:
+		delete(m, key)
+	case ok:
+		return old.value, nil
+	}
+	return v, err
+}

@@ -1,0 +1,344 @@
+// Package coordinator is the role between users and miners: it quotes, reserves a
+// task's price in the payer's session, offers the task to miners until one delivers
+// a receipt that stands every check, keeps that receipt, and settles the session on
+// the ledger.
+//
+// It carries prompts and pictures only sealed and cannot read them; nothing of a
+// prompt is in its log file or its log lines. A receipt is on the disk before its
+// miner gets the acknowledgement and the client the delivery. Whatever stops the
+// program, a delivered task is settled once, and one that was not delivered is never
+// charged.
+//
+// What it needs of the ledger is the interface Ledger; it knows no chain software,
+// no HTTP and no client.
+//
+// # Concurrency
+//
+// Run owns all goroutines: one for each connected miner, one for each task under way,
+// one that writes the log, and two that watch the ledger. The exported methods may be called
+// from anywhere while Run runs. Lock order: Coordinator.mu before book.mu; neither is
+// held during I/O.
+//
+// Reading order: submit.go and dispatch.go are the way of a task, match.go says who
+// gets it, miners.go who is there, escrow.go what may be spent, log.go what is kept,
+// settle.go how it is paid.
+package coordinator
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/transport"
+)
+
+// Ledger is what a coordinator asks of the chain. Implementations are safe for
+// concurrent use.
+//
+// Errors: CodeNotFound if the ledger answered that there is no such thing; any other
+// code is taken as no answer.
+type Ledger interface {
+	// Height is the last committed block's.
+	Height(ctx context.Context) (int64, error)
+	Session(ctx context.Context, id essaim.SessionID) (essaim.Session, error)
+	Actor(ctx context.Context, role essaim.Role, node essaim.NodeKey) (essaim.Actor, error)
+	Model(ctx context.Context, digest essaim.Digest) (essaim.Model, error)
+
+	// Settle submits a settlement with the node key's Ed25519 signature of
+	// Settlement.SignBytes and returns when it is committed. Settling a session
+	// twice fails and pays nothing.
+	Settle(ctx context.Context, s essaim.Settlement, sig []byte) (essaim.Tx, error)
+}
+
+// Config is what a coordinator needs. Fields with a stated default may be zero.
+type Config struct {
+	Key     ed25519.PrivateKey // the node key that is registered on the ledger
+	ChainID string
+	Listen  []string // multiaddresses for miners, such as /ip4/0.0.0.0/tcp/4070
+	Ledger  Ledger
+	Blobs   blob.Store // keeps the sealed results
+	Log     string     // path of the task and receipt log (SQLite); created if missing
+
+	MinBond      essaim.Amount // of a miner; default 1 uaim
+	MinDeposit   essaim.Amount // told to clients; default 0
+	ExpiryAhead  int64         // blocks that a new session should be open; told to clients; default 100
+	ExpiryMargin int64         // blocks before expiry at which a session is settled; default 20
+
+	TaskTimeout    time.Duration // longest life of a task, whatever its deadline; default 10 min
+	AttemptTimeout time.Duration // longest life of an attempt; default 5 min
+	MaxAttempts    int           // of a task; default 5
+	Rejoin         time.Duration // how long a task waits for a lost miner if no other can do it; default 10 s
+	MaxTasks       int           // of a session at the same time, running or queued; default 256
+	QuoteTTL       time.Duration // default 1 min
+
+	IdleSettle time.Duration // a session without a task for so long is settled; default 2 min
+	CloseGrace time.Duration // for running tasks when a session is to be settled; default 30 s
+	Poll       time.Duration // between looks at the ledger's height; default 1 s
+	ActorTTL   time.Duration // between looks at a miner's registration; default 30 s
+
+	LedgerURL string       // told to clients; may be empty
+	Version   string       // of the program, told to clients
+	Logger    *slog.Logger // nil: silent
+}
+
+// Stats counts; the totals are since the start of Run.
+type Stats struct {
+	Miners    int    // connected now
+	Tasks     int    // under way now, running or queued
+	Delivered uint64 // tasks
+	Ended     uint64 // tasks that ended without a delivery
+	Lost      uint64 // attempts whose miner was gone
+	Rejected  uint64 // attempts whose receipt did not stand the checks
+	Settled   uint64 // sessions
+}
+
+// Coordinator is the role. Make it with New.
+type Coordinator struct {
+	cfg   Config
+	key   essaim.NodeKey
+	log   *slog.Logger
+	ready chan struct{}
+	book  *book
+	known cache
+
+	// Set by Run before ready is closed.
+	host  *transport.Host
+	store *receiptLog
+	life  context.Context // ends when Run is to end
+
+	gate    sync.Mutex
+	open    bool           // Run is serving; guarded by gate
+	callers sync.WaitGroup // calls and tasks under way; Add only under gate while open
+
+	mu      sync.Mutex
+	miners  map[essaim.NodeKey]*miner   // connected; guarded by mu
+	quality map[essaim.NodeKey]*quality // outlives a connection; guarded by mu
+	jobs    map[essaim.Digest]*job      // tasks under way; guarded by mu
+	queue   queue                       // guarded by mu
+
+	height   atomic.Int64
+	heightAt atomic.Int64 // when height was read, Unix milliseconds
+
+	delivered, ended, lost, rejected, settled atomic.Uint64
+}
+
+// New checks a configuration; it starts nothing and opens nothing.
+//
+// Errors: CodeBadInput, naming the field.
+func New(cfg Config) (*Coordinator, error) {
+	bad := func(what string) error {
+		return essaim.Errorf(essaim.CodeBadInput, "complete the coordinator's configuration", "coordinator: %s", what)
+	}
+	switch {
+	case len(cfg.Key) != ed25519.PrivateKeySize:
+		return nil, bad("no node key")
+	case cfg.ChainID == "":
+		return nil, bad("no chain ID")
+	case len(cfg.Listen) == 0:
+		return nil, bad("no address to listen on")
+	case cfg.Ledger == nil:
+		return nil, bad("no ledger")
+	case cfg.Blobs == nil:
+		return nil, bad("no blob store")
+	case cfg.Log == "":
+		return nil, bad("no log file")
+	}
+	standard := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	standard(&cfg.TaskTimeout, 10*time.Minute)
+	standard(&cfg.AttemptTimeout, 5*time.Minute)
+	standard(&cfg.Rejoin, 10*time.Second)
+	standard(&cfg.QuoteTTL, time.Minute)
+	standard(&cfg.IdleSettle, 2*time.Minute)
+	standard(&cfg.CloseGrace, 30*time.Second)
+	standard(&cfg.Poll, time.Second)
+	standard(&cfg.ActorTTL, 30*time.Second)
+	cfg.MinBond = max(cfg.MinBond, 1)
+	if cfg.ExpiryAhead == 0 {
+		cfg.ExpiryAhead = 100
+	}
+	if cfg.ExpiryMargin == 0 {
+		cfg.ExpiryMargin = 20
+	}
+	if cfg.MaxAttempts == 0 {
+		cfg.MaxAttempts = 5
+	}
+	if cfg.MaxTasks == 0 {
+		cfg.MaxTasks = 256
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	key := essaim.NodeKeyOf(cfg.Key)
+	return &Coordinator{
+		cfg: cfg, key: key, log: cfg.Logger.With("coordinator", key.Short()),
+		ready: make(chan struct{}), book: newBook(), known: newCache(cfg.Ledger, cfg.ActorTTL),
+		miners: map[essaim.NodeKey]*miner{}, quality: map[essaim.NodeKey]*quality{},
+		jobs: map[essaim.Digest]*job{}, queue: newQueue(),
+	}, nil
+}
+
+// Ready is closed when Run serves: miners can connect and calls are answered.
+func (c *Coordinator) Ready() <-chan struct{} { return c.ready }
+
+// Run serves until ctx ends and returns when all goroutines have. Tasks that were
+// not delivered by then end as refunded; delivered ones stay in the log and are
+// settled by this run or a later one. It is called once.
+//
+// Errors: nil after ctx has ended; otherwise what made serving impossible, such as a
+// port in use or a log that cannot be opened.
+func (c *Coordinator) Run(ctx context.Context) (err error) {
+	if c.store, err = openLog(c.cfg.Log); err != nil {
+		return fmt.Errorf("coordinator: open log %s: %w", c.cfg.Log, err)
+	}
+	defer func() { err = errors.Join(err, c.store.close()) }()
+	if err := c.store.endUndelivered(reasonRestarted); err != nil {
+		return fmt.Errorf("coordinator: recover log: %w", err)
+	}
+	if c.host, err = transport.New(transport.Config{Key: c.cfg.Key, Listen: c.cfg.Listen, Logger: c.log}); err != nil {
+		return fmt.Errorf("coordinator: %w", err)
+	}
+	defer func() { err = errors.Join(err, c.host.Close()) }()
+
+	life, stop := context.WithCancel(ctx)
+	defer stop()
+	c.life = life
+	c.pollHeight(life) // a ledger that does not answer yet is asked again
+	c.setOpen(true)
+	c.host.Handle(transport.ProtocolControl, c.attend)
+	close(c.ready)
+	c.log.Info("serving", "addrs", c.host.Addrs())
+
+	var group errgroup.Group
+	group.Go(func() error { return c.every(life, c.cfg.Poll, c.pollHeight) })
+	group.Go(func() error { return c.every(life, c.cfg.Poll, c.sweep) })
+	group.Go(func() error { return c.every(life, c.cfg.ActorTTL, c.recheck) })
+	<-life.Done()
+	c.setOpen(false)
+	c.callers.Wait()
+	return group.Wait()
+}
+
+// every calls f again and again, d apart, until ctx ends.
+func (c *Coordinator) every(ctx context.Context, d time.Duration, f func(context.Context)) error {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			f(ctx)
+		}
+	}
+}
+
+func (c *Coordinator) setOpen(open bool) {
+	c.gate.Lock()
+	defer c.gate.Unlock()
+	c.open = open
+}
+
+var errStopped = &essaim.Error{Code: essaim.CodeUnavailable, Msg: "the coordinator is not running", Hint: "try again in a moment"}
+
+// enter lets a call in while Run serves. The context that it returns also ends when
+// Run is to end; leave must be called.
+func (c *Coordinator) enter(ctx context.Context) (_ context.Context, leave func(), _ error) {
+	c.gate.Lock()
+	defer c.gate.Unlock()
+	if !c.open {
+		return nil, nil, errStopped
+	}
+	c.callers.Add(1)
+	ctx, cancel := context.WithCancelCause(ctx)
+	undo := context.AfterFunc(c.life, func() { cancel(errStopped) })
+	return ctx, func() { undo(); cancel(nil); c.callers.Done() }, nil
+}
+
+// pollHeight reads the ledger's height.
+func (c *Coordinator) pollHeight(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
+	defer cancel()
+	h, err := c.cfg.Ledger.Height(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			c.log.Warn("ledger does not answer", "err", err)
+		}
+		return
+	}
+	c.height.Store(h)
+	c.heightAt.Store(time.Now().UnixMilli())
+}
+
+// ledgerTimeout bounds one question to the ledger.
+const ledgerTimeout = 20 * time.Second
+
+// currentHeight is the ledger's height as of a moment ago.
+//
+// Errors: CodeUnavailable if the ledger has not answered for a while: nobody can
+// tell then whether a session is still open.
+func (c *Coordinator) currentHeight() (int64, error) {
+	stale := max(30*time.Second, 10*c.cfg.Poll)
+	if time.Since(time.UnixMilli(c.heightAt.Load())) > stale {
+		return 0, essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "the coordinator cannot reach the ledger")
+	}
+	return c.height.Load(), nil
+}
+
+// Info introduces the coordinator.
+func (c *Coordinator) Info(ctx context.Context) (essaim.CoordinatorInfo, error) {
+	ctx, leave, err := c.enter(ctx)
+	if err != nil {
+		return essaim.CoordinatorInfo{}, err
+	}
+	defer leave()
+	self, err := c.known.actor(ctx, essaim.RoleCoordinator, c.key)
+	if err != nil {
+		return essaim.CoordinatorInfo{}, err
+	}
+	models, miners := c.onOffer()
+	return essaim.CoordinatorInfo{
+		ChainID: c.cfg.ChainID, Coordinator: c.key, Owner: self.Owner, Fee: self.Fee,
+		Models: models, Miners: miners,
+		LedgerURL: c.cfg.LedgerURL, PeerAddrs: c.host.Addrs(), Version: c.cfg.Version,
+		MinDeposit: c.cfg.MinDeposit, ExpiryAhead: c.cfg.ExpiryAhead,
+	}, nil
+}
+
+// Task tells what is known of a task.
+//
+// Errors: CodeNotFound.
+func (c *Coordinator) Task(ctx context.Context, digest essaim.Digest) (essaim.TaskRecord, error) {
+	ctx, leave, err := c.enter(ctx)
+	if err != nil {
+		return essaim.TaskRecord{}, err
+	}
+	defer leave()
+	if j := c.job(digest); j != nil {
+		return j.record(), nil
+	}
+	return c.store.task(ctx, digest)
+}
+
+// Stats tells how the coordinator is doing.
+func (c *Coordinator) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Stats{
+		Miners: len(c.miners), Tasks: len(c.jobs),
+		Delivered: c.delivered.Load(), Ended: c.ended.Load(), Lost: c.lost.Load(),
+		Rejected: c.rejected.Load(), Settled: c.settled.Load(),
+	}
+}

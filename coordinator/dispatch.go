@@ -1,0 +1,278 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/transport"
+)
+
+var errTooSlow = &essaim.Error{Code: essaim.CodeExpired, Msg: "the miner did not finish in time"}
+
+// maxReason bounds what is kept of a miner's words, in bytes.
+const maxReason = 300
+
+// outcome is how an attempt ended.
+type outcome struct {
+	attempt essaim.Event // what happened to the attempt
+	task    essaim.Event // what that means for the task
+	why     error        // nil: delivered
+	blame   bool         // counts against the miner
+	free    bool         // does not count as one of the task's attempts
+	price   essaim.Amount
+}
+
+// dispatch offers a task to one miner after the other until one delivers. The task's
+// state is Delivered after success; after an error the caller ends it.
+func (c *Coordinator) dispatch(ctx context.Context, j *job) (essaim.Amount, error) {
+	var last error
+	for made := 0; made < c.cfg.MaxAttempts; {
+		m, err := c.acquire(ctx, j)
+		if err != nil {
+			if last != nil && ctx.Err() == nil {
+				err = essaim.Errorf(essaim.CodeUnavailable, "ask for a new quote and try again", "no miner is left for the task; the last attempt: %w", last)
+			}
+			return 0, err
+		}
+		out := c.attempt(ctx, j, m)
+		c.vacate(m)
+		if out.why == nil {
+			return out.price, nil
+		}
+		last = out.why
+		if !out.free {
+			made++
+		}
+		if out.task == essaim.EventRefused || ctx.Err() != nil {
+			return 0, out.why
+		}
+		c.step(j, out.task)
+		c.exclude(j, m, out)
+		j.tell(func(p *essaim.Progress) {
+			p.Step, p.Steps = 0, 0
+			p.Note = fmt.Sprintf("miner %s: %v; offering the task to another", m.key.Short(), out.why)
+		})
+	}
+	return 0, essaim.Errorf(essaim.CodeUnavailable, "try again later", "%d attempts failed; the last: %w", c.cfg.MaxAttempts, last)
+}
+
+// exclude keeps a miner from getting the same task again; one that was lost may have
+// it when it has connected again.
+func (c *Coordinator) exclude(j *job, m *miner, out outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if out.task == essaim.EventMinerLost {
+		j.lost++
+		j.broken[m] = true
+		return
+	}
+	j.tried[m.key] = true
+}
+
+// attempt is one execution of a task on one miner.
+func (c *Coordinator) attempt(ctx context.Context, j *job, m *miner) outcome {
+	c.mu.Lock()
+	unit := m.models[j.task.Model].UnitPrice
+	c.mu.Unlock()
+	c.step(j, essaim.EventOffered)
+	var number uint64
+	j.tell(func(p *essaim.Progress) {
+		p.Attempt++
+		p.Miner, p.Step, p.Steps = m.key, 0, 0
+		number = p.Attempt
+	})
+	until := time.Now().Add(c.cfg.AttemptTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(until) {
+		until = d
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(m.ctx, func() { cancel(lostError{context.Cause(m.ctx)}) })()
+	ctx, free := context.WithDeadlineCause(ctx, until, errTooSlow)
+	defer free()
+
+	out := c.converse(ctx, j, m, transport.Offer{
+		Task: j.signed, Input: j.input, Attempt: number, UnitPrice: unit, Deadline: until.UnixMilli(),
+	})
+	switch out.task {
+	case essaim.EventMinerLost:
+		c.lost.Add(1)
+	case essaim.EventReceiptRejected:
+		c.rejected.Add(1)
+	}
+	if out.why == nil || out.blame {
+		c.judge(m, out.why == nil)
+	}
+	c.log.Info("attempt ended", "task", j.digest.Short(), "attempt", number, "miner", m.key.Short(), "event", string(out.attempt), "reason", out.why)
+	return out
+}
+
+// lostError says why a miner is gone.
+type lostError struct{ cause error }
+
+func (e lostError) Error() string { return fmt.Sprintf("it is gone: %v", e.cause) }
+
+// converse makes the offer and listens until the attempt has ended. The stream is
+// reset when ctx ends, which withdraws the offer.
+func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transport.Offer) outcome {
+	state := essaim.AttemptOffered
+	happened := func(e essaim.Event) {
+		next, err := state.Next(e)
+		if err != nil {
+			c.log.Error("impossible event", "task", j.digest.Short(), "err", err)
+		}
+		state = next
+	}
+	end := func(out outcome) outcome { happened(out.attempt); return out }
+	s, err := m.conn.Open(ctx, transport.ProtocolTask)
+	if err != nil {
+		return end(broken(ctx, err))
+	}
+	undo := context.AfterFunc(ctx, func() { _ = s.Reset() })
+	defer undo()
+	if err := s.Send(o); err != nil {
+		_ = s.Reset()
+		return end(broken(ctx, err))
+	}
+	for {
+		var r transport.Report
+		if err := s.Receive(&r, 0); err != nil {
+			_ = s.Reset()
+			return end(broken(ctx, err))
+		}
+		if r.Failure == nil && state == essaim.AttemptOffered {
+			happened(essaim.EventStarted)
+			c.step(j, essaim.EventStarted)
+		}
+		switch {
+		case r.Result != nil:
+			out, answer := c.accept(j, m, o, *r.Result)
+			happened(out.attempt)
+			undo() // the attempt is over; its end withdraws nothing
+			c.answer(s, answer)
+			return out
+		case r.Failure != nil:
+			_ = s.Close()
+			return end(failed(*r.Failure))
+		case r.Update != nil:
+			j.tell(func(p *essaim.Progress) { p.Step, p.Steps = int(r.Update.Step), int(r.Update.Steps) })
+		}
+	}
+}
+
+// answer tells a miner about its receipt, beside the task's own way: a miner that
+// does not read must not keep the client waiting. One that misses the answer claims
+// it again.
+func (c *Coordinator) answer(s *transport.Stream, a *transport.Acked) {
+	c.callers.Add(1) // the task that calls is counted, so the gate's wait is not over
+	go func() {
+		defer c.callers.Done()
+		defer context.AfterFunc(c.life, func() { _ = s.Reset() })()
+		if s.Send(*a) == nil {
+			_ = s.Close()
+		}
+	}()
+}
+
+// broken is the outcome of an attempt whose stream failed: because we withdrew it, or
+// because the miner is gone.
+func broken(ctx context.Context, err error) outcome {
+	cause := context.Cause(ctx)
+	var gone lostError
+	switch {
+	case cause == nil:
+		return outcome{attempt: essaim.EventMinerLost, task: essaim.EventMinerLost, why: lostError{errDropped}, blame: true}
+	case errors.As(cause, &gone):
+		return outcome{attempt: essaim.EventMinerLost, task: essaim.EventMinerLost, why: cause, blame: true}
+	case errors.Is(cause, errTooSlow):
+		return outcome{attempt: essaim.EventDeadlinePassed, task: essaim.EventMinerFailed, why: cause, blame: true}
+	}
+	// The task's own end: its deadline, the session's, or the coordinator's.
+	return outcome{attempt: essaim.EventDeadlinePassed, task: essaim.EventMinerFailed, why: cause}
+}
+
+// failed is the outcome of an attempt that the miner itself has given up.
+func failed(f transport.Failure) outcome {
+	if len(f.Refusal.Reason) > maxReason {
+		f.Refusal.Reason = f.Refusal.Reason[:maxReason]
+	}
+	out := outcome{attempt: essaim.EventMinerFailed, task: essaim.EventMinerFailed, why: f.Refusal.Err()}
+	switch f.Kind {
+	case transport.FailRefused:
+		out.task = essaim.EventRefused
+	case transport.FailBusy, transport.FailUnsealed:
+		out.free = true
+	default:
+		out.blame = true
+	}
+	return out
+}
+
+// accept checks a result and, if it stands, makes it durable. The answer is for the
+// miner.
+func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.Result) (outcome, *transport.Acked) {
+	r, err := c.checkReceipt(j.task, m.key, o, res)
+	if err != nil {
+		return outcome{attempt: essaim.EventReceiptRejected, task: essaim.EventReceiptRejected, why: err, blame: true},
+			&transport.Acked{Refusal: transport.Refuse(err)}
+	}
+	// From here on nothing is withdrawn any more: the work is done and is stored.
+	err = c.keep(context.WithoutCancel(c.life), j, r, res)
+	if err != nil {
+		c.log.Error("result cannot be stored", "task", j.digest.Short(), "err", err)
+		err = essaim.Errorf(essaim.CodeInternal, "try again later", "the coordinator cannot store the result")
+		return outcome{attempt: essaim.EventReceiptRejected, task: essaim.EventRefused, why: err},
+			&transport.Acked{Refusal: transport.Refuse(err)}
+	}
+	c.step(j, essaim.EventReceiptAccepted)
+	j.tell(func(p *essaim.Progress) { p.Step = p.Steps })
+	j.delivery = essaim.Delivery{Task: j.digest, Receipt: res.Receipt, Sealed: res.Sealed}
+	return outcome{attempt: essaim.EventReceiptAccepted, task: essaim.EventReceiptAccepted, price: r.Price}, c.acknowledge(r)
+}
+
+func (c *Coordinator) keep(ctx context.Context, j *job, r essaim.Receipt, res transport.Result) error {
+	to, err := j.progress().State.Next(essaim.EventReceiptAccepted)
+	if err != nil {
+		return err
+	}
+	if _, err := c.cfg.Blobs.Put(ctx, res.Sealed); err != nil {
+		return fmt.Errorf("store blob: %w", err)
+	}
+	return c.store.accept(j.digest, r, res.Receipt, to)
+}
+
+// checkReceipt runs every check of a receipt that needs no verification of the work
+// itself.
+//
+// Errors: CodeRefused or CodeBadInput, naming the first check that failed.
+func (c *Coordinator) checkReceipt(t essaim.Task, miner essaim.NodeKey, o transport.Offer, res transport.Result) (essaim.Receipt, error) {
+	r, err := essaim.OpenReceipt(res.Receipt)
+	if err != nil {
+		return r, err
+	}
+	if err := r.Binds(t); err != nil {
+		return r, err
+	}
+	price, ok := o.UnitPrice.Mul(t.Units())
+	refuse := func(format string, args ...any) (essaim.Receipt, error) {
+		return r, essaim.Errorf(essaim.CodeRefused, "upgrade the miner", "receipt: "+format, args...)
+	}
+	switch {
+	case r.Miner != miner:
+		return refuse("by miner %s, the task was offered to %s", r.Miner.Short(), miner.Short())
+	case r.Coordinator != c.key:
+		return refuse("for coordinator %s, this is %s", r.Coordinator.Short(), c.key.Short())
+	case r.Attempt != o.Attempt:
+		return refuse("of attempt %d, this is %d", r.Attempt, o.Attempt)
+	case r.Units != t.Units():
+		return refuse("%d units of work, the task has %d", r.Units, t.Units())
+	case !ok || r.Price != price:
+		return refuse("price %d uaim, offered were %d", r.Price, price)
+	case r.Sealed != essaim.DigestOf(res.Sealed):
+		return refuse("the sealed result is another one")
+	}
+	return r, nil
+}

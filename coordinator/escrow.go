@@ -1,0 +1,196 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/essaim/essaim"
+)
+
+// book keeps the escrows that are in use. It is what keeps Σ(reserved) + Σ(captured)
+// within each deposit.
+type book struct {
+	mu      sync.Mutex
+	escrows map[essaim.SessionID]*escrow // guarded by mu
+}
+
+// escrow is a session's money as this coordinator may spend it.
+type escrow struct {
+	session essaim.Session // as the ledger had it
+	turn    chan struct{}  // one at a time settles; holds a token while one does
+
+	// Guarded by book.mu.
+	reserved essaim.Amount // maximum prices of the tasks under way
+	captured essaim.Amount // prices of the delivered tasks
+	tasks    int           // under way
+	closing  bool          // to be settled: no new tasks
+	quiet    chan struct{} // closed when closing and no task is under way
+	used     time.Time     // end of the last task, or when the escrow was loaded
+	retry    time.Time     // settling failed: not before then again
+}
+
+func newBook() *book { return &book{escrows: map[essaim.SessionID]*escrow{}} }
+
+// escrow finds a session, or asks the ledger for it and the log for what was spent.
+//
+// Errors: CodeNotFound if the ledger has no such session, CodeRefused if it is with
+// another coordinator.
+func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow, error) {
+	if e := c.book.find(id); e != nil {
+		return e, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
+	defer cancel()
+	s, err := c.cfg.Ledger.Session(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("session %s: %w", id, err)
+	}
+	if s.Coordinator != c.key {
+		return nil, essaim.Errorf(essaim.CodeRefused, "open a session with this coordinator", "session %s is with coordinator %s", id, s.Coordinator.Short())
+	}
+	captured, err := c.store.captured(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("session %s: %w", id, err)
+	}
+	intent, err := c.store.intent(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	e := &escrow{session: s, turn: make(chan struct{}, 1), captured: captured, used: time.Now()}
+	// What was decided for settlement stays decided: nothing is added to it.
+	if intent != nil || s.State != essaim.SessionOpen {
+		e.closing, e.quiet = true, make(chan struct{})
+		close(e.quiet)
+	}
+	return c.book.add(id, e), nil
+}
+
+func (b *book) find(id essaim.SessionID) *escrow {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.escrows[id]
+}
+
+// add keeps e unless another call was faster; it returns the one that is kept.
+func (b *book) add(id essaim.SessionID, e *escrow) *escrow {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if have := b.escrows[id]; have != nil {
+		return have
+	}
+	b.escrows[id] = e
+	return e
+}
+
+// drop forgets a session that is settled or expired; the ledger and the log know it.
+func (b *book) drop(id essaim.SessionID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.escrows, id)
+}
+
+// list is a snapshot of the known sessions.
+func (b *book) list() []essaim.SessionID {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]essaim.SessionID, 0, len(b.escrows))
+	for id := range b.escrows {
+		out = append(out, id)
+	}
+	return out
+}
+
+// reserve sets a task's maximum price aside.
+//
+// Errors: CodeConflict if the session takes no more tasks, CodeUnavailable if it has
+// too many under way, CodeInsufficient if the deposit does not suffice.
+func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e.closing {
+		return essaim.Errorf(essaim.CodeConflict, "open a new session", "session %s is being settled or over", e.session.ID)
+	}
+	if e.tasks >= maxTasks {
+		return essaim.Errorf(essaim.CodeUnavailable, "wait until one is finished", "session %s has %d tasks under way, at most %d may be", e.session.ID, e.tasks, maxTasks)
+	}
+	spent, ok1 := e.reserved.Add(e.captured)
+	total, ok2 := spent.Add(most)
+	if !ok1 || !ok2 || total > e.session.Deposit {
+		left, _ := e.session.Deposit.Sub(spent)
+		return essaim.Errorf(essaim.CodeInsufficient, "open a session with a larger deposit", "the task may cost %d uaim, session %s has %d left", most, e.session.ID, left)
+	}
+	e.reserved += most
+	e.tasks++
+	return nil
+}
+
+// release ends a reservation; price is what the task came to, 0 if nothing.
+func (b *book) release(e *escrow, most, price essaim.Amount) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e.reserved -= most
+	e.captured += price
+	e.tasks--
+	e.used = time.Now()
+	if e.closing && e.tasks == 0 {
+		close(e.quiet)
+	}
+}
+
+// close lets no more tasks in; the channel it returns is closed when the last one
+// has ended.
+func (b *book) close(e *escrow) <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !e.closing {
+		e.closing, e.quiet = true, make(chan struct{})
+		if e.tasks == 0 {
+			close(e.quiet)
+		}
+	}
+	return e.quiet
+}
+
+// due says whether a session should be settled now, and why.
+func (b *book) due(e *escrow, height, margin int64, idle time.Duration, now time.Time) (reason string, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case now.Before(e.retry):
+		return "", false
+	case e.closing:
+		return "closing", true
+	case e.session.Expiry-height <= margin:
+		return "near its expiry", true
+	case e.tasks == 0 && e.captured > 0 && now.Sub(e.used) >= idle:
+		return "idle", true
+	}
+	return "", false
+}
+
+// failed notes that settling did not work, so that it is not tried again at once.
+func (b *book) failed(e *escrow, until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e.retry = until
+}
+
+// checkSession says whether a task signed by signer may spend the session's money at
+// this height.
+//
+// Errors: CodeRefused for another key, CodeConflict for a session that is over,
+// CodeExpired for one that is about to be.
+func (e *escrow) checkSession(signer essaim.NodeKey, height, margin int64) error {
+	s := e.session
+	switch {
+	case signer != s.SessionKey:
+		return essaim.Errorf(essaim.CodeRefused, "sign with the key that the session was opened with", "key %s may not spend the money of session %s", signer.Short(), s.ID)
+	case s.State != essaim.SessionOpen:
+		return essaim.Errorf(essaim.CodeConflict, "open a new session", "session %s is %s", s.ID, s.State)
+	case s.Expiry-height <= margin:
+		return essaim.Errorf(essaim.CodeExpired, "open a new session", "session %s expires at height %d, the ledger is at %d", s.ID, s.Expiry, height)
+	}
+	return nil
+}

@@ -1,0 +1,305 @@
+package coordinator
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/essaim/essaim"
+)
+
+// maxCandidates is how many miners a quote names: enough to lose two without asking
+// the client again, few enough that a prompt is not sealed to half the network.
+const maxCandidates = 3
+
+// quality is a miner's measured success ratio, in which older attempts count less
+// and less.
+type quality struct{ good, all float64 }
+
+const (
+	qualityDecay = 0.95 // about the last twenty attempts count
+	qualityFloor = 0.02 // a miner with only failures still gets a chance to show better
+)
+
+func (q *quality) note(ok bool) {
+	q.good, q.all = q.good*qualityDecay, q.all*qualityDecay+1
+	if ok {
+		q.good++
+	}
+}
+
+// ratio starts at 1 for a miner that nobody has seen.
+func (q *quality) ratio() float64 { return max(qualityFloor, (q.good+1)/(q.all+1)) }
+
+// Quote names the miners that may get a task and the most that it costs with any of
+// them. Their chances are in proportion to bond × measured quality; those with room
+// come first.
+//
+// Errors: CodeUnavailable if no connected miner runs the model, CodeBadInput if those
+// that do cannot make what is asked for.
+func (c *Coordinator) Quote(ctx context.Context, r essaim.QuoteRequest) (essaim.Quote, error) {
+	_, leave, err := c.enter(ctx)
+	if err != nil {
+		return essaim.Quote{}, err
+	}
+	defer leave()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var idle, busy []*miner
+	unfit := error(nil)
+	for _, m := range c.miners {
+		info, ok := m.models[r.Model]
+		if !ok {
+			continue
+		}
+		if err := fits(info, r); err != nil {
+			unfit = err
+		} else if m.idle() {
+			idle = append(idle, m)
+		} else {
+			busy = append(busy, m)
+		}
+	}
+	picked := c.draw(idle, maxCandidates)
+	picked = append(picked, c.draw(busy, maxCandidates-len(picked))...)
+	if len(picked) == 0 {
+		return essaim.Quote{}, cmp.Or(unfit, errNoMiner(r.Model))
+	}
+	q := essaim.Quote{Model: r.Model, Expires: time.Now().Add(c.cfg.QuoteTTL).UnixMilli()}
+	for _, m := range picked {
+		price := m.models[r.Model].UnitPrice // of one unit: a task is one, see essaim.Task.Units
+		q.MaxPrice = max(q.MaxPrice, price)
+		q.Candidates = append(q.Candidates, essaim.Candidate{Miner: m.key, HPKEKey: bytes.Clone(m.hpke), Price: price})
+	}
+	return q, nil
+}
+
+func errNoMiner(model essaim.Digest) error {
+	return essaim.Errorf(essaim.CodeUnavailable, "try again later, or ask for another model", "no connected miner runs model %s", model.Short())
+}
+
+// fits checks the shape that a quote is asked for.
+func fits(info essaim.ModelInfo, r essaim.QuoteRequest) error {
+	size := fmt.Sprintf("%dx%d", r.Width, r.Height)
+	switch {
+	case r.Kind != "" && r.Kind != info.Kind:
+		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("ask for kind %q", info.Kind), "model %s does not make %q", info.Name, r.Kind)
+	case r.Width|r.Height != 0 && len(info.Sizes) > 0 && !slices.Contains(info.Sizes, size):
+		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("sizes: %v", info.Sizes), "model %s cannot draw %s", info.Name, size)
+	case r.Steps != 0 && (int(r.Steps) < info.MinSteps || int(r.Steps) > info.MaxSteps):
+		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("%d to %d steps", info.MinSteps, info.MaxSteps), "model %s does not take %d steps", info.Name, r.Steps)
+	}
+	return nil
+}
+
+// draw takes up to n miners at random without replacement, in proportion to their
+// weights. c.mu is held.
+func (c *Coordinator) draw(from []*miner, n int) []*miner {
+	var out []*miner
+	for len(out) < n && len(from) > 0 {
+		weights := make([]float64, len(from))
+		total := 0.0
+		for i, m := range from {
+			weights[i] = float64(m.bond) * c.quality[m.key].ratio()
+			total += weights[i]
+		}
+		at, i := rand.Float64()*total, 0
+		for ; i < len(from)-1 && at >= weights[i]; i++ {
+			at -= weights[i]
+		}
+		out = append(out, from[i])
+		from = slices.Delete(from, i, i+1)
+	}
+	return out
+}
+
+// sealedTo reports whether an envelope names a public key as a recipient; the layout
+// is in package seal's documentation. It saves asking miners that cannot open it.
+func sealedTo(envelope, public []byte) bool {
+	const head, slot, id = 5, 1184, 16
+	if len(envelope) < head {
+		return false
+	}
+	sum := sha256.Sum256(public)
+	for i := range int(envelope[head-1]) {
+		at := head + i*slot
+		if len(envelope) < at+slot {
+			return false
+		}
+		if bytes.Equal(envelope[at:at+id], sum[:id]) {
+			return true
+		}
+	}
+	return false
+}
+
+// able lists the connected miners that can do a job: they run the model at its price,
+// the input is sealed to them, and they have not failed at it. c.mu is held.
+func (c *Coordinator) able(j *job) []*miner {
+	var out []*miner
+	for _, m := range c.miners {
+		info, ok := m.models[j.task.Model]
+		if !ok || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !sealedTo(j.input, m.hpke) {
+			continue
+		}
+		if price, ok := info.UnitPrice.Mul(j.task.Units()); ok && price <= j.task.MaxPrice {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// queue holds the jobs that wait for a miner with room: first come first served
+// inside a session, and the sessions take turns.
+type queue struct {
+	turns   []essaim.SessionID // sessions with waiting jobs; the first is next
+	waiting map[essaim.SessionID][]*waiter
+}
+
+type waiter struct {
+	job *job
+	got chan *miner // receives the miner; holds one
+}
+
+func newQueue() queue { return queue{waiting: map[essaim.SessionID][]*waiter{}} }
+
+func (q *queue) add(w *waiter) {
+	s := w.job.task.Session
+	if len(q.waiting[s]) == 0 {
+		q.turns = append(q.turns, s)
+	}
+	q.waiting[s] = append(q.waiting[s], w)
+}
+
+func (q *queue) remove(w *waiter) {
+	s := w.job.task.Session
+	q.waiting[s] = slices.DeleteFunc(q.waiting[s], func(o *waiter) bool { return o == w })
+	if len(q.waiting[s]) == 0 {
+		delete(q.waiting, s)
+		q.turns = slices.DeleteFunc(q.turns, func(o essaim.SessionID) bool { return o == s })
+	}
+}
+
+// serveQueue gives miners with room to waiting jobs. c.mu is held.
+func (c *Coordinator) serveQueue() {
+	for given := true; given && c.anyIdle(); {
+		given = false
+		for _, s := range slices.Clone(c.queue.turns) {
+			w, m := c.firstServable(s)
+			if w == nil {
+				continue
+			}
+			given = true
+			m.running++
+			w.got <- m
+			c.queue.remove(w)
+			if len(c.queue.waiting[s]) > 0 { // to the end of the turns
+				c.queue.turns = append(slices.DeleteFunc(c.queue.turns, func(o essaim.SessionID) bool { return o == s }), s)
+			}
+		}
+	}
+}
+
+func (c *Coordinator) anyIdle() bool {
+	for _, m := range c.miners {
+		if m.idle() {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Coordinator) firstServable(s essaim.SessionID) (*waiter, *miner) {
+	for _, w := range c.queue.waiting[s] {
+		idle := slices.DeleteFunc(c.able(w.job), func(m *miner) bool { return !m.idle() })
+		if picked := c.draw(idle, 1); len(picked) == 1 {
+			return w, picked[0]
+		}
+	}
+	return nil, nil
+}
+
+// acquire waits until a miner has room for the job and takes a place on it.
+//
+// Errors: CodeUnavailable if no connected miner can do it; while one that was lost
+// may come back, that is decided after Config.Rejoin.
+func (c *Coordinator) acquire(ctx context.Context, j *job) (*miner, error) {
+	w := &waiter{job: j, got: make(chan *miner, 1)}
+	c.mu.Lock()
+	c.queue.add(w)
+	c.serveQueue()
+	c.mu.Unlock()
+	look := time.NewTicker(c.cfg.Rejoin)
+	defer look.Stop()
+	for patient := j.lost > 0; ; patient = false {
+		c.mu.Lock()
+		hopeless := !patient && len(w.got) == 0 && len(c.able(j)) == 0
+		if hopeless {
+			c.queue.remove(w)
+		}
+		c.mu.Unlock()
+		if hopeless {
+			return nil, essaim.Errorf(essaim.CodeUnavailable, "ask for a new quote and try again", "none of the miners that the input is sealed to can do the task now")
+		}
+		select {
+		case m := <-w.got:
+			return m, nil
+		case <-look.C:
+		case <-ctx.Done():
+			c.mu.Lock()
+			c.queue.remove(w)
+			c.mu.Unlock()
+			select {
+			case m := <-w.got: // given in the same moment
+				c.vacate(m)
+			default:
+			}
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// vacate gives a place on a miner back.
+func (c *Coordinator) vacate(m *miner) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m.running--
+	c.serveQueue()
+}
+
+// judge notes how an attempt went.
+func (c *Coordinator) judge(m *miner, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.quality[m.key].note(ok)
+}
+
+// onOffer lists the models that connected miners run, and counts the miners.
+func (c *Coordinator) onOffer() ([]essaim.ModelInfo, int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := map[essaim.Digest]essaim.ModelInfo{}
+	for _, m := range c.miners {
+		for d, info := range m.models {
+			have, ok := found[d]
+			if ok {
+				info.UnitPrice = min(info.UnitPrice, have.UnitPrice)
+			}
+			info.Miners = have.Miners + 1
+			found[d] = info
+		}
+	}
+	out := make([]essaim.ModelInfo, 0, len(found))
+	for _, info := range found {
+		out = append(out, info)
+	}
+	slices.SortFunc(out, func(a, b essaim.ModelInfo) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), bytes.Compare(a.Digest[:], b.Digest[:]))
+	})
+	return out, len(c.miners)
+}

@@ -1,0 +1,264 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/transport"
+)
+
+const (
+	helloTimeout = 10 * time.Second       // for a miner's first message
+	minBeat      = 5 * time.Millisecond   // a miner may not make us read more often
+	maxBeat      = 10 * time.Second       // nor leave us longer in the dark
+	missedBeats  = 2                      // so many, and the miner is gone
+	beatSlack    = 250 * time.Millisecond // for a scheduler's delay, on both machines
+	maxCapacity  = 256                    // attempts on one connection
+	maxModels    = 1024                   // that one miner may offer
+)
+
+// Why a miner's connection ended.
+var (
+	errDropped  = errors.New("the connection dropped")
+	errStalled  = errors.New("its heartbeats stopped")
+	errReplaced = errors.New("it has connected again")
+)
+
+// miner is a connected miner. Its context ends when it is gone, with the reason as
+// cause; its attempts end with it.
+type miner struct {
+	key  essaim.NodeKey
+	conn *transport.Conn
+	ctx  context.Context
+	gone context.CancelCauseFunc
+
+	// Guarded by Coordinator.mu.
+	bond     essaim.Amount
+	hpke     []byte                             // as the ledger has it; never changed in place
+	hello    []essaim.ModelInfo                 // what it said that it runs
+	models   map[essaim.Digest]essaim.ModelInfo // effective: registered, run, price agreed
+	capacity int
+	running  int
+}
+
+func (m *miner) idle() bool { return m.running < m.capacity }
+
+// attend serves a miner's control stream for as long as the miner is there.
+func (c *Coordinator) attend(ctx context.Context, s *transport.Stream) {
+	ctx, leave, err := c.enter(ctx)
+	if err != nil {
+		return
+	}
+	defer leave()
+	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
+	peer := s.Conn().Peer()
+	var hello transport.Hello
+	if err := s.Receive(&hello, helloTimeout); err != nil {
+		c.log.Debug("no hello", "miner", peer.Short(), "err", err)
+		return
+	}
+	m, err := c.welcome(ctx, s.Conn(), hello)
+	if err != nil {
+		c.log.Info("miner refused", "miner", peer.Short(), "reason", err)
+		_ = s.Send(transport.Welcome{ChainID: c.cfg.ChainID, Refusal: transport.Refuse(err)})
+		return
+	}
+	offers := m.offers()
+	c.join(m)
+	c.log.Info("miner connected", "miner", peer.Short(), "models", len(offers), "capacity", m.capacity)
+	err = s.Send(transport.Welcome{ChainID: c.cfg.ChainID, Offers: offers})
+	if err == nil {
+		err = c.listen(m, s, hello.Beat)
+	}
+	c.part(m, err)
+	// A miner that stalled must dial again to be served again.
+	_ = m.conn.Close()
+}
+
+// welcome checks what a miner says against what the ledger says.
+//
+// Errors: for the miner to read.
+func (c *Coordinator) welcome(ctx context.Context, conn *transport.Conn, h transport.Hello) (*miner, error) {
+	switch {
+	case h.ChainID != c.cfg.ChainID:
+		return nil, essaim.Errorf(essaim.CodeRefused, "check the miner's configuration", "this coordinator works for chain %q, the miner for %q", c.cfg.ChainID, h.ChainID)
+	case h.Capacity == 0 || h.Beat < minBeat || h.Beat > maxBeat || len(h.Models) > maxModels:
+		return nil, essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("want a capacity of at least 1, beats every %v to %v, at most %d models", minBeat, maxBeat, maxModels), "the miner's hello is out of bounds")
+	}
+	actor, err := c.registered(ctx, conn.Peer())
+	if err != nil {
+		return nil, err
+	}
+	m := &miner{key: conn.Peer(), conn: conn, hello: h.Models, capacity: int(min(h.Capacity, maxCapacity))}
+	m.ctx, m.gone = context.WithCancelCause(ctx)
+	c.register(ctx, m, actor)
+	return m, nil
+}
+
+// registered asks the ledger for a miner that may get tasks.
+//
+// Errors: CodeRefused for a key that is not an active, bonded miner; CodeUnavailable
+// if the ledger does not answer.
+func (c *Coordinator) registered(ctx context.Context, key essaim.NodeKey) (essaim.Actor, error) {
+	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
+	defer cancel()
+	a, err := c.known.actor(ctx, essaim.RoleMiner, key)
+	switch {
+	case essaim.CodeOf(err) == essaim.CodeNotFound:
+		return a, essaim.Errorf(essaim.CodeRefused, "register the node key as a miner, with a bond", "node key %s is not registered as a miner on chain %s", key.Short(), c.cfg.ChainID)
+	case err != nil:
+		return a, essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "the ledger cannot be asked about miner %s: %w", key.Short(), err)
+	case a.RetiredAt != 0:
+		return a, essaim.Errorf(essaim.CodeRefused, "register the miner again", "miner %s retired at height %d", key.Short(), a.RetiredAt)
+	case a.Bond < c.cfg.MinBond:
+		return a, essaim.Errorf(essaim.CodeRefused, "raise the bond", "miner %s has a bond of %d uaim, this coordinator asks for %d", key.Short(), a.Bond, c.cfg.MinBond)
+	case len(a.HPKEKey) == 0:
+		return a, essaim.Errorf(essaim.CodeRefused, "register the miner's sealing key", "miner %s has no sealing key on the ledger", key.Short())
+	}
+	return a, nil
+}
+
+// register takes over what the ledger says: a model counts if the miner runs it and
+// has registered it, at a price not above the registered one, and if the ledger
+// knows the model, since no settlement could pay for it otherwise.
+func (c *Coordinator) register(ctx context.Context, m *miner, a essaim.Actor) {
+	models := map[essaim.Digest]essaim.ModelInfo{}
+	for _, info := range m.hello {
+		price, ok := a.Price(info.Digest)
+		if !ok || info.UnitPrice > price {
+			c.log.Info("offer does not count: not registered at this price", "miner", m.key.Short(), "model", info.Digest.Short())
+			continue
+		}
+		model, err := c.known.model(ctx, info.Digest)
+		if err != nil {
+			c.log.Info("offer does not count: model unknown", "miner", m.key.Short(), "model", info.Digest.Short(), "err", err)
+			continue
+		}
+		info.Name, info.Kind, info.Engine, info.Miners = model.Name, model.Kind, model.Engine, 0
+		models[info.Digest] = info
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m.bond, m.hpke, m.models = a.Bond, a.HPKEKey, models
+}
+
+// offers is called before the miner is shared.
+func (m *miner) offers() []essaim.Offer {
+	out := make([]essaim.Offer, 0, len(m.models))
+	for _, info := range m.models {
+		out = append(out, essaim.Offer{Model: info.Digest, UnitPrice: info.UnitPrice})
+	}
+	return out
+}
+
+// join makes a miner known, instead of an older connection of the same key.
+func (c *Coordinator) join(m *miner) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.miners[m.key]; old != nil {
+		old.gone(errReplaced)
+	}
+	c.miners[m.key] = m
+	if c.quality[m.key] == nil {
+		c.quality[m.key] = new(quality)
+	}
+	c.serveQueue()
+}
+
+func (c *Coordinator) part(m *miner, why error) {
+	m.gone(why)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.miners[m.key] == m {
+		delete(c.miners, m.key)
+	}
+	c.log.Info("miner is gone", "miner", m.key.Short(), "reason", context.Cause(m.ctx), "running", m.running)
+}
+
+// listen reads beats and answers them until the miner is gone, and says why.
+func (c *Coordinator) listen(m *miner, s *transport.Stream, beat time.Duration) error {
+	patience := missedBeats*beat + min(beat, beatSlack)
+	for {
+		began := time.Now()
+		var in transport.FromMiner
+		if err := s.Receive(&in, patience); err != nil {
+			if time.Since(began) >= patience {
+				return errStalled
+			}
+			return errDropped
+		}
+		if m.ctx.Err() != nil {
+			return context.Cause(m.ctx)
+		}
+		var out transport.FromCoordinator
+		if in.Claim != nil {
+			out.Claim = c.claim(m.ctx, m.key, in.Claim)
+		}
+		if err := s.Send(out); err != nil {
+			return errDropped
+		}
+	}
+}
+
+// claim answers a miner that asks again for the acknowledgement of a receipt.
+func (c *Coordinator) claim(ctx context.Context, from essaim.NodeKey, signed []byte) *transport.Acked {
+	no := func(code essaim.Code, reason string) *transport.Acked {
+		return &transport.Acked{Refusal: &transport.Refusal{Code: code, Reason: reason}}
+	}
+	r, err := essaim.OpenReceipt(signed)
+	if err != nil || r.Miner != from || r.Coordinator != c.key {
+		return no(essaim.CodeRefused, "the receipt is not by this miner for this coordinator")
+	}
+	if j := c.job(r.Task); j != nil && j.isOn(from, r.Attempt) {
+		return no(essaim.CodeUnavailable, "the receipt is being checked")
+	}
+	have, err := c.store.task(ctx, r.Task)
+	switch {
+	case essaim.CodeOf(err) == essaim.CodeNotFound:
+		return no(essaim.CodeNotFound, "the task is not known here")
+	case err != nil:
+		return &transport.Acked{Refusal: transport.Refuse(err)}
+	case have.Receipt == nil:
+		return no(essaim.CodeConflict, "the attempt was given up before its receipt arrived")
+	}
+	accepted, err := essaim.OpenReceipt(have.Receipt)
+	if err != nil {
+		return &transport.Acked{Refusal: transport.Refuse(fmt.Errorf("own log: %w", err))}
+	}
+	if accepted.Digest() != r.Digest() {
+		return no(essaim.CodeConflict, "another receipt was accepted for the task")
+	}
+	return c.acknowledge(r)
+}
+
+// acknowledge signs the promise to settle a receipt, which is in the log.
+func (c *Coordinator) acknowledge(r essaim.Receipt) *transport.Acked {
+	ack, err := essaim.SignAck(essaim.Ack{ChainID: c.cfg.ChainID, Receipt: r.Digest(), Session: r.Session, Price: r.Price}, c.cfg.Key)
+	if err != nil {
+		return &transport.Acked{Refusal: transport.Refuse(fmt.Errorf("sign acknowledgement: %w", err))}
+	}
+	return &transport.Acked{Ack: ack}
+}
+
+// recheck looks at the connected miners' registrations again.
+func (c *Coordinator) recheck(ctx context.Context) {
+	c.mu.Lock()
+	connected := make([]*miner, 0, len(c.miners))
+	for _, m := range c.miners {
+		connected = append(connected, m)
+	}
+	c.mu.Unlock()
+	for _, m := range connected {
+		a, err := c.registered(ctx, m.key)
+		switch {
+		case err == nil:
+			c.register(ctx, m, a)
+		case essaim.CodeOf(err) == essaim.CodeRefused:
+			m.gone(err)
+			_ = m.conn.Close()
+		}
+	}
+}

@@ -1,0 +1,240 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pokt-network/smt"
+	"github.com/pokt-network/smt/kvstore/simplemap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/essaim/essaim"
+)
+
+const (
+	settleTimeout  = time.Minute // for the ledger to commit a settlement
+	settleParallel = 8           // sessions at the same time
+)
+
+// Close settles a session now: its tasks under way get Config.CloseGrace to finish,
+// the delivered ones are paid, the rest of the deposit goes back. signedClose is a
+// CloseRequest by the session's key. Closing again returns the same.
+//
+// Errors: CodeRefused for another key, CodeExpired if the ledger has given the deposit
+// back already, CodeUnavailable if the ledger does not answer: the session is then
+// settled as soon as it does.
+func (c *Coordinator) Close(ctx context.Context, signedClose []byte) (essaim.Settled, error) {
+	ctx, leave, err := c.enter(ctx)
+	if err != nil {
+		return essaim.Settled{}, err
+	}
+	defer leave()
+	req, signer, err := essaim.OpenClose(signedClose)
+	if err != nil {
+		return essaim.Settled{}, err
+	}
+	if req.ChainID != c.cfg.ChainID {
+		return essaim.Settled{}, essaim.Errorf(essaim.CodeRefused, "check the coordinator's address", "the close request is for chain %q, this coordinator works for %q", req.ChainID, c.cfg.ChainID)
+	}
+	e, err := c.escrow(ctx, req.Session)
+	if err != nil {
+		return essaim.Settled{}, err
+	}
+	if signer != e.session.SessionKey {
+		return essaim.Settled{}, essaim.Errorf(essaim.CodeRefused, "sign with the key that the session was opened with", "key %s may not close session %s", signer.Short(), req.Session)
+	}
+	return c.settle(ctx, e, "closed by the payer")
+}
+
+// settle lets no more tasks into a session, waits for those under way and settles
+// it. Only one call at a time does so for a session.
+func (c *Coordinator) settle(ctx context.Context, e *escrow, reason string) (essaim.Settled, error) {
+	id := e.session.ID
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	case <-ctx.Done():
+		return essaim.Settled{}, context.Cause(ctx)
+	}
+	quiet := c.book.close(e)
+	grace := time.AfterFunc(c.cfg.CloseGrace, func() { c.cancelTasks(id) })
+	defer grace.Stop()
+	select {
+	case <-quiet:
+	case <-ctx.Done():
+		return essaim.Settled{}, context.Cause(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	s, err := c.settleQuiet(ctx, id)
+	if err != nil {
+		c.book.failed(e, time.Now().Add(5*c.cfg.Poll))
+		c.log.Warn("session not settled", "session", id.String(), "why", reason, "err", err)
+		return s, err
+	}
+	c.book.drop(id)
+	return s, nil
+}
+
+func (c *Coordinator) cancelTasks(id essaim.SessionID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, j := range c.jobs {
+		if j.task.Session == id {
+			j.cancel(errClosing)
+		}
+	}
+}
+
+// settleQuiet settles a session that has no task under way. It may be interrupted
+// between any two steps and called again: what was decided is in the log before it
+// is sent, and the ledger is asked before it is sent again.
+func (c *Coordinator) settleQuiet(ctx context.Context, id essaim.SessionID) (essaim.Settled, error) {
+	i, err := c.store.intent(ctx, id)
+	if err != nil {
+		return essaim.Settled{}, err
+	}
+	if i != nil && i.tx != nil {
+		return i.settled(), nil
+	}
+	s, err := c.cfg.Ledger.Session(ctx, id)
+	if err != nil {
+		return essaim.Settled{}, fmt.Errorf("session %s: %w", id, err)
+	}
+	switch s.State {
+	case essaim.SessionSettled:
+		// The transaction was committed and this program ended before it knew.
+		return c.settledAs(id, i, essaim.Tx{})
+	case essaim.SessionExpired:
+		if err := c.store.expired(id); err != nil {
+			return essaim.Settled{}, err
+		}
+		c.book.drop(id)
+		return essaim.Settled{}, essaim.Errorf(essaim.CodeExpired, "the whole deposit was returned", "session %s expired before it was settled", id)
+	}
+	if i == nil {
+		if i, err = c.decide(ctx, s); err != nil {
+			return essaim.Settled{}, err
+		}
+	}
+	tx, err := c.cfg.Ledger.Settle(ctx, i.settlement, i.signature)
+	if err != nil {
+		return essaim.Settled{}, essaim.Errorf(essaim.CodeUnavailable, "it is tried again until it succeeds", "settle session %s: %w", id, err)
+	}
+	return c.settledAs(id, i, tx)
+}
+
+// settledAs notes that the ledger has paid. Without an intent the settlement is not
+// in this log: it was made with the same key elsewhere.
+func (c *Coordinator) settledAs(id essaim.SessionID, i *intent, tx essaim.Tx) (essaim.Settled, error) {
+	if err := c.store.settled(id, tx); err != nil {
+		return essaim.Settled{}, err
+	}
+	if i == nil {
+		c.book.drop(id)
+		return essaim.Settled{}, essaim.Errorf(essaim.CodeConflict, "look it up on the ledger", "session %s was settled before", id)
+	}
+	c.settled.Add(1)
+	i.tx = &tx
+	c.log.Info("session settled", "session", id.String(), "sum", uint64(i.settlement.Root.Sum()), "tasks", i.settlement.Root.Count(), "tx", tx.Hash)
+	return i.settled(), nil
+}
+
+// decide builds the settlement of a session's delivered tasks, signs it and puts it
+// into the log.
+func (c *Coordinator) decide(ctx context.Context, s essaim.Session) (*intent, error) {
+	receipts, err := c.store.receipts(ctx, s.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read receipts of session %s: %w", s.ID, err)
+	}
+	settlement, err := settlementOf(c.cfg.ChainID, s.ID, receipts)
+	if err != nil {
+		return nil, err
+	}
+	if err := settlement.Check(s.Deposit); err != nil {
+		return nil, err
+	}
+	i := intent{settlement: settlement, signature: ed25519.Sign(c.cfg.Key, settlement.SignBytes(c.key))}
+	return &i, c.store.intend(i)
+}
+
+// settlementOf sums signed receipts up. It is a pure function of the set of receipts,
+// so that the tree can be built again from the log whenever a receipt is to be shown
+// with its path to the root.
+func settlementOf(chainID string, id essaim.SessionID, signed [][]byte) (essaim.Settlement, error) {
+	out := essaim.Settlement{ChainID: chainID, Session: id}
+	tree := smt.NewSparseMerkleSumTrie(simplemap.NewSimpleMap(), sha256.New())
+	type payee struct {
+		miner essaim.NodeKey
+		model essaim.Digest
+	}
+	at := map[payee]int{}
+	for _, b := range signed {
+		r, err := essaim.OpenReceipt(b)
+		if err != nil {
+			return out, fmt.Errorf("own log: session %s: %w", id, err)
+		}
+		digest := r.Digest()
+		if err := tree.Update(digest[:], b, uint64(r.Price)); err != nil {
+			return out, fmt.Errorf("build tree of session %s: %w", id, err)
+		}
+		p := payee{r.Miner, r.Model}
+		i, ok := at[p]
+		if !ok {
+			i = len(out.Lines)
+			at[p] = i
+			out.Lines = append(out.Lines, essaim.Line{Miner: r.Miner, Model: r.Model})
+		}
+		out.Lines[i].Amount += r.Price // within the deposit, as reserved
+		out.Lines[i].Tasks++
+	}
+	slices.SortFunc(out.Lines, essaim.Line.Compare)
+	root := tree.Root()
+	if len(root) != len(out.Root) {
+		return out, fmt.Errorf("tree of session %s: root of %d bytes, want %d", id, len(root), len(out.Root))
+	}
+	copy(out.Root[:], root)
+	return out, nil
+}
+
+// sweep settles what is due: sessions near their expiry, idle ones, and those that
+// were to be settled when an earlier run ended.
+func (c *Coordinator) sweep(ctx context.Context) {
+	height, err := c.currentHeight()
+	if err != nil {
+		return // pollHeight has said so
+	}
+	ids, err := c.store.unsettled(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			c.log.Error("log cannot be read", "err", err)
+		}
+		return
+	}
+	ids = append(ids, c.book.list()...)
+	slices.Sort(ids)
+	var group errgroup.Group
+	group.SetLimit(settleParallel)
+	for _, id := range slices.Compact(ids) {
+		e, err := c.escrow(ctx, id)
+		if err != nil {
+			if ctx.Err() == nil {
+				c.log.Warn("session cannot be looked at", "session", id.String(), "err", err)
+			}
+			continue
+		}
+		reason, due := c.book.due(e, height, c.cfg.ExpiryMargin, c.cfg.IdleSettle, time.Now())
+		if !due {
+			continue
+		}
+		group.Go(func() error {
+			_, _ = c.settle(ctx, e, reason) // it logs; the next sweep tries again
+			return nil
+		})
+	}
+	_ = group.Wait()
+}

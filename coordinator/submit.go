@@ -1,0 +1,310 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/essaim/essaim"
+)
+
+// maxInput bounds a sealed input, in bytes: a prompt of 4 KiB with its padding, and
+// some dozens of recipients.
+const maxInput = 128 << 10
+
+// Why a task ended; these texts are shown to users and kept in the log.
+const (
+	reasonRestarted = "the coordinator restarted before the task was delivered"
+	reasonExpired   = "the session expired before it was settled"
+)
+
+var (
+	errDeadline = &essaim.Error{Code: essaim.CodeExpired, Msg: "the task's deadline has passed", Hint: "submit it again with a later deadline"}
+	errClosing  = &essaim.Error{Code: essaim.CodeUnavailable, Msg: "the session was settled before the task was delivered", Hint: "open a new session"}
+)
+
+// job is a task under way.
+type job struct {
+	task   essaim.Task
+	digest essaim.Digest
+	signed []byte // the task, COSE_Sign1
+	input  []byte // sealed; never stored
+	escrow *escrow
+	cancel context.CancelCauseFunc // set before the job is shared
+
+	tried  map[essaim.NodeKey]bool // miners that could not; guarded by Coordinator.mu
+	broken map[*miner]bool         // connections that failed; guarded by Coordinator.mu
+	lost   int                     // attempts whose miner was lost; of the job's goroutine
+
+	done     chan struct{} // closed when the task has ended; then these two are set
+	delivery essaim.Delivery
+	err      error
+
+	mu       sync.Mutex
+	now      essaim.Progress                   // guarded by mu
+	watchers map[chan essaim.Progress]struct{} // guarded by mu
+}
+
+// Submit runs a task and returns when it is delivered or has ended otherwise.
+// progress may be nil; it is called from Submit's goroutine and may be slow, in which
+// case it misses steps. A task that was submitted before is not run twice: Submit
+// joins it, or returns what was delivered. The task goes on if ctx ends.
+//
+// Errors: CodeBadInput or CodeRefused for a task that may not run, CodeInsufficient
+// if the session's deposit does not suffice, CodeConflict for a session that is over
+// or a sequence number that is taken, CodeExpired after the deadline, CodeUnavailable
+// if no miner can do it now. Nothing is charged for any of them.
+func (c *Coordinator) Submit(ctx context.Context, s essaim.Submission, progress func(essaim.Progress)) (essaim.Delivery, error) {
+	ctx, leave, err := c.enter(ctx)
+	if err != nil {
+		return essaim.Delivery{}, err
+	}
+	defer leave()
+	task, signer, err := essaim.OpenTask(s.Task)
+	if err != nil {
+		return essaim.Delivery{}, err
+	}
+	digest := task.Digest()
+	j := c.job(digest)
+	if j == nil {
+		have, err := c.store.task(ctx, digest)
+		switch {
+		case err == nil && have.Receipt != nil:
+			return c.redeliver(ctx, have)
+		case err != nil && essaim.CodeOf(err) != essaim.CodeNotFound:
+			return essaim.Delivery{}, err
+		}
+		if j, err = c.start(ctx, task, signer, digest, s); err != nil {
+			return essaim.Delivery{}, err
+		}
+	}
+	return j.follow(ctx, progress)
+}
+
+// redeliver hands out what was delivered before.
+func (c *Coordinator) redeliver(ctx context.Context, have essaim.TaskRecord) (essaim.Delivery, error) {
+	at, err := c.store.sealedOf(ctx, have.Digest)
+	if err != nil {
+		return essaim.Delivery{}, fmt.Errorf("read task %s: %w", have.Digest.Short(), err)
+	}
+	sealed, err := c.cfg.Blobs.Get(ctx, at)
+	if err != nil {
+		return essaim.Delivery{}, fmt.Errorf("result of task %s: %w", have.Digest.Short(), err)
+	}
+	return essaim.Delivery{Task: have.Digest, Receipt: have.Receipt, Sealed: sealed}, nil
+}
+
+// start admits a task: every check that needs no miner, then its maximum price is
+// reserved and its goroutine begins.
+func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.NodeKey, digest essaim.Digest, s essaim.Submission) (*job, error) {
+	deadline, err := c.admissible(t, s)
+	if err != nil {
+		return nil, err
+	}
+	height, err := c.currentHeight()
+	if err != nil {
+		return nil, err
+	}
+	e, err := c.escrow(ctx, t.Session)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.checkSession(signer, height, c.cfg.ExpiryMargin); err != nil {
+		return nil, err
+	}
+	j := &job{
+		task: t, digest: digest, signed: s.Task, input: s.Input, escrow: e, done: make(chan struct{}),
+		tried: map[essaim.NodeKey]bool{}, broken: map[*miner]bool{}, watchers: map[chan essaim.Progress]struct{}{},
+		now: essaim.Progress{Task: digest, State: essaim.TaskSubmitted},
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if running := c.jobs[digest]; running != nil {
+		return running, nil // submitted twice in the same moment
+	}
+	if len(c.able(j)) == 0 {
+		return nil, c.whyNobody(j)
+	}
+	if err := c.book.reserve(e, t.MaxPrice, c.cfg.MaxTasks); err != nil {
+		return nil, err
+	}
+	life, cancel := context.WithCancelCause(c.life)
+	j.cancel = cancel
+	life, free := context.WithDeadlineCause(life, deadline, errDeadline)
+	c.jobs[digest] = j
+	c.callers.Add(1) // the caller of Submit is counted, so the gate is not closed yet
+	go func() {
+		defer c.callers.Done()
+		defer free()
+		defer cancel(nil)
+		c.run(life, j)
+	}()
+	return j, nil
+}
+
+// admissible checks what the task says by itself.
+func (c *Coordinator) admissible(t essaim.Task, s essaim.Submission) (deadline time.Time, err error) {
+	deadline = time.Now().Add(c.cfg.TaskTimeout)
+	if t.Deadline != 0 {
+		if own := time.UnixMilli(t.Deadline); own.Before(deadline) {
+			deadline = own
+		}
+	}
+	switch {
+	case t.ChainID != c.cfg.ChainID:
+		return deadline, essaim.Errorf(essaim.CodeRefused, "check the coordinator's address", "the task is for chain %q, this coordinator works for %q", t.ChainID, c.cfg.ChainID)
+	case t.Verify != "":
+		return deadline, essaim.Errorf(essaim.CodeBadInput, "ask for no verification", "verification %q is not offered here", t.Verify)
+	case len(s.Input) == 0 || len(s.Input) > maxInput:
+		return deadline, essaim.Errorf(essaim.CodeBadInput, "seal the input to the quote's candidates", "a sealed input of %d bytes, want 1 to %d", len(s.Input), maxInput)
+	case !time.Now().Before(deadline):
+		return deadline, errDeadline
+	}
+	return deadline, nil
+}
+
+// whyNobody says why no miner can do a job. c.mu is held.
+func (c *Coordinator) whyNobody(j *job) error {
+	lowest, found := essaim.Amount(0), false
+	for _, m := range c.miners {
+		if info, ok := m.models[j.task.Model]; ok && (!found || info.UnitPrice < lowest) {
+			lowest, found = info.UnitPrice, true
+		}
+	}
+	switch {
+	case !found:
+		return errNoMiner(j.task.Model)
+	case lowest > j.task.MaxPrice: // a task is one unit
+		return essaim.Errorf(essaim.CodeInsufficient, fmt.Sprintf("offer at least %d uaim", lowest), "no miner draws for %d uaim", j.task.MaxPrice)
+	}
+	return essaim.Errorf(essaim.CodeUnavailable, "ask for a new quote and seal the input to its candidates", "the input is sealed to no miner that is connected and runs the model")
+}
+
+func (c *Coordinator) job(digest essaim.Digest) *job {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.jobs[digest]
+}
+
+// run is the life of a task.
+func (c *Coordinator) run(ctx context.Context, j *job) {
+	err := c.store.admit(j.digest, j.task, j.signed)
+	var price essaim.Amount
+	if err == nil {
+		price, err = c.dispatch(ctx, j)
+		if err != nil {
+			c.ended.Add(1)
+			err = c.giveUp(j, err)
+		} else {
+			c.delivered.Add(1)
+		}
+	}
+	j.err = err
+	c.book.release(j.escrow, j.task.MaxPrice, price)
+	c.mu.Lock()
+	delete(c.jobs, j.digest)
+	c.mu.Unlock()
+	close(j.done)
+}
+
+// giveUp ends a task that is not delivered and returns what its submitter is told.
+func (c *Coordinator) giveUp(j *job, why error) error {
+	event := essaim.EventRefused
+	if errors.Is(why, errDeadline) {
+		event = essaim.EventDeadlinePassed
+	}
+	if c.life.Err() != nil && errors.Is(why, context.Canceled) {
+		why = errStopped
+	}
+	state := c.step(j, event)
+	c.log.Info("task ended", "task", j.digest.Short(), "state", string(state), "reason", why)
+	if err := c.store.end(j.digest, state, j.progress().Attempt, why); err != nil {
+		// The task is not charged either way: after a restart it ends as refunded.
+		return errors.Join(why, fmt.Errorf("write log: %w", err))
+	}
+	return why
+}
+
+// step moves a task's state. Which events come is decided by this package alone, so
+// an impossible one is a fault of it.
+func (c *Coordinator) step(j *job, e essaim.Event) essaim.TaskState {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	next, err := j.now.State.Next(e)
+	if err != nil {
+		c.log.Error("impossible event", "task", j.digest.Short(), "err", err)
+		return j.now.State
+	}
+	j.now.State = next
+	return next
+}
+
+// progress is where the task is.
+func (j *job) progress() essaim.Progress {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.now
+}
+
+// tell changes the progress and sends it to whoever follows the task.
+func (j *job) tell(change func(*essaim.Progress)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.now.Note = ""
+	change(&j.now)
+	for w := range j.watchers {
+		select {
+		case w <- j.now:
+		default: // a slow reader misses steps, never the end
+		}
+	}
+}
+
+func (j *job) isOn(miner essaim.NodeKey, attempt uint64) bool {
+	p := j.progress()
+	return p.Miner == miner && p.Attempt == attempt
+}
+
+func (j *job) record() essaim.TaskRecord {
+	p := j.progress()
+	return essaim.TaskRecord{
+		Digest: j.digest, Session: j.task.Session, Seq: j.task.Seq,
+		State: p.State, Reason: p.Note, Miner: p.Miner, Attempts: p.Attempt,
+	}
+}
+
+// follow passes a task's progress on until it has ended.
+func (j *job) follow(ctx context.Context, progress func(essaim.Progress)) (essaim.Delivery, error) {
+	if progress == nil {
+		progress = func(essaim.Progress) {}
+	}
+	news := make(chan essaim.Progress, 64)
+	j.mu.Lock()
+	j.watchers[news] = struct{}{}
+	news <- j.now
+	j.mu.Unlock()
+	defer func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		delete(j.watchers, news)
+	}()
+	for {
+		select {
+		case p := <-news:
+			progress(p)
+		case <-ctx.Done():
+			select {
+			case <-j.done: // the task's own end says more than the context
+			default:
+				return essaim.Delivery{}, context.Cause(ctx)
+			}
+		case <-j.done:
+			for len(news) > 0 {
+				progress(<-news)
+			}
+			return j.delivery, j.err
+		}
+	}
+}
