@@ -40,7 +40,11 @@
 // z becomes 15-bit coefficients of a linear basis: 64 x 64 luma, then 32 x 32 Cb and Cr, in
 // 1/4096. Two tables whiten the ground and drop faint chroma and give units of
 // 1/4080; luma is multiplied by 16, chroma doubled bilinearly (weights 1 and 3 over 4 each
-// way, undivided), so that all is in 1/65280. Then, halves rounded up and clamped to 0..255:
+// way, undivided), so that all is in 1/65280. Beyond the border the border repeats. Each
+// plane is then smoothed three times: to each pixel p are added 2·flow(q-p) for the four
+// neighbours q beside it and flow(q-p) for the four diagonal ones, all of the plane before;
+// with d = requantise(q-p, 1, 4), flow is requantise(d·(2²⁰-d²)², 1, 40), or 0 if |d| > 1024.
+// Then, halves rounded up and clamped to 0..255:
 //
 //	R = (2¹⁴Y + 22970Cr) / 2²²    G = (2¹⁴Y - 5638Cb - 11700Cr) / 2²²    B = (2¹⁴Y + 29032Cb) / 2²²
 //

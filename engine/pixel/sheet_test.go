@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	sheet        = flag.String("sheet", "", "draw a contact sheet of -sheet.prompts in both styles to this PNG file")
+	sheet        = flag.String("sheet", "", "draw a contact sheet of -sheet.prompts in both styles to this PNG file, relative to this folder")
 	sheetPrompts = flag.String("sheet.prompts", known, "prompts of -sheet, with semicolons between them")
 	sheetSize    = flag.Int("sheet.size", 64, "side of each picture of -sheet: 64, 256 or 512")
 )

@@ -55,6 +55,7 @@ type weights struct {
 	basisPre     quant.Scale
 	basis        linear
 	luma, chroma quant.Table
+	flow         quant.Table // not of the file
 }
 
 // moment is the index of the constants of step i of n.
@@ -85,6 +86,7 @@ func readWeights(file []byte) (*weights, error) {
 		basis:    r.linear("basis", samples, coefficients, true),
 		luma:     quant.Table{First: 0, Out: r.get("luma", 2, 1, 4097).Int16()},
 		chroma:   quant.Table{First: -2048, Out: r.get("chroma", 2, 1, 4096).Int16()},
+		flow:     newFlow(),
 	}
 	for l := range w.blocks {
 		up, down, cond := fmt.Sprintf("up%d", l), fmt.Sprintf("down%d", l), fmt.Sprintf("cond%d", l)
