@@ -1,0 +1,179 @@
+// Package gateway is the role that takes requests in over HTTP and answers with
+// pictures: one file a dialect.
+//
+// The essaim dialect (essaim.go) is for clients that hold their own session: the
+// gateway passes on what they sign and seal, and sees sizes, not words. The OpenAI
+// dialect (openai.go) is for every program that has an API key: there the gateway
+// itself holds the session, seals the prompt and opens the picture. Whoever runs it
+// could read such prompts, so users must trust them; this program neither keeps nor
+// logs prompts. Pictures and receipts of that dialect are public under their CID
+// (ipfs.go).
+//
+// API keys and their spending limits are in keys.go, the sessions that pay for their
+// users in purse.go, what every request goes through in middleware.go.
+//
+// The package must not match, dispatch or settle tasks, import the coordinator or
+// the chain, and must not trust a client's or a miner's text. A Gateway is safe for
+// concurrent use.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/client"
+)
+
+const (
+	headerTime  = 10 * time.Second // to read a request's header
+	bodyTime    = 30 * time.Second // to read a request's body
+	writeTime   = 30 * time.Second // to write one event of a stream
+	idleTime    = 2 * time.Minute
+	stopTime    = 10 * time.Second // for requests under way when the gateway stops
+	closeTime   = 30 * time.Second // for the sessions to settle when the gateway stops
+	headerBytes = 64 << 10
+)
+
+// Config says what a gateway works with. Coordinator and Blobs are needed, the rest
+// has a default.
+type Config struct {
+	Coordinator client.Coordinator
+	Blobs       blob.Store // holds pictures and receipts for /ipfs
+
+	Keys  *KeyStore // API keys; nil: the OpenAI dialect draws nothing
+	Payer Payer     // opens the sessions that pay for API-key users; needed with Keys
+	Roll  Roll      // when a new session is opened
+
+	LedgerURL string // told to clients if the coordinator names none
+	PublicURL string // of this gateway, in links to pictures; "": as the request has it
+
+	Listener net.Listener         // Run serves it and closes it; nil: the caller serves Handler
+	Logger   *slog.Logger         // nil: nothing is logged
+	Registry *prometheus.Registry // nil: one of the gateway's own
+}
+
+// Gateway is the role. Make it with New.
+type Gateway struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+	purse   *purse // nil without a Payer
+	handler http.Handler
+	halt    context.Context // ends when requests under way must end
+	stop    context.CancelFunc
+}
+
+// New checks the configuration. It starts nothing and asks nobody.
+//
+// Errors: CodeBadInput.
+func New(cfg Config) (*Gateway, error) {
+	switch {
+	case cfg.Coordinator == nil || cfg.Blobs == nil:
+		return nil, essaim.Errorf(essaim.CodeBadInput, "", "a gateway needs a coordinator and a blob store")
+	case cfg.Keys != nil && cfg.Payer == nil:
+		return nil, essaim.Errorf(essaim.CodeBadInput, "name the account that pays for API-key users", "API keys need a payer")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Registry == nil {
+		cfg.Registry = prometheus.NewRegistry()
+	}
+	m, err := newMetrics(cfg.Registry, cfg.Coordinator)
+	if err != nil {
+		return nil, essaim.Errorf(essaim.CodeBadInput, "give each gateway its own registry", "register the metrics: %w", err)
+	}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, metrics: m}
+	g.halt, g.stop = context.WithCancel(context.Background())
+	if cfg.Payer != nil {
+		g.purse = newPurse(cfg.Payer, cfg.Roll, cfg.Logger)
+	}
+	g.handler = g.wrap(g.routes())
+	return g, nil
+}
+
+// Handler answers every request of the gateway. It works only as long as Run runs
+// where sessions are to be closed.
+func (g *Gateway) Handler() http.Handler { return g.handler }
+
+func (g *Gateway) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+client.PathInfo, g.info)
+	mux.HandleFunc("POST "+client.PathQuote, g.quote)
+	mux.HandleFunc("POST "+client.PathTasks, g.submit)
+	mux.HandleFunc("GET "+client.PathTasks+"/{digest}", g.task)
+	mux.HandleFunc("POST "+client.PathClose, g.closeSession)
+	mux.HandleFunc("POST /v1/images/generations", g.images)
+	mux.HandleFunc("GET /v1/models", g.models)
+	mux.HandleFunc("GET /v1/models/{id...}", g.model)
+	mux.HandleFunc("/v1/", g.unknownOpenAI)
+	mux.HandleFunc("GET /ipfs/{cid}", g.ipfs)
+	mux.HandleFunc("GET /healthz", g.healthz)
+	mux.HandleFunc("GET /readyz", g.readyz)
+	mux.Handle("GET /metrics", g.metrics.handler)
+	mux.HandleFunc("/", g.unknown)
+	return mux
+}
+
+// Run serves the listener, if there is one, and rolls and closes the sessions of
+// API-key users until the context ends. It then lets the requests under way finish,
+// settles the sessions, and returns when all its goroutines have.
+func (g *Gateway) Run(ctx context.Context) error {
+	defer g.stop()
+	pursed := make(chan struct{})
+	purseCtx, stopPurse := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPurse()
+	go func() {
+		defer close(pursed)
+		if g.purse != nil {
+			g.purse.run(purseCtx)
+		}
+	}()
+	err := g.serve(ctx)
+	stopPurse()
+	<-pursed
+	return err
+}
+
+func (g *Gateway) serve(ctx context.Context) error {
+	if g.cfg.Listener == nil {
+		<-ctx.Done()
+		return nil
+	}
+	server := &http.Server{
+		Handler: g.handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
+		BaseContext: func(net.Listener) context.Context { return g.halt },
+		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(g.cfg.Listener) }()
+	select {
+	case err := <-failed:
+		return essaim.Errorf(essaim.CodeInternal, "", "serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	// Two chances: requests under way may finish, then their contexts end.
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	err := server.Shutdown(patience)
+	if errors.Is(err, context.DeadlineExceeded) {
+		g.stop()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+		defer cancel()
+		err = server.Shutdown(last)
+	}
+	<-failed
+	if err != nil {
+		_ = server.Close() // what does not end by itself is cut
+		return essaim.Errorf(essaim.CodeInternal, "", "stop serving HTTP: %w", err)
+	}
+	return nil
+}

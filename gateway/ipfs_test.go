@@ -1,0 +1,60 @@
+package gateway_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/client/clienttest"
+)
+
+func TestIPFS(t *testing.T) {
+	r := newRig(t)
+	picture, _ := clienttest.Draw("x", 1)
+	put := func(b []byte) string {
+		d, err := r.blobs.Put(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return essaim.CIDOf(d)
+	}
+	cid, page := put(picture), put([]byte("<!doctype html><script>alert(1)</script>"))
+	for name, c := range map[string]struct {
+		method, path string
+		headers      []string
+		status       int
+		media        string
+		body         []byte
+	}{
+		"picture":        {"GET", "/ipfs/" + cid, nil, 200, "image/png", picture},
+		"head":           {"HEAD", "/ipfs/" + cid, nil, 200, "image/png", nil},
+		"raw":            {"GET", "/ipfs/" + cid + "?format=raw", nil, 200, "application/vnd.ipld.raw", picture},
+		"unknown format": {"GET", "/ipfs/" + cid + "?format=car", nil, 400, "", nil},
+		"never html":     {"GET", "/ipfs/" + page, nil, 200, "application/octet-stream", nil},
+		"cached":         {"GET", "/ipfs/" + cid, []string{"If-None-Match", `"` + cid + `"`}, 304, "", nil},
+		"other cached":   {"GET", "/ipfs/" + cid, []string{"If-None-Match", `"` + page + `"`}, 200, "image/png", picture},
+		"range":          {"GET", "/ipfs/" + cid, []string{"Range", "bytes=1-3"}, 206, "image/png", picture[1:4]},
+		"bad range":      {"GET", "/ipfs/" + cid, []string{"Range", "bytes=999999-"}, 416, "", nil},
+		"not here":       {"GET", "/ipfs/" + essaim.CIDOf(essaim.DigestOf([]byte("nothing"))), nil, 404, "", nil},
+		"not a CID":      {"GET", "/ipfs/hello", nil, 400, "", nil},
+		"old CID":        {"GET", "/ipfs/QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG", nil, 400, "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp, b := r.send(t, c.method, c.path, "", c.headers...)
+			if resp.StatusCode != c.status || (c.media != "" && resp.Header.Get("Content-Type") != c.media) || (c.body != nil && !bytes.Equal(b, c.body)) {
+				t.Fatalf("%d %s, %d bytes", resp.StatusCode, resp.Header.Get("Content-Type"), len(b))
+			}
+			h := resp.Header
+			if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Access-Control-Allow-Origin") != "*" {
+				t.Errorf("headers %v", h)
+			}
+			if c.status == 200 && (h.Get("Content-Security-Policy") != "default-src 'none'; sandbox" || h.Get("X-Ipfs-Path") == "" ||
+				h.Get("Cache-Control") != "public, max-age=31536000, immutable" || h.Get("ETag") == "") {
+				t.Errorf("headers %v", h)
+			}
+			if c.status >= 400 && h.Get("Cache-Control") != "" {
+				t.Errorf("an error would be cached for ever: %v", h)
+			}
+		})
+	}
+}

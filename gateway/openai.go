@@ -1,0 +1,340 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/client"
+)
+
+const (
+	// maxPictures bounds n.
+	maxPictures = 4
+
+	// seedBits is how many bits a seed has that the gateway chooses: JavaScript
+	// clients read it without rounding.
+	seedBits = 53
+)
+
+// imagesRequest is the body of POST /v1/images/generations. Fields of OpenAI's that
+// are not here (quality, style, user, background, …) change nothing.
+type imagesRequest struct {
+	Prompt         string  `json:"prompt"`
+	Model          string  `json:"model"`
+	N              *int    `json:"n"`
+	Size           string  `json:"size"`            // "WxH"; "" or "auto": the model's default
+	ResponseFormat string  `json:"response_format"` // "b64_json" or "url"; "": both
+	Stream         bool    `json:"stream"`
+	Seed           *uint64 `json:"seed"`  // ours; picture i has seed + i
+	Steps          uint32  `json:"steps"` // ours; 0: the model's default
+}
+
+type imagesResponse struct {
+	Created int64       `json:"created"` // Unix seconds
+	Data    []imageData `json:"data"`
+}
+
+type imageData struct {
+	B64JSON []byte      `json:"b64_json,omitempty"`
+	URL     string      `json:"url,omitempty"`
+	Essaim  imageOrigin `json:"essaim"`
+}
+
+// imageOrigin is our extension: where a picture comes from and what it cost.
+type imageOrigin struct {
+	CID      string         `json:"cid"`
+	Receipt  string         `json:"receipt"` // CID of the receipt file
+	Task     essaim.Digest  `json:"task"`
+	Miner    essaim.NodeKey `json:"miner"`
+	Price    essaim.Amount  `json:"price"` // uaim
+	Seed     uint64         `json:"seed"`
+	Size     string         `json:"size"`
+	Steps    uint32         `json:"steps"`
+	Warnings []string       `json:"warnings,omitempty"`
+}
+
+// order is a request that was checked.
+type order struct {
+	imagesRequest
+	model         essaim.ModelInfo
+	width, height uint32
+	n             int
+	seed          uint64
+	price         essaim.Amount // of one picture at most
+}
+
+// images draws pictures for an API-key user. The work goes on if the client leaves:
+// it is paid for, and leaving must not be a way around that.
+func (g *Gateway) images(w http.ResponseWriter, r *http.Request) {
+	key, err := g.authenticate(r)
+	if err != nil {
+		g.openAIFail(w, err)
+		return
+	}
+	o, err := g.readOrder(w, r)
+	if err != nil {
+		g.openAIFail(w, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), client.DefaultTime)
+	defer cancel()
+	defer context.AfterFunc(g.halt, cancel)()
+	total, ok := o.price.Mul(uint64(o.n))
+	if !ok {
+		g.openAIFail(w, essaim.Errorf(essaim.CodeUnavailable, "try later", "the miners' prices are absurd"))
+		return
+	}
+	reservation, err := g.cfg.Keys.Reserve(ctx, key.ID, total)
+	if err != nil {
+		g.openAIFail(w, err)
+		return
+	}
+	pictures, err := g.drawAll(ctx, o)
+	var cost essaim.Amount
+	for _, p := range pictures {
+		cost += p.Essaim.Price
+	}
+	if settleErr := reservation.Settle(context.WithoutCancel(ctx), cost); settleErr != nil {
+		err, pictures = settleErr, nil
+	}
+	if len(pictures) == 0 {
+		g.openAIFail(w, err)
+		return
+	}
+	g.metrics.spent.Add(float64(cost))
+	g.writePictures(w, r, o, pictures, cost)
+}
+
+func (g *Gateway) authenticate(r *http.Request) (Key, error) {
+	secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	switch {
+	case g.cfg.Keys == nil:
+		return Key{}, essaim.Errorf(essaim.CodeRefused, "use the essaim dialect with a session of your own", "this gateway serves no API keys")
+	case !ok || secret == "":
+		return Key{}, essaim.Errorf(essaim.CodeRefused, "send Authorization: Bearer sk-essaim-…", "the request has no API key")
+	}
+	return g.cfg.Keys.Find(r.Context(), strings.TrimSpace(secret))
+}
+
+// readOrder reads the request, fits it to a model and asks what it may cost.
+func (g *Gateway) readOrder(w http.ResponseWriter, r *http.Request) (o order, err error) {
+	if err := readJSON(w, r, maxSmall, &o.imagesRequest); err != nil {
+		return o, err
+	}
+	if err := essaim.CheckPrompt(o.Prompt); err != nil {
+		return o, err
+	}
+	if o.n = 1; o.N != nil {
+		o.n = *o.N
+	}
+	if o.seed = rand.Uint64() >> (64 - seedBits); o.Seed != nil {
+		o.seed = *o.Seed
+	}
+	refuse := func(hint, format string, args ...any) (order, error) {
+		return o, essaim.Errorf(essaim.CodeBadInput, hint, format, args...)
+	}
+	switch {
+	case o.n < 1 || o.n > maxPictures:
+		return refuse("ask several times", "n is %d, at most %d pictures are drawn at once", o.n, maxPictures)
+	case o.Stream:
+		return refuse("leave stream out", "pictures are not streamed in this dialect")
+	case !slices.Contains([]string{"", "b64_json", "url"}, o.ResponseFormat):
+		return refuse("b64_json or url", "response_format %.20q is not known", o.ResponseFormat)
+	}
+	if o.model, err = g.findModel(r.Context(), o.Model); err != nil {
+		return o, err
+	}
+	if o.width, o.height, err = parseSize(o.Size, o.model); err != nil {
+		return o, err
+	}
+	if m := o.model; o.Steps != 0 && (o.Steps < uint32(m.MinSteps) || o.Steps > uint32(m.MaxSteps)) {
+		return refuse(fmt.Sprintf("%d to %d", m.MinSteps, m.MaxSteps), "steps is %d, which model %s cannot do", o.Steps, m.Name)
+	}
+	quote, err := g.cfg.Coordinator.Quote(r.Context(), essaim.QuoteRequest{
+		Kind: essaim.KindImage, Model: o.model.Digest, Width: o.width, Height: o.height, Steps: o.Steps, Count: o.n,
+	})
+	o.price = quote.MaxPrice
+	return o, err
+}
+
+func parseSize(size string, m essaim.ModelInfo) (width, height uint32, err error) {
+	if size == "" || size == "auto" {
+		return 0, 0, nil
+	}
+	bad := essaim.Errorf(essaim.CodeBadInput, "auto, "+strings.Join(m.Sizes, ", "), "size %.20q is not what model %s draws", size, m.Name)
+	ws, hs, ok := strings.Cut(size, "x")
+	wide, err1 := strconv.ParseUint(ws, 10, 32)
+	high, err2 := strconv.ParseUint(hs, 10, 32)
+	if !ok || err1 != nil || err2 != nil || wide == 0 || high == 0 || wide > essaim.MaxSide || high > essaim.MaxSide {
+		return 0, 0, bad
+	}
+	if len(m.Sizes) > 0 && !slices.Contains(m.Sizes, size) {
+		return 0, 0, bad
+	}
+	return uint32(wide), uint32(high), nil
+}
+
+// drawAll draws the order's pictures at the same time. Those that succeeded are
+// returned: they were paid for. The error is one of the others'.
+func (g *Gateway) drawAll(ctx context.Context, o order) ([]imageData, error) {
+	pictures, errs := make([]*imageData, o.n), make([]error, o.n)
+	var wg sync.WaitGroup
+	for i := range o.n {
+		wg.Go(func() { pictures[i], errs[i] = g.drawOne(ctx, o, o.seed+uint64(i)) })
+	}
+	wg.Wait()
+	var out []imageData
+	for _, p := range pictures {
+		if p != nil {
+			out = append(out, *p)
+		}
+	}
+	for _, err := range errs {
+		if err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// drawOne draws a picture and stores it with its receipt. A session that turns out
+// to be over is replaced once.
+func (g *Gateway) drawOne(ctx context.Context, o order, seed uint64) (*imageData, error) {
+	g.metrics.tasks.Inc()
+	defer g.metrics.tasks.Dec()
+	for last := false; ; last = true {
+		f, err := g.purse.acquire(ctx, o.price)
+		if err != nil {
+			return nil, g.upstream(err)
+		}
+		p, err := f.Draw(ctx, client.Request{
+			Model: o.model.Digest, Prompt: o.Prompt, Seed: seed, Width: o.width, Height: o.height,
+			Steps: o.Steps, MaxPrice: o.price,
+		}, nil)
+		over := sessionOver(err)
+		g.purse.release(f, o.price, over)
+		if err == nil {
+			return g.store(ctx, p)
+		}
+		if !over || last {
+			return nil, g.upstream(err)
+		}
+	}
+}
+
+func sessionOver(err error) bool {
+	if err == nil {
+		return false
+	}
+	switch essaim.CodeOf(err) {
+	case essaim.CodeConflict, essaim.CodeInsufficient, essaim.CodeNotFound:
+		return true
+	}
+	return false
+}
+
+// upstream turns an error between gateway and network into one for a user, who can
+// do nothing about the gateway's own session, money or miners.
+func (g *Gateway) upstream(err error) error {
+	switch essaim.CodeOf(err) {
+	case essaim.CodeBadInput, essaim.CodeUnavailable, essaim.CodeExpired, essaim.CodeInternal:
+		return err
+	}
+	g.log.Error("cannot draw for an API key", "code", essaim.CodeOf(err), "err", err)
+	return essaim.Errorf(essaim.CodeUnavailable, "try again later", "the gateway cannot have pictures drawn now")
+}
+
+func (g *Gateway) store(ctx context.Context, p *client.Picture) (*imageData, error) {
+	receipt, err := g.cfg.Blobs.Put(ctx, p.ReceiptFile)
+	if err == nil {
+		_, err = g.cfg.Blobs.Put(ctx, p.Data)
+	}
+	if err != nil {
+		return nil, essaim.Errorf(essaim.CodeInternal, "", "store a picture: %w", err)
+	}
+	r := p.Receipt
+	return &imageData{B64JSON: p.Data, Essaim: imageOrigin{
+		CID: p.CID, Receipt: essaim.CIDOf(receipt), Task: r.Task, Miner: r.Miner, Price: r.Price, Seed: r.Seed,
+		Size: fmt.Sprintf("%dx%d", r.Width, r.Height), Steps: r.Steps, Warnings: p.Warnings,
+	}}, nil
+}
+
+func (g *Gateway) writePictures(w http.ResponseWriter, r *http.Request, o order, pictures []imageData, cost essaim.Amount) {
+	base := strings.TrimRight(g.cfg.PublicURL, "/")
+	if base == "" {
+		base = "http://" + r.Host
+		if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+			base = "https://" + r.Host
+		}
+	}
+	var receipts, miners []string
+	for i := range pictures {
+		p := &pictures[i]
+		receipts, miners = append(receipts, p.Essaim.Receipt), append(miners, p.Essaim.Miner.String())
+		if o.ResponseFormat != "b64_json" {
+			p.URL = base + "/ipfs/" + p.Essaim.CID
+		}
+		if o.ResponseFormat == "url" {
+			p.B64JSON = nil
+		}
+	}
+	w.Header().Set("X-Essaim-Receipt", strings.Join(receipts, ", "))
+	w.Header().Set("X-Essaim-Miner", strings.Join(miners, ", "))
+	w.Header().Set("X-Essaim-Cost", strconv.FormatUint(uint64(cost), 10))
+	writeJSON(w, http.StatusOK, imagesResponse{Created: time.Now().Unix(), Data: pictures})
+}
+
+// openAIError is the shape of OpenAI's errors.
+type openAIError struct {
+	Error openAIErrorInfo `json:"error"`
+}
+
+type openAIErrorInfo struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    *string `json:"code"`
+}
+
+// openAIFail answers with an error in OpenAI's shape.
+func (g *Gateway) openAIFail(w http.ResponseWriter, err error) {
+	g.logFault(w, err)
+	body := client.ErrorBodyOf(err).Error
+	status, kind, code := body.Code.HTTPStatus(), "server_error", string(body.Code)
+	switch body.Code {
+	case essaim.CodeBadInput:
+		kind = "invalid_request_error"
+	case essaim.CodeRefused:
+		status, kind, code = http.StatusUnauthorized, "invalid_request_error", "invalid_api_key"
+	case essaim.CodeNotFound:
+		kind, code = "invalid_request_error", "model_not_found"
+	case essaim.CodeInsufficient:
+		kind, code = "insufficient_quota", "insufficient_quota"
+	case essaim.CodeUnavailable:
+		w.Header().Set("Retry-After", "1")
+		if errors.Is(err, errBusy) {
+			status, kind, code = http.StatusTooManyRequests, "rate_limit_error", "rate_limit_exceeded"
+		}
+	}
+	message := body.Message
+	if body.Hint != "" {
+		message += " (" + body.Hint + ")"
+	}
+	writeJSON(w, status, openAIError{openAIErrorInfo{Message: message, Type: kind, Code: &code}})
+}
+
+func (g *Gateway) unknownOpenAI(w http.ResponseWriter, r *http.Request) {
+	code := "unknown_url"
+	writeJSON(w, http.StatusNotFound, openAIError{openAIErrorInfo{
+		Message: fmt.Sprintf("unknown request URL: %s %.100q", r.Method, r.URL.Path), Type: "invalid_request_error", Code: &code,
+	}})
+}

@@ -1,0 +1,246 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/client"
+)
+
+// Payer opens the sessions that pay for API-key users. Implementations are safe for
+// concurrent use.
+type Payer interface {
+	// OpenSession opens a session with a deposit that lasts for many pictures.
+	OpenSession(ctx context.Context) (*client.Session, error)
+}
+
+// Roll says when a session is replaced by a new one and settled, besides when its
+// deposit or half of its blocks are used up. Zero fields have a default.
+type Roll struct {
+	Tasks int           // after so many pictures; 0: 1000
+	Age   time.Duration // after so long; 0: one hour
+}
+
+// purseTick is how often sessions are looked after.
+const purseTick = 5 * time.Second
+
+// purse hands out the session that pays, and settles those that are used up. At most
+// one session is current; a retired one is closed once nothing is drawn in it.
+type purse struct {
+	payer Payer
+	roll  Roll
+	log   *slog.Logger
+	turn  chan struct{} // holds a token while a session is being opened
+	wake  chan struct{} // tells run that something was retired or became idle
+
+	mu      sync.Mutex
+	current *funded // nil: none
+	retired []*funded
+	stopped bool
+}
+
+// funded is a session and what is going on in it.
+type funded struct {
+	*client.Session
+	opened   time.Time
+	tasks    int
+	drawing  int
+	reserved essaim.Amount
+}
+
+func newPurse(payer Payer, roll Roll, log *slog.Logger) *purse {
+	if roll.Tasks == 0 {
+		roll.Tasks = 1000
+	}
+	if roll.Age == 0 {
+		roll.Age = time.Hour
+	}
+	return &purse{payer: payer, roll: roll, log: log, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+}
+
+// acquire returns a session with need to spare, which is reserved until release.
+//
+// Errors: CodeUnavailable when the gateway is stopping, else the payer's.
+func (p *purse) acquire(ctx context.Context, need essaim.Amount) (*funded, error) {
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if f, err := p.take(need); f != nil || err != nil {
+		return f, err
+	}
+	s, err := p.payer.OpenSession(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.current = &funded{Session: s, opened: time.Now()}
+	if p.stopped {
+		p.retire()
+	}
+	p.mu.Unlock()
+	f, err := p.take(need)
+	if f == nil && err == nil {
+		return nil, essaim.Errorf(essaim.CodeInsufficient, "let the payer deposit more", "a new session of %s cannot pay %s", s.Record().Deposit, need)
+	}
+	return f, err
+}
+
+// take reserves need in the current session; nil if there is none that has it.
+func (p *purse) take(need essaim.Amount) (*funded, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.current
+	switch {
+	case p.stopped:
+		return nil, essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "the gateway is stopping")
+	case f == nil:
+		return nil, nil
+	case f.tasks >= p.roll.Tasks || time.Since(f.opened) >= p.roll.Age || f.spare() < need:
+		p.retire()
+		return nil, nil
+	}
+	f.tasks++
+	f.drawing++
+	f.reserved += need
+	return f, nil
+}
+
+// spare is what nobody has spent or reserved.
+func (f *funded) spare() essaim.Amount {
+	rest, ok := f.Record().Deposit.Sub(f.Spent() + f.reserved)
+	if !ok {
+		return 0
+	}
+	return rest
+}
+
+// release gives back what acquire has reserved. over says that the session is of no
+// more use.
+func (p *purse) release(f *funded, need essaim.Amount, over bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f.drawing--
+	f.reserved -= need
+	if over && p.current == f {
+		p.retire()
+	}
+	p.nudge()
+}
+
+// retire takes the current session out of use. The lock is held.
+func (p *purse) retire() {
+	p.retired = append(p.retired, p.current)
+	p.current = nil
+	p.nudge()
+}
+
+func (p *purse) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run looks after the sessions until the context ends, then settles all of them.
+func (p *purse) run(ctx context.Context) {
+	tick := time.NewTicker(purseTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.wake:
+		case <-tick.C:
+			p.retireAged(ctx)
+		case <-ctx.Done():
+			p.finish(context.WithoutCancel(ctx))
+			return
+		}
+		p.closeIdle(ctx)
+	}
+}
+
+// finish stops handing out and settles what is left, as far as time allows.
+func (p *purse) finish(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, closeTime)
+	defer cancel()
+	p.mu.Lock()
+	p.stopped = true
+	if p.current != nil {
+		p.retire()
+	}
+	p.mu.Unlock()
+	tick := time.NewTicker(purseTick)
+	defer tick.Stop()
+	for p.closeIdle(ctx) > 0 {
+		select {
+		case <-p.wake:
+		case <-tick.C:
+		case <-ctx.Done():
+			p.log.Warn("sessions were left open; the coordinator settles them before they expire")
+			return
+		}
+	}
+}
+
+// retireAged retires a session that is too old, so that money does not lie in it
+// unused, or whose blocks are half used up, so that it never expires in use.
+func (p *purse) retireAged(ctx context.Context) {
+	p.mu.Lock()
+	f := p.current
+	p.mu.Unlock()
+	if f == nil {
+		return
+	}
+	record := f.Record()
+	left, err := f.BlocksLeft(ctx)
+	if err != nil {
+		p.log.Warn("cannot ask the ledger's height", "session", record.ID, "err", err)
+		left = record.Expiry
+	}
+	if time.Since(f.opened) < p.roll.Age && left > (record.Expiry-record.Opened)/2 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == f {
+		p.retire()
+	}
+}
+
+// closeIdle settles the retired sessions in which nothing is drawn and returns how
+// many are left. Those that fail for now are tried again at the next call.
+func (p *purse) closeIdle(ctx context.Context) int {
+	p.mu.Lock()
+	var idle, rest []*funded
+	for _, f := range p.retired {
+		if f.drawing == 0 {
+			idle = append(idle, f)
+		} else {
+			rest = append(rest, f)
+		}
+	}
+	p.retired = rest
+	p.mu.Unlock()
+	for _, f := range idle {
+		id := f.Record().ID
+		settled, err := f.Close(ctx)
+		if err == nil {
+			p.log.Info("session settled", "session", id, "tasks", settled.Root.Count(), "uaim", uint64(settled.Root.Sum()), "tx", settled.Tx.Hash)
+			continue
+		}
+		p.log.Error("session was not settled", "session", id, "err", err)
+		if essaim.CodeOf(err).Retryable() {
+			p.mu.Lock()
+			p.retired = append(p.retired, f)
+			p.mu.Unlock()
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.retired)
+}
