@@ -18,7 +18,7 @@ import (
 // If the context ends while it waits, the error says which transaction may still come.
 
 // Send pays coins to another account.
-func (c *Client) Send(ctx context.Context, by Signer, to essaim.Address, amount essaim.Amount) (Tx, error) {
+func (c *Client) Send(ctx context.Context, by Signer, to essaim.Address, amount essaim.Amount) (essaim.Tx, error) {
 	coins := sdk.NewCoins(sdk.NewCoin(essaim.Denom, math.NewIntFromUint64(uint64(amount))))
 	return c.do(ctx, by, &banktypes.MsgSend{FromAddress: by.Address().String(), ToAddress: to.String(), Amount: coins})
 }
@@ -26,7 +26,7 @@ func (c *Client) Send(ctx context.Context, by Signer, to essaim.Address, amount 
 // RegisterMiner registers a machine with a bond, which leaves the signer's account. Of a
 // it takes NodeKey, HPKEKey, Offers and Bond; the signer becomes the owner. possession is
 // the node key's signature of essaim.PossessionBytes.
-func (c *Client) RegisterMiner(ctx context.Context, by Signer, a essaim.Actor, possession []byte) (Tx, error) {
+func (c *Client) RegisterMiner(ctx context.Context, by Signer, a essaim.Actor, possession []byte) (essaim.Tx, error) {
 	return c.do(ctx, by, &registryv1.MsgRegisterMiner{
 		Owner: by.Address().String(), NodeKey: a.NodeKey.String(), HpkeKey: a.HPKEKey, Offers: offers(a.Offers),
 		Bond: uint64(a.Bond), Possession: possession,
@@ -34,7 +34,7 @@ func (c *Client) RegisterMiner(ctx context.Context, by Signer, a essaim.Actor, p
 }
 
 // RegisterCoordinator is RegisterMiner for a coordinator, with Fee and URL.
-func (c *Client) RegisterCoordinator(ctx context.Context, by Signer, a essaim.Actor, possession []byte) (Tx, error) {
+func (c *Client) RegisterCoordinator(ctx context.Context, by Signer, a essaim.Actor, possession []byte) (essaim.Tx, error) {
 	return c.do(ctx, by, &registryv1.MsgRegisterCoordinator{
 		Owner: by.Address().String(), NodeKey: a.NodeKey.String(), HpkeKey: a.HPKEKey, Offers: offers(a.Offers),
 		Bond: uint64(a.Bond), FeeBps: uint32(a.Fee), Url: a.URL, Possession: possession,
@@ -43,7 +43,7 @@ func (c *Client) RegisterCoordinator(ctx context.Context, by Signer, a essaim.Ac
 
 // UpdateActor replaces what the actor with a's NodeKey offers: HPKEKey, Offers, Fee and
 // URL, all of them.
-func (c *Client) UpdateActor(ctx context.Context, by Signer, a essaim.Actor) (Tx, error) {
+func (c *Client) UpdateActor(ctx context.Context, by Signer, a essaim.Actor) (essaim.Tx, error) {
 	return c.do(ctx, by, &registryv1.MsgUpdate{
 		Owner: by.Address().String(), NodeKey: a.NodeKey.String(), HpkeKey: a.HPKEKey, Offers: offers(a.Offers),
 		FeeBps: uint32(a.Fee), Url: a.URL,
@@ -51,18 +51,18 @@ func (c *Client) UpdateActor(ctx context.Context, by Signer, a essaim.Actor) (Tx
 }
 
 // AddBond adds to an actor's bond.
-func (c *Client) AddBond(ctx context.Context, by Signer, k essaim.NodeKey, amount essaim.Amount) (Tx, error) {
+func (c *Client) AddBond(ctx context.Context, by Signer, k essaim.NodeKey, amount essaim.Amount) (essaim.Tx, error) {
 	return c.do(ctx, by, &registryv1.MsgAddBond{Owner: by.Address().String(), NodeKey: k.String(), Amount: uint64(amount)})
 }
 
 // Retire takes an actor out of work at once. Its bond comes back after the unbonding
 // period.
-func (c *Client) Retire(ctx context.Context, by Signer, k essaim.NodeKey) (Tx, error) {
+func (c *Client) Retire(ctx context.Context, by Signer, k essaim.NodeKey) (essaim.Tx, error) {
 	return c.do(ctx, by, &registryv1.MsgRetire{Owner: by.Address().String(), NodeKey: k.String()})
 }
 
 // RegisterModel registers a manifest, whose digest becomes the model's name.
-func (c *Client) RegisterModel(ctx context.Context, by Signer, manifest []byte, unitPrice essaim.Amount, royalty essaim.Bps) (essaim.Digest, Tx, error) {
+func (c *Client) RegisterModel(ctx context.Context, by Signer, manifest []byte, unitPrice essaim.Amount, royalty essaim.Bps) (essaim.Digest, essaim.Tx, error) {
 	t, err := c.do(ctx, by, &modelv1.MsgRegisterModel{
 		Owner: by.Address().String(), Manifest: manifest, UnitPrice: uint64(unitPrice), RoyaltyBps: uint32(royalty),
 	})
@@ -70,30 +70,30 @@ func (c *Client) RegisterModel(ctx context.Context, by Signer, manifest []byte, 
 }
 
 // UpdateModel sets a model's price and royalty.
-func (c *Client) UpdateModel(ctx context.Context, by Signer, d essaim.Digest, unitPrice essaim.Amount, royalty essaim.Bps) (Tx, error) {
+func (c *Client) UpdateModel(ctx context.Context, by Signer, d essaim.Digest, unitPrice essaim.Amount, royalty essaim.Bps) (essaim.Tx, error) {
 	return c.do(ctx, by, &modelv1.MsgUpdateOffer{
 		Owner: by.Address().String(), Model: d.String(), UnitPrice: uint64(unitPrice), RoyaltyBps: uint32(royalty),
 	})
 }
 
 // TransferModel gives a model, and with it the royalty, to another account.
-func (c *Client) TransferModel(ctx context.Context, by Signer, d essaim.Digest, to essaim.Address) (Tx, error) {
+func (c *Client) TransferModel(ctx context.Context, by Signer, d essaim.Digest, to essaim.Address) (essaim.Tx, error) {
 	return c.do(ctx, by, &modelv1.MsgTransfer{Owner: by.Address().String(), Model: d.String(), NewOwner: to.String()})
 }
 
 // OpenSession escrows a deposit. Of s it takes Coordinator, Deposit, SessionKey and
 // Expiry, a height; the signer is the payer.
-func (c *Client) OpenSession(ctx context.Context, by Signer, s essaim.Session) (essaim.SessionID, Tx, error) {
+func (c *Client) OpenSession(ctx context.Context, by Signer, s essaim.Session) (essaim.SessionID, essaim.Tx, error) {
 	r, err := c.send(ctx, by, &marketv1.MsgOpenSession{
 		Payer: by.Address().String(), Coordinator: s.Coordinator.String(), Deposit: uint64(s.Deposit),
 		SessionKey: s.SessionKey.String(), Expiry: s.Expiry,
 	})
 	if err != nil {
-		return 0, Tx{}, err
+		return 0, essaim.Tx{}, err
 	}
 	var opened marketv1.MsgOpenSessionResponse
 	if err := answer(r.TxResult.Data, &opened); err != nil {
-		return 0, Tx{}, fmt.Errorf("OpenSession: answer: %w", err)
+		return 0, essaim.Tx{}, fmt.Errorf("OpenSession: answer: %w", err)
 	}
 	t, err := txOf(r)
 	return essaim.SessionID(opened.Session), t, err
@@ -101,7 +101,7 @@ func (c *Client) OpenSession(ctx context.Context, by Signer, s essaim.Session) (
 
 // Settle pays a session out. sig is the coordinator's node key's signature of
 // s.SignBytes; the signer may be anyone, and pays nobody.
-func (c *Client) Settle(ctx context.Context, by Signer, s essaim.Settlement, sig []byte) (Tx, error) {
+func (c *Client) Settle(ctx context.Context, by Signer, s essaim.Settlement, sig []byte) (essaim.Tx, error) {
 	m := &marketv1.MsgSettle{Submitter: by.Address().String(), Session: uint64(s.Session), Root: s.Root[:], Signature: sig}
 	for _, l := range s.Lines {
 		m.Lines = append(m.Lines, marketv1.Line{Miner: l.Miner[:], Model: l.Model[:], Amount: uint64(l.Amount), Tasks: l.Tasks})
@@ -109,10 +109,10 @@ func (c *Client) Settle(ctx context.Context, by Signer, s essaim.Settlement, sig
 	return c.do(ctx, by, m)
 }
 
-func (c *Client) do(ctx context.Context, by Signer, msg sdk.Msg) (Tx, error) {
+func (c *Client) do(ctx context.Context, by Signer, msg sdk.Msg) (essaim.Tx, error) {
 	r, err := c.send(ctx, by, msg)
 	if err != nil {
-		return Tx{}, err
+		return essaim.Tx{}, err
 	}
 	return txOf(r)
 }

@@ -19,28 +19,14 @@ import (
 	"github.com/essaim/essaim/gen/chain/marketv1"
 )
 
-// Tx is a transaction in a block.
-type Tx struct {
-	Hash   string    `json:"hash"` // upper-case hex
-	Height int64     `json:"height"`
-	Paid   []Payment `json:"paid,omitempty"` // what a settlement paid, in all its parts
-}
-
-// Payment is one payment of a settlement.
-type Payment struct {
-	To     essaim.Address `json:"to"`
-	Reason string         `json:"reason"` // miner, royalty, coordinator, treasury or refund
-	Amount essaim.Amount  `json:"amount"`
-}
-
-func txOf(r *ctypes.ResultTx) (Tx, error) {
-	t := Tx{Hash: strings.ToUpper(hex.EncodeToString(r.Hash)), Height: r.Height}
+func txOf(r *ctypes.ResultTx) (essaim.Tx, error) {
+	t := essaim.Tx{Hash: strings.ToUpper(hex.EncodeToString(r.Hash)), Height: r.Height}
 	for _, e := range r.TxResult.Events {
 		paid, err := payments(e)
 		if err != nil {
 			return t, err
 		}
-		t.Paid = append(t.Paid, paid...)
+		t.Payments = append(t.Payments, paid...)
 	}
 	return t, nil
 }
@@ -58,7 +44,7 @@ func answer(data []byte, into codecMessage) error {
 }
 
 // payments reads a settlement's event; other events have none.
-func payments(e abci.Event) ([]Payment, error) {
+func payments(e abci.Event) ([]essaim.Payment, error) {
 	if e.Type != proto.MessageName(&marketv1.EventSettled{}) {
 		return nil, nil
 	}
@@ -66,13 +52,13 @@ func payments(e abci.Event) ([]Payment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", e.Type, err)
 	}
-	var out []Payment
+	var out []essaim.Payment
 	for _, p := range m.(*marketv1.EventSettled).Payouts {
 		to, err := essaim.ParseAddress(p.To)
 		if err != nil {
 			return nil, fmt.Errorf("event %s: %w", e.Type, err)
 		}
-		out = append(out, Payment{To: to, Reason: p.Reason, Amount: essaim.Amount(p.Amount)})
+		out = append(out, essaim.Payment{To: to, Reason: p.Reason, Amount: essaim.Amount(p.Amount)})
 	}
 	return out, nil
 }
@@ -81,10 +67,10 @@ func payments(e abci.Event) ([]Payment, error) {
 //
 // Errors: CodeNotFound if it is in no block; for one that is in a block but failed there,
 // the reason, together with the Tx.
-func (c *Client) Tx(ctx context.Context, hash string) (Tx, error) {
+func (c *Client) Tx(ctx context.Context, hash string) (essaim.Tx, error) {
 	r, err := c.find(ctx, hash)
 	if err != nil {
-		return Tx{}, err
+		return essaim.Tx{}, err
 	}
 	t, err := txOf(r)
 	if r.TxResult.Code != 0 {
