@@ -125,7 +125,7 @@ type Tx struct {
 type Payment struct {
 	To     Address `json:"to"`
 	Amount Amount  `json:"amount"`
-	Reason string  `json:"reason"` // "miner", "royalty", "coordinator", "protocol" or "refund"
+	Reason string  `json:"reason"` // "miner", "royalty", "coordinator", "treasury" or "refund"
 }
 
 // Settled reports a session's settlement.

@@ -63,7 +63,7 @@ func encrypt(a *Account, passphrase string) ([]byte, error) {
 	rand.Read(iv[:])
 	kdf := kdfParams{N: scryptN, R: 8, P: 1, DKLen: 32, Salt: hex.EncodeToString(salt[:])}
 	if passphrase == "" {
-		kdf.N, kdf.P = scryptNLight, 6
+		kdf.N = scryptNLight
 	}
 	key, err := scrypt.Key([]byte(passphrase), salt[:], kdf.N, kdf.R, kdf.P, kdf.DKLen)
 	if err != nil {

@@ -1,0 +1,357 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/devnet"
+)
+
+func newDemoCommand(c *cli) *cobra.Command {
+	var keep bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "The story of one task, told and checked",
+		Long: `Plays the life of one task on a fresh network, in words, with every miner a process
+of its own, and kills one in the middle of its work. Every claim it prints is checked;
+if one does not hold, it says which and exits with 1.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			home, err := os.MkdirTemp("", "essaim-demo-")
+			if err != nil {
+				return err
+			}
+			if keep {
+				fmt.Fprintf(c.stderr, "home: %s\n", home)
+			} else {
+				defer os.RemoveAll(home)
+			}
+			d := &demo{out: c.stdout, cli: c, home: home}
+			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
+			defer cancel()
+			return d.play(ctx)
+		},
+	}
+	cmd.Flags().BoolVar(&keep, "keep", false, "keep the network's folder")
+	return cmd
+}
+
+// demo is one telling of the story.
+type demo struct {
+	out  io.Writer
+	cli  *cli
+	home string
+
+	net      *devnet.Network
+	stopNet  func() error
+	children map[essaim.NodeKey]*exec.Cmd
+	before   map[essaim.Address]essaim.Amount
+	session  *client.Session
+	picture  *client.Picture
+	killed   essaim.NodeKey
+	settled  essaim.Settled
+}
+
+// demoPrompt is what is drawn; the story looks for its bytes where they must not be.
+const demoPrompt = "a red apple"
+
+func (d *demo) play(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, d.stop()) }()
+	for _, chapter := range []struct {
+		title string
+		tell  func(context.Context) error
+	}{
+		{"A network", d.network},
+		{"A session: money into escrow, once, however many tasks follow", d.open},
+		{"A task: sealed, signed, and its miner killed in the middle", d.draw},
+		{"A receipt: checked with no network at all", d.receipt},
+		{"A settlement: one transaction pays everybody", d.settle},
+		{"The books", d.books},
+	} {
+		fmt.Fprintf(d.out, "\n%s\n", chapter.title)
+		if err := chapter.tell(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(d.out, "\nEvery line marked ok was checked on the way.\n")
+	return nil
+}
+
+// say tells; ok tells a claim that was checked, or ends the story.
+func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, "      "+format+"\n", args...) }
+
+func (d *demo) ok(holds bool, format string, args ...any) error {
+	claim := fmt.Sprintf(format, args...)
+	if !holds {
+		fmt.Fprintf(d.out, "  NO  %s\n", claim)
+		return errAnswerNo{essaim.Errorf(essaim.CodeInternal, "this is a fault of the program: please report it", "the story does not hold: %s", claim)}
+	}
+	fmt.Fprintf(d.out, "  ok  %s\n", claim)
+	return nil
+}
+
+func (d *demo) network(ctx context.Context) error {
+	began := time.Now()
+	net, stop, err := startDevnet(ctx, devnet.Config{
+		Home: d.home, Miners: 3, HTTP: "127.0.0.1:0", Serve: true, External: true,
+		Pace: 1200 * time.Millisecond, Logger: d.cli.logger(),
+	})
+	if err != nil {
+		return err
+	}
+	d.net = net
+	d.children = map[essaim.NodeKey]*exec.Cmd{}
+	d.stopNet = stop
+	if err := d.startMiners(ctx); err != nil {
+		return err
+	}
+	miners, err := net.Chain().Miners(ctx)
+	if err != nil {
+		return err
+	}
+	d.say("a ledger with one validator, a coordinator, and three miners, each a process of its own (%.1f s)", time.Since(began).Seconds())
+	for _, m := range miners {
+		d.say("miner %s, pid %d, owner %s, bond %s, asks %s a picture", m.NodeKey.Short(), d.children[m.NodeKey].Process.Pid, shortAddress(m.Owner), m.Bond, m.Offers[0].UnitPrice)
+	}
+	owners := map[essaim.Address]bool{}
+	for _, m := range miners {
+		owners[m.Owner] = true
+	}
+	if err := d.ok(len(miners) == 3 && len(owners) == 3, "three miners of three owners have registered and bonded on the ledger"); err != nil {
+		return err
+	}
+	info, err := net.Coordinator().Info(ctx)
+	if err != nil {
+		return err
+	}
+	return d.ok(info.Miners == 3, "all three dialled the coordinator themselves; none of them listens on a port")
+}
+
+func (d *demo) startMiners(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	for _, dir := range d.net.MinerDirs() {
+		log, err := os.Create(filepath.Join(dir, "log"))
+		if err != nil {
+			return err
+		}
+		cmd := exec.Command(self, "node", dir, "--verbose")
+		cmd.Stderr = log
+		if err := cmd.Start(); err != nil {
+			return fmt.Errorf("start a miner: %w", err)
+		}
+		_ = log.Close()
+		key, err := devnet.NodeKey(dir)
+		if err != nil {
+			return err
+		}
+		d.children[key] = cmd
+	}
+	return waitFor(ctx, func() (bool, error) {
+		info, err := d.net.Coordinator().Info(ctx)
+		return info.Miners == len(d.children), err
+	})
+}
+
+// waitFor asks until the answer is yes.
+func waitFor(ctx context.Context, yes func() (bool, error)) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok, err := yes(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (d *demo) open(ctx context.Context) (err error) {
+	if d.before, err = d.balances(ctx); err != nil {
+		return err
+	}
+	user := d.net.Account(devnet.User)
+	const deposit = 10_000
+	cfg := client.Config{Coordinator: d.net.Coordinator(), Ledger: devnet.Payer(d.net.Chain(), user), ChainID: d.net.Info().ChainID}
+	if d.session, err = client.Open(ctx, cfg, deposit); err != nil {
+		return err
+	}
+	r := d.session.Record()
+	d.say("the user deposits %s for session %s; transaction %.8s…, height %d", r.Deposit, r.ID, d.session.Tx().Hash, d.session.Tx().Height)
+	d.say("a fresh key may now spend it, with this coordinator only, until height %d", r.Expiry)
+	have, err := d.net.Chain().Balance(ctx, user.Address())
+	if err != nil {
+		return err
+	}
+	return d.ok(have+deposit == d.before[user.Address()], "the user has exactly %s less", essaim.Amount(deposit))
+}
+
+func (d *demo) draw(ctx context.Context) (err error) {
+	info, err := d.net.Coordinator().Info(ctx)
+	if err != nil {
+		return err
+	}
+	d.say("“%s” is sealed to three candidate miners; the coordinator carries bytes that it cannot read", demoPrompt)
+	var attempts uint64
+	var noticed time.Time
+	d.picture, err = d.session.Draw(ctx, client.Request{Model: info.Models[0].Digest, Prompt: demoPrompt, Seed: 7, Deadline: time.Now().Add(time.Minute)}, func(p essaim.Progress) {
+		if p.Attempt > attempts && p.State == essaim.TaskAssigned && p.Step == 0 {
+			attempts = p.Attempt
+			d.say("attempt %d: offered to miner %s", p.Attempt, p.Miner.Short())
+			if attempts == 2 && !noticed.IsZero() {
+				d.say("the coordinator needed %d ms to notice and offer it again", time.Since(noticed).Milliseconds())
+			}
+		}
+		if p.Step == 1 && d.killed.IsZero() {
+			d.killed, noticed = p.Miner, time.Now()
+			cmd := d.children[p.Miner]
+			_ = cmd.Process.Kill()
+			d.say("miner %s has finished step 1 of %d: its process, pid %d, is killed now", p.Miner.Short(), p.Steps, cmd.Process.Pid)
+		} else if p.Step > 0 && p.Miner != d.killed {
+			d.say("miner %s has finished step %d of %d", p.Miner.Short(), p.Step, p.Steps)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	r := d.picture.Receipt
+	if err := d.ok(!d.killed.IsZero() && r.Miner != d.killed && r.Attempt > 1, "another miner, %s, delivered: attempt %d, one picture", r.Miner.Short(), r.Attempt); err != nil {
+		return err
+	}
+	if err := showPicture(d.out, detectPictures(d.cli.stdout, d.cli.getenv), d.picture.Data); err != nil {
+		return err
+	}
+	found, err := grep(filepath.Join(d.home, "coordinator"), demoPrompt)
+	if err != nil {
+		return err
+	}
+	return d.ok(found == "", "the coordinator's folder, database and log hold no trace of the prompt")
+}
+
+// grep looks for a string in every file under dir.
+func grep(dir, what string) (found string, err error) {
+	err = filepath.WalkDir(dir, func(p string, e os.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		if bytes.Contains(b, []byte(what)) {
+			found = p
+		}
+		return err
+	})
+	return found, err
+}
+
+func (d *demo) receipt(context.Context) error {
+	r, _, _, err := essaim.ReadReceiptFile(d.picture.ReceiptFile)
+	if err := d.ok(err == nil, "the miner's signature, the user's signature and the binding of one to the other hold"); err != nil {
+		return err
+	}
+	if err := d.ok(essaim.DigestOf(d.picture.Data) == r.Output, "the picture is the one that was signed: %s", d.picture.CID); err != nil {
+		return err
+	}
+	for i := range d.picture.ReceiptFile {
+		flipped := bytes.Clone(d.picture.ReceiptFile)
+		flipped[i] ^= 1
+		if _, _, _, err := essaim.ReadReceiptFile(flipped); err == nil {
+			return d.ok(false, "byte %d of the receipt was changed and nobody noticed", i)
+		}
+	}
+	return d.ok(true, "each of its %d bytes was changed in turn, and each change was noticed", len(d.picture.ReceiptFile))
+}
+
+func (d *demo) settle(ctx context.Context) (err error) {
+	if d.settled, err = d.session.Close(ctx); err != nil {
+		return err
+	}
+	d.say("transaction %.8s…, height %d, Merkle root %.16s… over %d receipt", d.settled.Tx.Hash, d.settled.Tx.Height, d.settled.Root, d.settled.Root.Count())
+	var sum essaim.Amount
+	for _, p := range d.settled.Tx.Payments {
+		d.say("%13s  %-28s %s", p.Amount, paidTo(p.Reason), shortAddress(p.To))
+		sum += p.Amount
+	}
+	return d.ok(sum == d.session.Record().Deposit, "together they are the deposit, to the last uaim")
+}
+
+func (d *demo) books(ctx context.Context) error {
+	after, err := d.balances(ctx)
+	if err != nil {
+		return err
+	}
+	want := map[essaim.Address]essaim.Amount{}
+	for a, have := range d.before {
+		want[a] = have
+	}
+	want[d.net.Account(devnet.User).Address()] -= d.session.Record().Deposit
+	for _, p := range d.settled.Tx.Payments {
+		if _, known := want[p.To]; known {
+			want[p.To] += p.Amount
+		}
+	}
+	for a, have := range after {
+		if have != want[a] {
+			return d.ok(false, "%s has %s, should have %s", a, have, want[a])
+		}
+	}
+	if err := d.ok(true, "every account has exactly what the settlement says"); err != nil {
+		return err
+	}
+	dead, err := d.net.Chain().Actor(ctx, d.killed)
+	if err != nil {
+		return err
+	}
+	if err := d.ok(after[dead.Owner] == d.before[dead.Owner], "the owner of the killed miner was paid nothing, and lost nothing"); err != nil {
+		return err
+	}
+	t, err := d.net.Chain().Totals(ctx)
+	if err != nil {
+		return err
+	}
+	return d.ok(t.Deposited == t.Paid+t.Refunded+t.Escrowed && t.Escrowed == 0, "deposited %s = paid %s + refunded %s + in escrow %s", t.Deposited, t.Paid, t.Refunded, t.Escrowed)
+}
+
+// balances asks for every account that has a key in the network's folder.
+func (d *demo) balances(ctx context.Context) (map[essaim.Address]essaim.Amount, error) {
+	out := map[essaim.Address]essaim.Amount{}
+	for _, a := range d.net.Accounts() {
+		have, err := d.net.Chain().Balance(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		out[a] = have
+	}
+	return out, nil
+}
+
+func (d *demo) stop() error {
+	for _, cmd := range d.children {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	if d.stopNet == nil {
+		return nil
+	}
+	return d.stopNet()
+}
+
+func shortAddress(a essaim.Address) string {
+	s := a.String()
+	return s[:12] + "…" + s[len(s)-4:]
+}

@@ -1,0 +1,370 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/client"
+)
+
+// imagineOptions is what the flags of imagine say.
+type imagineOptions struct {
+	prompt   string
+	seed     uint64
+	hasSeed  bool
+	count    int
+	size     string
+	steps    uint32
+	model    string
+	out      string
+	from     string
+	maxPrice string
+	timeout  time.Duration
+}
+
+func newImagineCommand(c *cli) *cobra.Command {
+	var o imagineOptions
+	cmd := &cobra.Command{
+		Use:   "imagine PROMPT",
+		Short: "Draw a picture, get its receipt, pay for it",
+		Long: `Draws what PROMPT says, in English or French, writes the picture and its receipt,
+and pays: the deposit goes into escrow, the miner is paid for what it delivered, the
+rest comes back.
+
+Uses --gateway if given, else the network that runs in --home (essaim up), else brings
+one up in this process, for this picture. The prompt is sealed to the miner: the
+coordinator and the ledger see digests. The miner reads it.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.prompt, o.hasSeed = args[0], cmd.Flags().Changed("seed")
+			return imagine(cmd.Context(), c, o)
+		},
+	}
+	f := cmd.Flags()
+	f.Uint64Var(&o.seed, "seed", 0, "fixes the picture bit for bit (default: drawn at random)")
+	f.IntVar(&o.count, "count", 1, "pictures, with consecutive seeds, in one session")
+	f.StringVar(&o.size, "size", "", "WxH in pixels (default: the model's)")
+	f.Uint32Var(&o.steps, "steps", 0, "sampling steps (default: the model's)")
+	f.StringVar(&o.model, "model", "", "name or digest (default: the first that is offered)")
+	f.StringVarP(&o.out, "out", "o", "", "file to write (default: after the prompt); the receipt goes beside it")
+	f.StringVar(&o.from, "from", "user", "account key that pays")
+	f.StringVar(&o.maxPrice, "max-price", "", "per picture, such as 0.01 (default: what is quoted)")
+	f.DurationVar(&o.timeout, "timeout", client.DefaultTime, "give up after this long; nothing is charged then")
+	return cmd
+}
+
+// drawn is one picture with what was said about it.
+type drawn struct {
+	*client.Picture
+	file, receiptFile string
+}
+
+func imagine(ctx context.Context, c *cli, o imagineOptions) error {
+	began := time.Now()
+	req, err := o.request()
+	if err != nil {
+		return err
+	}
+	st := newStatus(c.stderr)
+	defer st.clear()
+	n, err := c.connect(ctx, o.from, st)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	model, err := n.pickModel(ctx, o.model)
+	if err != nil {
+		return err
+	}
+	req.Model = model.Digest
+	pictures, settled, err := n.draw(ctx, o, req, st)
+	if err != nil {
+		return err
+	}
+	st.clear()
+	if c.json {
+		return writeJSON(c.stdout, report(model, pictures, settled, n, time.Since(began)))
+	}
+	return c.tellDrawn(model, pictures, settled, n)
+}
+
+// request checks everything that can be checked before anything is started or paid.
+func (o imagineOptions) request() (client.Request, error) {
+	r := client.Request{Prompt: o.prompt, Seed: o.seed, Steps: o.steps}
+	if err := essaim.CheckPrompt(o.prompt); err != nil {
+		return r, err
+	}
+	if o.count < 1 || o.count > 100 {
+		return r, essaim.Errorf(essaim.CodeBadInput, "ask for 1 to 100", "--count %d is out of range", o.count)
+	}
+	if o.size != "" {
+		w, h, ok := strings.Cut(strings.ToLower(o.size), "x")
+		width, err1 := strconv.ParseUint(w, 10, 16)
+		height, err2 := strconv.ParseUint(h, 10, 16)
+		if !ok || err1 != nil || err2 != nil || width == 0 || height == 0 {
+			return r, essaim.Errorf(essaim.CodeBadInput, "write it like 256x256", "--size %q is no size", o.size)
+		}
+		r.Width, r.Height = uint32(width), uint32(height)
+	}
+	if o.maxPrice != "" {
+		p, err := essaim.ParseAmount(o.maxPrice)
+		if err != nil {
+			return r, essaim.Errorf(essaim.CodeBadInput, "write it like 0.01", "--max-price: %w", err)
+		}
+		r.MaxPrice = p
+	}
+	if !o.hasSeed {
+		var b [4]byte
+		rand.Read(b[:])
+		r.Seed = uint64(binary.BigEndian.Uint32(b[:])) // short enough to retype
+	}
+	if o.out != "" {
+		if info, err := os.Stat(filepath.Dir(o.out)); err != nil || !info.IsDir() {
+			return r, essaim.Errorf(essaim.CodeBadInput, "make the folder first", "--out %s: there is no folder %s", o.out, filepath.Dir(o.out))
+		}
+	}
+	return r, nil
+}
+
+// pickModel finds the model by name, digest or the beginning of its digest.
+func (n *network) pickModel(ctx context.Context, want string) (essaim.ModelInfo, error) {
+	info, err := n.api.Info(ctx)
+	if err != nil {
+		return essaim.ModelInfo{}, err
+	}
+	var names []string
+	for _, m := range info.Models {
+		if m.Kind != essaim.KindImage {
+			continue
+		}
+		if want == "" || want == m.Name || len(want) >= 8 && strings.HasPrefix(m.Digest.String(), want) {
+			return m, nil
+		}
+		names = append(names, m.Name)
+	}
+	if len(names) == 0 {
+		return essaim.ModelInfo{}, essaim.Errorf(essaim.CodeUnavailable, "wait for a miner, or start one", "no connected miner draws pictures")
+	}
+	return essaim.ModelInfo{}, essaim.Errorf(essaim.CodeNotFound, "choose from: "+strings.Join(names, ", "), "no miner offers model %q", want)
+}
+
+// draw opens a session, draws into files and settles. Whatever happens after the
+// session is open, it is closed again, so that no deposit stays locked.
+func (n *network) draw(ctx context.Context, o imagineOptions, req client.Request, st *status) (pictures []drawn, settled essaim.Settled, err error) {
+	deposit, err := n.deposit(ctx, o, req)
+	if err != nil {
+		return nil, settled, err
+	}
+	st.set("opening a session: %s into escrow", deposit)
+	s, err := client.Open(ctx, client.Config{Coordinator: n.api, Ledger: n.ledger, ChainID: n.chainID}, deposit)
+	if err != nil {
+		return nil, settled, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	for i := range o.count {
+		r := req
+		r.Seed, r.Deadline = req.Seed+uint64(i), time.Now().Add(o.timeout)
+		p, drawErr := s.Draw(ctx, r, func(p essaim.Progress) { st.progress(p, i, o.count) })
+		if drawErr == nil {
+			var d drawn
+			d, drawErr = o.write(p, i)
+			pictures = append(pictures, d)
+		}
+		if drawErr != nil {
+			err = drawErr
+			break
+		}
+	}
+	st.set("settling session %s on the ledger", s.Record().ID)
+	closing, cancelClose := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancelClose()
+	settled, closeErr := s.Close(closing)
+	return pictures, settled, cmp.Or(err, closeErr)
+}
+
+func (n *network) deposit(ctx context.Context, o imagineOptions, req client.Request) (essaim.Amount, error) {
+	q, err := n.api.Quote(ctx, essaim.QuoteRequest{Kind: essaim.KindImage, Model: req.Model, Width: req.Width, Height: req.Height, Steps: req.Steps, Count: o.count})
+	if err != nil {
+		return 0, err
+	}
+	each := q.MaxPrice
+	if req.MaxPrice != 0 && req.MaxPrice < each {
+		each = req.MaxPrice
+	}
+	sum, ok := each.Mul(uint64(o.count))
+	if !ok {
+		return 0, essaim.Errorf(essaim.CodeInsufficient, "", "the price of %d pictures is out of range", o.count)
+	}
+	info, err := n.api.Info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	sum = max(sum, info.MinDeposit)
+	have, err := n.balance(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if have < sum {
+		return 0, essaim.Errorf(essaim.CodeInsufficient, "`essaim balance` shows what an account has; --from chooses another", "%s costs up to %s, %s has %s", plural(o.count, "picture"), sum, n.payer, have)
+	}
+	return sum, nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func (s *status) progress(p essaim.Progress, i, count int) {
+	which := ""
+	if count > 1 {
+		which = fmt.Sprintf(" %d of %d", i+1, count)
+	}
+	if p.Note != "" {
+		s.set("%s", p.Note)
+		s.keep()
+		return
+	}
+	s.set("drawing%s %s step %d of %d on miner %s", which, bar(p.Step, p.Steps), p.Step, p.Steps, p.Miner.Short())
+}
+
+// write saves a picture and its receipt. Existing files are not overwritten unless
+// --out names them.
+func (o imagineOptions) write(p *client.Picture, i int) (drawn, error) {
+	name := o.out
+	if name == "" {
+		name = slug(o.prompt) + ".png"
+	}
+	if o.count > 1 {
+		ext := filepath.Ext(name)
+		name = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(name, ext), i+1, ext)
+	}
+	if o.out == "" {
+		name = unused(name)
+	}
+	d := drawn{p, name, name + ".receipt"}
+	if err := os.WriteFile(d.file, p.Data, 0o644); err != nil {
+		return d, essaim.Errorf(essaim.CodeBadInput, "choose another place with --out", "write picture: %w", err)
+	}
+	return d, os.WriteFile(d.receiptFile, p.ReceiptFile, 0o644)
+}
+
+// slug makes a file name of a prompt: letters, digits and hyphens, at most 40.
+func slug(prompt string) string {
+	words := strings.FieldsFunc(strings.ToLower(prompt), func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 127)
+	})
+	var b strings.Builder
+	for _, w := range words {
+		if b.Len()+len(w) > 40 {
+			break
+		}
+		if b.Len() > 0 {
+			b.WriteByte('-')
+		}
+		b.WriteString(w)
+	}
+	return cmp.Or(b.String(), "picture")
+}
+
+func unused(name string) string {
+	ext := filepath.Ext(name)
+	for i := 2; ; i++ {
+		if _, err := os.Stat(name); err != nil {
+			return name
+		}
+		name = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(strings.TrimSuffix(name, ext), fmt.Sprintf("-%d", i-1)), i, ext)
+	}
+}
+
+// tellDrawn tells a person what happened: the picture, then who drew it, for what
+// price, and who was paid.
+func (c *cli) tellDrawn(model essaim.ModelInfo, pictures []drawn, settled essaim.Settled, n *network) error {
+	w := c.stdout
+	for _, d := range pictures {
+		if err := showPicture(w, detectPictures(c.stdout, c.getenv), d.Data); err != nil {
+			return err
+		}
+		r := d.Receipt
+		fmt.Fprintf(w, "%s\n", d.file)
+		fmt.Fprintf(w, "  picture   %dx%d, seed %d, %d steps of %s, drawn in %d ms\n", r.Width, r.Height, r.Seed, r.Steps, model.Name, r.Finished-r.Started)
+		fmt.Fprintf(w, "  cid       %s\n", d.CID)
+		fmt.Fprintf(w, "  task      %s\n", r.Task)
+		fmt.Fprintf(w, "  miner     %s\n", r.Miner)
+		fmt.Fprintf(w, "  price     %s\n", r.Price)
+		fmt.Fprintf(w, "  receipt   %s\n", d.receiptFile)
+		for _, warning := range d.Warnings {
+			fmt.Fprintf(c.stderr, "essaim: warning: %s\n", oneLine(warning))
+		}
+	}
+	fmt.Fprintf(w, "settled: session %s, height %d, transaction %s\n", settled.Session, settled.Tx.Height, settled.Tx.Hash)
+	for _, p := range settled.Tx.Payments {
+		fmt.Fprintf(w, "  %14s  %-28s %s\n", p.Amount, paidTo(p.Reason), p.To)
+	}
+	if len(pictures) > 0 {
+		fmt.Fprintf(w, "check it: essaim receipt verify %s --picture %s\n", quoted(pictures[0].receiptFile), quoted(pictures[0].file))
+	}
+	return nil
+}
+
+func quoted(name string) string {
+	if strings.ContainsAny(name, " '\"$") {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
+func paidTo(reason string) string {
+	return cmp.Or(map[string]string{
+		"miner":       "to the miner's owner",
+		"royalty":     "royalty to the model's owner",
+		"coordinator": "to the coordinator's owner",
+		"treasury":    "protocol fee to the treasury",
+		"refund":      "back to the payer",
+	}[reason], reason)
+}
+
+// report is the JSON object of imagine. Its flat fields are about the first picture;
+// with --count above 1, "pictures" has them all.
+func report(model essaim.ModelInfo, pictures []drawn, settled essaim.Settled, n *network, took time.Duration) map[string]any {
+	one := func(d drawn) map[string]any {
+		r := d.Receipt
+		return map[string]any{
+			"task": r.Task, "picture": d.file, "cid": d.CID, "pixels_sha256": r.Pixels, "model": model.Name, "model_digest": r.Model,
+			"engine": r.Engine, "miner": r.Miner, "coordinator": r.Coordinator, "seed": r.Seed, "steps": r.Steps,
+			"width": r.Width, "height": r.Height, "price_uaim": r.Price, "receipt": d.receiptFile, "warnings": append([]string{}, d.Warnings...),
+		}
+	}
+	out := one(pictures[0])
+	paid := map[string]uint64{}
+	for _, p := range settled.Tx.Payments {
+		paid[p.To.String()] += uint64(p.Amount)
+	}
+	out["session"] = settled.Session
+	out["settlement"] = map[string]any{"tx": settled.Tx.Hash, "height": settled.Tx.Height, "paid": paid}
+	out["payer"] = n.payer
+	out["elapsed_ms"] = took.Milliseconds()
+	if len(pictures) > 1 {
+		all := make([]map[string]any, 0, len(pictures))
+		for _, d := range pictures {
+			all = append(all, one(d))
+		}
+		out["pictures"] = slices.Clip(all)
+	}
+	return out
+}

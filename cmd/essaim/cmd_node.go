@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/essaim/essaim/node"
+)
+
+func newNodeCommand(c *cli) *cobra.Command {
+	return &cobra.Command{
+		Use:   "node DIR",
+		Short: "Run one role from its folder",
+		Long: `Runs what node.toml in DIR says: a validator, a coordinator or a miner, until Ctrl-C.
+A devnet's folders are made by ` + "`essaim up`" + `, which runs them all in one process.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := node.Load(args[0])
+			if err != nil {
+				return err
+			}
+			n, err := node.New(cfg, node.Options{Logger: c.logger(), Version: version})
+			if err != nil {
+				return err
+			}
+			go func() {
+				select {
+				case <-n.Ready():
+					fmt.Fprintf(c.stderr, "%s %s is ready\n", cfg.Role, n.ID())
+				case <-cmd.Context().Done():
+				}
+			}()
+			if err := n.Run(cmd.Context()); !errors.Is(err, context.Canceled) {
+				return err
+			}
+			return nil
+		},
+	}
+}

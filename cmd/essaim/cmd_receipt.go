@@ -1,0 +1,133 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/client"
+)
+
+func newReceiptCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "receipt",
+		Short: "Show a receipt, or check one offline",
+		Long: `A receipt file holds the payer's signed task and the miner's signed receipt. It is
+checked with no network and no ledger.
+
+What the check proves: this miner's key signed that it made exactly this file for
+exactly this task, at this price. What it does not prove: that the miner was
+registered or that it was paid (ask the ledger: essaim query session), or that the
+picture is what the model draws (run the task again with the same seed and compare).`,
+	}
+	cmd.AddCommand(newReceiptShow(c), newReceiptVerify(c))
+	return cmd
+}
+
+func newReceiptShow(c *cli) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show FILE",
+		Short: "Print what a receipt says",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, t, payer, err := readReceipt(args[0])
+			if err != nil {
+				return checkFailed(err)
+			}
+			if c.json {
+				return writeJSON(c.stdout, map[string]any{"receipt": r, "task": t, "session_key": payer, "cid": r.CID(), "receipt_digest": r.Digest()})
+			}
+			return printReceipt(c.stdout, r, t, payer)
+		},
+	}
+}
+
+func printReceipt(w io.Writer, r essaim.Receipt, t essaim.Task, payer essaim.NodeKey) error {
+	rows := [][2]string{
+		{"receipt", r.Digest().String()},
+		{"task", r.Task.String()},
+		{"session", fmt.Sprintf("%s on %s, task %d, signed by %s", r.Session, r.ChainID, r.Seq, payer.Short())},
+		{"miner", r.Miner.String()},
+		{"coordinator", r.Coordinator.String()},
+		{"model", fmt.Sprintf("%s run by %s", r.Model.Short(), r.Engine)},
+		{"seed", fmt.Sprintf("%d, %d steps", r.Seed, r.Steps)},
+		{"output", fmt.Sprintf("%s, %dx%d, %d bytes", r.MediaType, r.Width, r.Height, r.Size)},
+		{"cid", r.CID()},
+		{"pixels", r.Pixels.String()},
+		{"price", fmt.Sprintf("%s for %d unit (at most %s)", r.Price, r.Units, t.MaxPrice)},
+		{"finished", fmt.Sprintf("%s by the miner's clock, took %d ms", time.UnixMilli(r.Finished).UTC().Format(time.RFC3339), r.Finished-r.Started)},
+	}
+	for _, row := range rows {
+		if _, err := fmt.Fprintf(w, "%-12s %s\n", row[0], row[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newReceiptVerify(c *cli) *cobra.Command {
+	var picture string
+	cmd := &cobra.Command{
+		Use:   "verify FILE [--picture FILE]",
+		Short: "Check a receipt offline; exit 1 names the check that failed",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, _, _, err := readReceipt(args[0])
+			if err != nil {
+				return checkFailed(err)
+			}
+			checks := []string{"task signature", "receipt signature", "task binding", "price"}
+			if picture != "" {
+				if err := verifyPicture(r, picture); err != nil {
+					return checkFailed(err)
+				}
+				checks = append(checks, "cid", "pixels")
+			}
+			if c.json {
+				return writeJSON(c.stdout, map[string]any{"ok": true, "checks": checks, "cid": r.CID(), "miner": r.Miner})
+			}
+			for _, name := range checks {
+				fmt.Fprintf(c.stdout, "ok  %s\n", name)
+			}
+			if picture == "" {
+				fmt.Fprintf(c.stdout, "    the picture was not checked: add --picture FILE\n")
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&picture, "picture", "", "the picture that the receipt is about")
+	return cmd
+}
+
+func readReceipt(name string) (essaim.Receipt, essaim.Task, essaim.NodeKey, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return essaim.Receipt{}, essaim.Task{}, essaim.NodeKey{}, essaim.Errorf(essaim.CodeNotFound, "name the file that `essaim imagine` wrote beside the picture", "read receipt: %w", err)
+	}
+	return essaim.ReadReceiptFile(b)
+}
+
+func verifyPicture(r essaim.Receipt, name string) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return essaim.Errorf(essaim.CodeNotFound, "", "read picture: %w", err)
+	}
+	if d := essaim.Digest(sha256.Sum256(b)); d != r.Output {
+		return essaim.Errorf(essaim.CodeRefused, "the file was changed, or belongs to another receipt", "check cid: the picture is %s, the receipt says %s", essaim.CIDOf(d), r.CID())
+	}
+	return client.CheckPixels(b, r)
+}
+
+// checkFailed turns a check's error into the answer "no"; a file that is not there
+// stays an error of its own.
+func checkFailed(err error) error {
+	if essaim.CodeOf(err) == essaim.CodeNotFound {
+		return err
+	}
+	return errAnswerNo{err}
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/devnet"
+)
+
+func newUpCommand(c *cli) *cobra.Command {
+	var miners int
+	var http string
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run a whole network on this machine",
+		Long: `Runs a validator, a coordinator with its HTTP gateway, and miners of as many owners,
+until Ctrl-C. All state is in --home; the next up goes on from there. The number of
+miners is fixed when the home is made.
+
+The network is a devnet: real parts, coins without value.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if miners < 0 || miners > 32 {
+				return essaim.Errorf(essaim.CodeBadInput, "run 0 to 32", "--miners %d is out of range", miners)
+			}
+			st := newStatus(c.stderr)
+			began := time.Now()
+			st.set("starting the network in %s", c.home)
+			d, stop, err := startDevnet(cmd.Context(), devnet.Config{Home: c.home, Miners: miners, HTTP: http, Serve: true, Logger: c.logger()})
+			st.clear()
+			if err != nil {
+				return err
+			}
+			if err := c.tellUp(d, time.Since(began)); err != nil {
+				return errors.Join(err, stop())
+			}
+			select {
+			case <-cmd.Context().Done():
+			case <-d.Done():
+			}
+			if !c.json {
+				fmt.Fprintln(c.stderr, "\nstopping; all state is on disk, `essaim up` goes on from there")
+			}
+			return stop()
+		},
+	}
+	cmd.Flags().IntVar(&miners, "miners", 3, "miners, each with an owner of its own")
+	cmd.Flags().StringVar(&http, "http", "127.0.0.1:8420", "host:port of the gateway; the ledger's RPC and the miners' port are the next two")
+	return cmd
+}
+
+func (c *cli) tellUp(d *devnet.Network, took time.Duration) error {
+	i := d.Info()
+	user := d.Account(devnet.User).Address()
+	if c.json {
+		return writeJSON(c.stdout, map[string]any{
+			"chain_id": i.ChainID, "gateway": i.Gateway, "ledger": i.Ledger, "peers": i.Peers, "home": i.Home,
+			"account": devnet.User, "address": user, "ready_ms": took.Milliseconds(),
+		})
+	}
+	flag := ""
+	if home, err := filepath.Abs(c.home); err != nil || home != defaultHome(c.getenv) {
+		flag = " --home " + quoted(c.home)
+	}
+	_, err := fmt.Fprintf(c.stdout, `network %s is ready after %.1f s; Ctrl-C ends it
+
+  gateway   %s
+  ledger    %s
+  miners    %s
+  account   %s, %s (%s)
+
+try next, in another terminal:
+  essaim imagine "a red apple"%s
+  essaim balance user%s
+  essaim query actors%s
+  curl %s/v1/images/generations \
+    -H "Authorization: Bearer $(essaim apikey create demo%s)" \
+    -d '{"prompt":"a blue house","response_format":"url"}'
+`, i.ChainID, took.Seconds(), i.Gateway, i.Ledger, i.Peers[0], devnet.User, user, user.Hex(), flag, flag, flag, i.Gateway, flag)
+	return err
+}

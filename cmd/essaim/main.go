@@ -1,0 +1,117 @@
+// Command essaim is the whole network in one program: a ledger node, a coordinator
+// with its gateway, miners, and the tools of the people who use them.
+//
+// One file per subcommand. A command parses what it was given, calls a package and
+// prints; it must not decide anything that a role or the ledger should decide.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/essaim/essaim"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() { os.Exit(run()) }
+
+// run is main with an exit code, so that tests can call it.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	c := &cli{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	root := newRootCommand(c)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		tell(c.stdout, c.stderr, c.json, err)
+	}
+	return exitCode(err)
+}
+
+// cli is what every command shares: where to read and write, and the global flags.
+type cli struct {
+	stdin          io.Reader
+	stdout         *os.File
+	stderr         *os.File
+	getenv         func(string) string
+	home           string
+	gateway        string
+	json           bool
+	passphraseFile string
+	verbose        bool
+}
+
+func newRootCommand(c *cli) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "essaim",
+		Short: "An open network for AI work: every answer is paid for, checkable and attributable",
+		Long: `An open network for AI work: every answer is paid for, checkable and attributable.
+
+Start with:
+  essaim imagine "a red apple"    draw a picture; brings up a network if none runs
+  essaim up                       a whole network on this machine, staying up
+  essaim demo                     the story of one task, told and checked
+
+Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found, 5 not
+enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`,
+		Version:           version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&c.home, "home", defaultHome(c.getenv), "folder of keys and state")
+	f.StringVar(&c.gateway, "gateway", c.getenv("ESSAIM_GATEWAY"), "URL of a coordinator's gateway (default: the network running in --home)")
+	f.BoolVar(&c.json, "json", false, "print one JSON object on stdout")
+	f.StringVar(&c.passphraseFile, "passphrase-file", "", "file that holds the passphrase of account keys")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens to stderr")
+	root.AddCommand(newImagineCommand(c), newUpCommand(c), newDemoCommand(c), newReceiptCommand(c), newKeysCommand(c),
+		newBalanceCommand(c), newSendCommand(c), newQueryCommand(c), newTxCommand(c), newAPIKeyCommand(c), newNodeCommand(c))
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return essaim.Errorf(essaim.CodeBadInput, "see `"+cmd.CommandPath()+" --help`", "%w", err)
+	})
+	usageErrors(root)
+	return root
+}
+
+// usageErrors makes a wrong number of arguments or an unknown subcommand an error
+// like any other: one line, one hint, exit code 2.
+func usageErrors(cmd *cobra.Command) {
+	check := cmd.Args
+	if check == nil {
+		check = cobra.NoArgs
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return essaim.Errorf(essaim.CodeBadInput, "see `"+cmd.CommandPath()+" --help`", "%s: %s", cmd.CommandPath(), strings.ReplaceAll(err.Error(), "\n", " "))
+		}
+		return nil
+	}
+	if cmd.HasSubCommands() && cmd.RunE == nil {
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	for _, sub := range cmd.Commands() {
+		usageErrors(sub)
+	}
+}
+
+func defaultHome(getenv func(string) string) string {
+	if h := getenv("ESSAIM_HOME"); h != "" {
+		return h
+	}
+	if h, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(h, ".essaim")
+	}
+	return ".essaim"
+}

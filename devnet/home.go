@@ -1,0 +1,227 @@
+package devnet
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/essaim/essaim/chain"
+	chainnode "github.com/essaim/essaim/chain/node"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/engine/pixel"
+	"github.com/essaim/essaim/wallet"
+)
+
+// What a devnet's people hold and ask. Bonds are the public network's minimum.
+const (
+	coordinatorBond = 20_000 * essaim.AIM
+	minerBond       = 1_000 * essaim.AIM
+	validatorStake  = 100_000 * essaim.AIM
+
+	coordinatorFee essaim.Bps = 1_000
+	modelRoyalty   essaim.Bps = 500
+
+	modelPrice essaim.Amount = 1_000 // uaim a picture
+	priceStep  essaim.Amount = 50    // each further miner asks this much more
+
+	operatorName  = "operator"  // submits settlements, pays for API keys' sessions
+	modellerName  = "modeller"  // owns the model, receives its royalty
+	validatorName = "validator" // operates the validator
+)
+
+func minerPrice(i int) essaim.Amount { return modelPrice + essaim.Amount(i)*priceStep }
+
+func modelDigest() essaim.Digest { return essaim.DigestOf(pixel.Manifest()) }
+
+// funds is what each account begins with; a miner's is like minerName(0)'s.
+func (n *Network) funds() []struct {
+	name string
+	has  essaim.Amount
+} {
+	type account = struct {
+		name string
+		has  essaim.Amount
+	}
+	list := []account{
+		{User, 10_000 * essaim.AIM},
+		{"coordinator", coordinatorBond + 1_000*essaim.AIM},
+		{operatorName, 10_000 * essaim.AIM},
+		{modellerName, 100 * essaim.AIM},
+		{validatorName, 0},
+	}
+	for i := range n.info.Miners {
+		list = append(list, account{minerName(i), minerBond + 100*essaim.AIM})
+	}
+	return list
+}
+
+// create makes a new home: keys for everybody, and a genesis in which they hold coins
+// and the reference engine's model is registered.
+func (n *Network) create() error {
+	if entries, err := os.ReadDir(n.cfg.Home); err == nil && hasNetworkParts(entries) {
+		return essaim.Errorf(essaim.CodeBadInput, "restore "+infoName+" from a backup, or start anew in another --home", "home %s is damaged: it has a network's folders and no %s", n.cfg.Home, infoName)
+	}
+	var id [3]byte
+	rand.Read(id[:])
+	n.info = Info{ChainID: "essaim-devnet-" + hex.EncodeToString(id[:]), Home: n.cfg.Home, Miners: n.cfg.Miners}
+	if err := os.MkdirAll(n.cfg.Home, 0o700); err != nil {
+		return essaim.Errorf(essaim.CodeBadInput, "choose another --home", "make the home: %w", err)
+	}
+	n.accounts = map[string]*wallet.Account{}
+	keys := wallet.Open(filepath.Join(n.cfg.Home, "keys"))
+	for _, f := range n.funds() {
+		a, err := keys.Load(f.name, "")
+		if essaim.CodeOf(err) == essaim.CodeNotFound && err != nil {
+			a, _, err = keys.Create(f.name, "")
+		}
+		if err != nil {
+			return err
+		}
+		n.accounts[f.name] = a
+	}
+	if err := n.writeGenesis(); err != nil {
+		return err
+	}
+	return n.writeInfo()
+}
+
+func hasNetworkParts(entries []os.DirEntry) bool {
+	for _, e := range entries {
+		if e.Name() == "validator" || e.Name() == "coordinator" {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *Network) writeGenesis() error {
+	dir := filepath.Join(n.cfg.Home, "validator")
+	id, err := chainnode.Init(dir)
+	if err != nil {
+		return err
+	}
+	g := chain.Genesis{
+		ChainID: n.info.ChainID, Time: time.Now(),
+		Validators: []chain.Validator{{Name: validatorName, Key: id.Validator, Operator: n.accounts[validatorName].Address(), Stake: validatorStake}},
+		Models:     []chain.Model{{Manifest: pixel.Manifest(), Owner: n.accounts[modellerName].Address(), UnitPrice: modelPrice, Royalty: modelRoyalty}},
+	}
+	for _, f := range n.funds() {
+		if f.has > 0 {
+			g.Accounts = append(g.Accounts, chain.Account{Address: n.accounts[f.name].Address(), Balance: f.has})
+		}
+	}
+	doc, err := g.Doc()
+	if err != nil {
+		return fmt.Errorf("make the genesis: %w", err)
+	}
+	return doc.SaveAs(filepath.Join(dir, "config", "genesis.json"))
+}
+
+// reopen reads the keys of a home that was made before.
+func (n *Network) reopen() error {
+	n.info.Home = n.cfg.Home
+	n.accounts = map[string]*wallet.Account{}
+	keys := wallet.Open(filepath.Join(n.cfg.Home, "keys"))
+	for _, f := range n.funds() {
+		a, err := keys.Load(f.name, "")
+		if err != nil {
+			return essaim.Errorf(essaim.CodeBadInput, "restore the home from a backup, or start anew in another --home", "home %s is damaged: %w", n.cfg.Home, err)
+		}
+		n.accounts[f.name] = a
+	}
+	if _, err := os.Stat(filepath.Join(n.cfg.Home, "validator", "config", "genesis.json")); err != nil {
+		return essaim.Errorf(essaim.CodeBadInput, "restore the home from a backup, or start anew in another --home", "home %s is damaged: %w", n.cfg.Home, err)
+	}
+	return nil
+}
+
+func (n *Network) writeInfo() error {
+	b, err := json.MarshalIndent(n.info, "", "  ")
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(n.cfg.Home, infoName)
+	if err := os.WriteFile(name+".new", append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+func unmarshalInfo(b []byte, i *Info) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(i); err != nil {
+		return err
+	}
+	if i.ChainID == "" || i.Miners < 0 {
+		return errors.New("chain_id or miners is missing")
+	}
+	return nil
+}
+
+// ports is where a network listens: host:port, and a multiaddress for the miners.
+// Empty means nowhere.
+type ports struct{ http, rpc, peers string }
+
+func choosePorts(cfg Config) (ports, error) {
+	if !cfg.Serve {
+		return ports{peers: "/ip4/127.0.0.1/tcp/0"}, nil
+	}
+	host, text, err := net.SplitHostPort(cfg.HTTP)
+	if err != nil {
+		return ports{}, essaim.Errorf(essaim.CodeBadInput, "write it like 127.0.0.1:8420", "--http: %w", err)
+	}
+	first, err := strconv.ParseUint(text, 10, 16)
+	ip := net.ParseIP(host)
+	if err != nil || ip == nil || first > 65533 {
+		return ports{}, essaim.Errorf(essaim.CodeBadInput, "write it like 127.0.0.1:8420", "--http %s: want an IP address and a port up to 65533", cfg.HTTP)
+	}
+	var chosen [3]string
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			_ = l.Close()
+		}
+	}()
+	for i := range chosen {
+		port := "0"
+		if first != 0 {
+			port = strconv.FormatUint(first+uint64(i), 10)
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+		if err != nil {
+			return ports{}, essaim.Errorf(essaim.CodeConflict, "is another network running? choose other ports with --http", "port taken: %w", err)
+		}
+		held = append(held, l)
+		chosen[i] = l.Addr().String()
+	}
+	_, last, err := net.SplitHostPort(chosen[2])
+	if err != nil {
+		return ports{}, err
+	}
+	family := "ip4"
+	if ip.To4() == nil {
+		family = "ip6"
+	}
+	return ports{http: chosen[0], rpc: chosen[1], peers: fmt.Sprintf("/%s/%s/tcp/%s", family, host, last)}, nil
+}
+
+func (p ports) gatewayURL() string { return url(p.http) }
+
+func (p ports) ledgerURL() string { return url(p.rpc) }
+
+func url(hostPort string) string {
+	if hostPort == "" {
+		return ""
+	}
+	return "http://" + hostPort
+}

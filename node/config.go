@@ -1,0 +1,122 @@
+package node
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/essaim/essaim"
+)
+
+// Config is a node's node.toml. A node has one role and one folder, which holds its
+// configuration, its keys and its state; everything else is relative to it.
+type Config struct {
+	Role    string `toml:"role" comment:"validator, coordinator or miner"`
+	ChainID string `toml:"chain_id"`
+	Ledger  string `toml:"ledger,omitempty" comment:"URL of a ledger node's RPC"`
+	Dir     string `toml:"-"` // where node.toml is
+
+	Validator   *Validator   `toml:"validator,omitempty"`
+	Coordinator *Coordinator `toml:"coordinator,omitempty"`
+	Miner       *Miner       `toml:"miner,omitempty"`
+}
+
+// The values of Config.Role.
+const (
+	RoleValidator   = "validator"
+	RoleCoordinator = string(essaim.RoleCoordinator)
+	RoleMiner       = string(essaim.RoleMiner)
+)
+
+// Validator configures a ledger node. Its genesis.json and validator key are in its
+// folder, as CometBFT has them.
+type Validator struct {
+	RPC           string   `toml:"rpc" comment:"host:port of the ledger's RPC; empty: none"`
+	P2P           string   `toml:"p2p" comment:"host:port for other ledger nodes"`
+	Peers         []string `toml:"peers" comment:"ID@host:port of other ledger nodes that this one dials"`
+	TimeoutCommit Duration `toml:"timeout_commit" comment:"pause between blocks"`
+}
+
+// Coordinator configures a coordinator and its gateway.
+type Coordinator struct {
+	HTTP   string   `toml:"http" comment:"host:port of the gateway"`
+	Listen []string `toml:"listen" comment:"multiaddresses that miners dial"`
+	Payer  string   `toml:"payer" comment:"account key that submits settlements and pays for API keys' sessions"`
+	Keys   string   `toml:"keys" comment:"folder of account keys"`
+}
+
+// Miner configures a miner.
+type Miner struct {
+	Coordinators []string `toml:"coordinators" comment:"multiaddresses to dial, each with its /p2p/ peer ID"`
+	Price        uint64   `toml:"price" comment:"uaim per unit, as registered on the ledger"`
+	Capacity     int      `toml:"capacity" comment:"attempts at a time"`
+	Pace         Duration `toml:"pace,omitempty" comment:"waits before each step, for people who want to watch"`
+}
+
+// Duration is a time.Duration that is written like "200ms".
+type Duration time.Duration
+
+// MarshalText writes Go's notation.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads Go's notation.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+const configName = "node.toml"
+
+// Load reads a node's configuration from its folder.
+//
+// Errors: CodeNotFound if there is none, CodeBadInput if it cannot be read.
+func Load(dir string) (Config, error) {
+	var c Config
+	name := filepath.Join(dir, configName)
+	b, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, essaim.Errorf(essaim.CodeNotFound, "`essaim up` makes a network's folders", "no node in %s: %s is missing", dir, configName)
+	}
+	if err != nil {
+		return c, err
+	}
+	if err := toml.Unmarshal(b, &c); err != nil {
+		return c, essaim.Errorf(essaim.CodeBadInput, "mend the file", "read %s: %w", name, err)
+	}
+	c.Dir = dir
+	return c, c.check()
+}
+
+// Save writes the configuration into its folder.
+func (c Config) Save() error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	b, err := toml.Marshal(c)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(c.Dir, configName), b, 0o600)
+}
+
+func (c Config) check() error {
+	have := map[string]bool{RoleValidator: c.Validator != nil, RoleCoordinator: c.Coordinator != nil, RoleMiner: c.Miner != nil}
+	known, ok := have[c.Role]
+	switch {
+	case !ok:
+		return essaim.Errorf(essaim.CodeBadInput, "use validator, coordinator or miner", "%s: role %q is not known", configName, c.Role)
+	case !known:
+		return essaim.Errorf(essaim.CodeBadInput, "", "%s: the section [%s] is missing", configName, c.Role)
+	case c.ChainID == "":
+		return essaim.Errorf(essaim.CodeBadInput, "", "%s: chain_id is missing", configName)
+	}
+	return nil
+}

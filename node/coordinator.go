@@ -1,0 +1,131 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	chainclient "github.com/essaim/essaim/chain/client"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/blob/dir"
+	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/gateway"
+	"github.com/essaim/essaim/wallet"
+)
+
+const (
+	// sessionBlocks is how many blocks a session should stay open at least. At the
+	// devnet's five blocks a second that is ten minutes.
+	sessionBlocks = 3_000
+
+	// keysDeposit is what the coordinator puts into escrow at a time for the users of
+	// its API keys.
+	keysDeposit = 1 * essaim.AIM
+
+	// KeysFile is where a coordinator's folder keeps API keys.
+	KeysFile = "apikeys.db"
+)
+
+func (n *Node) runCoordinator(ctx context.Context) (err error) {
+	chain, err := n.ledger()
+	if err != nil {
+		return err
+	}
+	n.chain = chain
+	account, err := wallet.Open(n.cfg.Coordinator.Keys).Load(n.cfg.Coordinator.Payer, "")
+	if err != nil {
+		return err
+	}
+	blobs, err := dir.Open(filepath.Join(n.cfg.Dir, "blobs"))
+	if err != nil {
+		return err
+	}
+	if n.coordinator, err = n.newCoordinator(chain, account, blobs); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	// The coordinator ends after the gateway, which settles its sessions on the way out.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	g.Go(func() error { return n.coordinator.Run(life) })
+	g.Go(func() error {
+		defer end()
+		select {
+		case <-n.coordinator.Ready():
+		case <-ctx.Done():
+			return nil
+		}
+		return n.runGateway(ctx, chain, account, blobs)
+	})
+	return g.Wait()
+}
+
+func (n *Node) newCoordinator(chain *chainclient.Client, account *wallet.Account, blobs blob.Store) (*coordinator.Coordinator, error) {
+	keys, err := wallet.LoadNodeKeys(n.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return coordinator.New(coordinator.Config{
+		Key: keys.Sign, ChainID: n.cfg.ChainID, Listen: n.cfg.Coordinator.Listen, Ledger: settler{chain, account}, Blobs: blobs,
+		Log: filepath.Join(n.cfg.Dir, "log.db"), ExpiryAhead: sessionBlocks, LedgerURL: n.cfg.Ledger, Version: n.opt.Version, Logger: n.opt.Logger,
+	})
+}
+
+// runGateway serves HTTP if the configuration says where; otherwise it only waits.
+func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, account *wallet.Account, blobs blob.Store) (err error) {
+	address := n.cfg.Coordinator.HTTP
+	if address == "" {
+		close(n.ready)
+		<-ctx.Done()
+		return nil
+	}
+	keys, err := gateway.OpenKeys(filepath.Join(n.cfg.Dir, KeysFile))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, keys.Close()) }()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return essaim.Errorf(essaim.CodeConflict, "choose another port", "port taken: %w", err)
+	}
+	g, err := gateway.New(gateway.Config{
+		Coordinator: n.coordinator, Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
+		Payer:    keysPayer{client.Config{Coordinator: n.coordinator, Ledger: Payer(chain, account), ChainID: n.cfg.ChainID}},
+		Listener: listener, Logger: n.opt.Logger,
+	})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	close(n.ready)
+	return g.Run(ctx)
+}
+
+// keysPayer opens the sessions that pay for the users of API keys: the coordinator is
+// its own customer there, and owes these users what their keys allow.
+type keysPayer struct{ cfg client.Config }
+
+func (p keysPayer) OpenSession(ctx context.Context) (*client.Session, error) {
+	s, err := client.Open(ctx, p.cfg, keysDeposit)
+	if err != nil {
+		return nil, fmt.Errorf("open a session for API keys: %w", err)
+	}
+	return s, nil
+}
+
+// ledger is the caller's, or the configured one.
+func (n *Node) ledger() (*chainclient.Client, error) {
+	if n.opt.Chain != nil {
+		return n.opt.Chain, nil
+	}
+	if n.cfg.Ledger == "" {
+		return nil, essaim.Errorf(essaim.CodeBadInput, "name the URL of a ledger node's RPC", "%s: ledger is missing", configName)
+	}
+	return chainclient.Dial(n.cfg.Ledger)
+}
