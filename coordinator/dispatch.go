@@ -22,6 +22,7 @@ type outcome struct {
 	why     error        // nil: delivered
 	blame   bool         // counts against the miner
 	free    bool         // does not count as one of the task's attempts
+	busy    bool         // the miner has no room just now
 	price   essaim.Amount
 }
 
@@ -38,6 +39,9 @@ func (c *Coordinator) dispatch(ctx context.Context, j *job) (essaim.Amount, erro
 			return 0, err
 		}
 		out := c.attempt(ctx, j, m)
+		if out.why != nil {
+			c.exclude(j, m, out) // before its place is given to the next in the queue
+		}
 		c.vacate(m)
 		if out.why == nil {
 			return out.price, nil
@@ -50,7 +54,6 @@ func (c *Coordinator) dispatch(ctx context.Context, j *job) (essaim.Amount, erro
 			return 0, out.why
 		}
 		c.step(j, out.task)
-		c.exclude(j, m, out)
 		j.tell(func(p *essaim.Progress) {
 			p.Step, p.Steps = 0, 0
 			p.Note = fmt.Sprintf("miner %s: %v; offering the task to another", m.key.Short(), out.why)
@@ -59,17 +62,25 @@ func (c *Coordinator) dispatch(ctx context.Context, j *job) (essaim.Amount, erro
 	return 0, essaim.Errorf(essaim.CodeUnavailable, "try again later", "%d attempts failed; the last: %w", c.cfg.MaxAttempts, last)
 }
 
-// exclude keeps a miner from getting the same task again; one that was lost may have
-// it when it has connected again.
+// maxRebuffs is how often a task is offered to miners that say they are busy before
+// they are left out.
+const maxRebuffs = 16
+
+// exclude keeps a miner from getting the same task again. One that was lost may have
+// it when it has connected again, a busy one when a beat says that it has room.
 func (c *Coordinator) exclude(j *job, m *miner, out outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if out.task == essaim.EventMinerLost {
+	switch {
+	case out.task == essaim.EventMinerLost:
 		j.lost++
 		j.broken[m] = true
-		return
+	case out.busy && j.rebuffs < maxRebuffs:
+		j.rebuffs++
+		m.full = true
+	default:
+		j.tried[m.key] = true
 	}
-	j.tried[m.key] = true
 }
 
 // attempt is one execution of a task on one miner.
@@ -203,7 +214,9 @@ func failed(f transport.Failure) outcome {
 	switch f.Kind {
 	case transport.FailRefused:
 		out.task = essaim.EventRefused
-	case transport.FailBusy, transport.FailUnsealed:
+	case transport.FailBusy:
+		out.free, out.busy = true, true
+	case transport.FailUnsealed:
 		out.free = true
 	default:
 		out.blame = true

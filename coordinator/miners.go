@@ -41,10 +41,11 @@ type miner struct {
 	hello    []essaim.ModelInfo                 // what it said that it runs
 	models   map[essaim.Digest]essaim.ModelInfo // effective: registered, run, price agreed
 	capacity int
-	running  int
+	running  int  // attempts that it has from here
+	full     bool // it said so; until a beat says otherwise (it may serve others, too)
 }
 
-func (m *miner) idle() bool { return m.running < m.capacity }
+func (m *miner) idle() bool { return m.running < m.capacity && !m.full }
 
 // attend serves a miner's control stream for as long as the miner is there.
 func (c *Coordinator) attend(ctx context.Context, s *transport.Stream) {
@@ -67,12 +68,13 @@ func (c *Coordinator) attend(ctx context.Context, s *transport.Stream) {
 		return
 	}
 	offers := m.offers()
+	if err := s.Send(transport.Welcome{ChainID: c.cfg.ChainID, Offers: offers}); err != nil {
+		m.gone(errDropped)
+		return
+	}
 	c.join(m)
 	c.log.Info("miner connected", "miner", peer.Short(), "models", len(offers), "capacity", m.capacity)
-	err = s.Send(transport.Welcome{ChainID: c.cfg.ChainID, Offers: offers})
-	if err == nil {
-		err = c.listen(m, s, hello.Beat)
-	}
+	err = c.listen(m, s, hello.Beat)
 	c.part(m, err)
 	// A miner that stalled must dial again to be served again.
 	_ = m.conn.Close()
@@ -193,6 +195,7 @@ func (c *Coordinator) listen(m *miner, s *transport.Stream, beat time.Duration) 
 		if m.ctx.Err() != nil {
 			return context.Cause(m.ctx)
 		}
+		c.heard(m, int(in.Running))
 		var out transport.FromCoordinator
 		if in.Claim != nil {
 			out.Claim = c.claim(m.ctx, m.key, in.Claim)
@@ -200,6 +203,16 @@ func (c *Coordinator) listen(m *miner, s *transport.Stream, beat time.Duration) 
 		if err := s.Send(out); err != nil {
 			return errDropped
 		}
+	}
+}
+
+// heard takes note of a beat.
+func (c *Coordinator) heard(m *miner, running int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.full && running < m.capacity {
+		m.full = false
+		c.serveQueue()
 	}
 }
 

@@ -37,6 +37,8 @@ type job struct {
 	tried  map[essaim.NodeKey]bool // miners that could not; guarded by Coordinator.mu
 	broken map[*miner]bool         // connections that failed; guarded by Coordinator.mu
 	lost   int                     // attempts whose miner was lost; of the job's goroutine
+	// rebuffs counts offers to miners that said they were busy; of the job's goroutine.
+	rebuffs int
 
 	done     chan struct{} // closed when the task has ended; then these two are set
 	delivery essaim.Delivery

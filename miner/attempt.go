@@ -60,12 +60,14 @@ func (m *Miner) serve(ctx context.Context, s *transport.Stream) {
 
 // execute runs one attempt. It returns an error only if nobody can be told.
 func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o transport.Offer) error {
-	if !m.enter() {
+	vacate, leave, ok := m.enter()
+	if !ok {
 		return m.report(s, fail(transport.FailBusy, essaim.CodeUnavailable, "", "the miner has no room"))
 	}
-	defer m.leave()
+	defer leave()
 	a, f := m.check(ctx, l, o)
 	if f != nil {
+		vacate()
 		return m.report(s, f)
 	}
 	ctx, cancel := context.WithDeadline(ctx, time.UnixMilli(o.Deadline))
@@ -84,6 +86,7 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 		acked <- answer
 	}()
 	result, f, err := m.produce(ctx, s, a)
+	vacate()
 	if err != nil {
 		return err
 	}

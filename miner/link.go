@@ -20,11 +20,12 @@ const (
 	missedAnswers = 5
 )
 
-// link is a coordinator that has welcomed this miner.
+// link is a connection to a coordinator that this miner was told to serve.
 type link struct {
-	peer   essaim.NodeKey
-	conn   *transport.Conn
-	claims chan []byte // signed receipts to be claimed with the next beats
+	peer    essaim.NodeKey
+	conn    *transport.Conn
+	claims  chan []byte // signed receipts to be claimed with the next beats
+	welcome bool        // it has welcomed this miner; guarded by Miner.mu
 }
 
 // attend serves one connection to a coordinator: it introduces the miner, then beats
@@ -37,25 +38,29 @@ func (m *Miner) attend(ctx context.Context, c *transport.Conn) error {
 	defer s.Reset()
 	// A stream does not know contexts: it is reset when ours ends.
 	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
-	w, err := m.introduce(ctx, s)
+	models, err := m.catalog(ctx)
 	if err != nil {
 		return err
 	}
+	// The first offer may overtake the welcome, so the link is known before.
 	l, err := m.join(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer m.part(l)
+	w, err := m.introduce(s, models)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	l.welcome = true
+	m.mu.Unlock()
 	m.log.Info("serving", "coordinator", l.peer.Short(), "models", len(w.Offers))
 	return m.beat(ctx, s, l)
 }
 
-func (m *Miner) introduce(ctx context.Context, s *transport.Stream) (transport.Welcome, error) {
+func (m *Miner) introduce(s *transport.Stream, models []essaim.ModelInfo) (transport.Welcome, error) {
 	var w transport.Welcome
-	models, err := m.catalog(ctx)
-	if err != nil {
-		return w, err
-	}
 	if err := s.Send(transport.Hello{
 		ChainID: m.cfg.ChainID, Models: models, Capacity: uint32(m.cfg.Capacity), Beat: m.cfg.Beat, Version: m.cfg.Version,
 	}); err != nil {

@@ -83,11 +83,12 @@ type Miner struct {
 	receipts *receiptFile    // set by Run
 
 	mu       sync.Mutex
-	links    map[essaim.NodeKey]*link // welcomed and connected; guarded by mu
+	links    map[essaim.NodeKey]*link // connected; guarded by mu
 	models   map[essaim.Digest]runner // guarded by mu
-	running  int                      // attempts under way; guarded by mu
+	running  int                      // places taken by attempts at work; guarded by mu
+	open     int                      // attempts, those that wait for their answer too; guarded by mu
 	draining bool                     // Run is ending: no new attempts; guarded by mu
-	idle     chan struct{}            // closed when draining and nothing runs
+	idle     chan struct{}            // closed when draining and no attempt is open
 
 	acked, refused, failed, earned atomic.Uint64
 }
@@ -194,14 +195,14 @@ func (m *Miner) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// drain accepts nothing any more and waits for the running attempts, at most for the
+// drain accepts nothing any more and waits for the open attempts, at most for the
 // grace.
 func (m *Miner) drain() {
 	m.mu.Lock()
 	m.draining = true
-	running := m.running
+	open := m.open
 	m.mu.Unlock()
-	if running == 0 {
+	if open == 0 {
 		return
 	}
 	t := time.NewTimer(m.cfg.Grace)
@@ -209,28 +210,36 @@ func (m *Miner) drain() {
 	select {
 	case <-m.idle:
 	case <-t.C:
-		m.log.Warn("aborting attempts", "running", running)
+		m.log.Warn("aborting attempts", "open", open)
 	}
 }
 
-// enter takes a place for an attempt; leave gives it back.
-func (m *Miner) enter() bool {
+// enter opens an attempt and takes a place for it. vacate gives the place back: the
+// coordinator counts it as free from the moment that it hears how the attempt ended,
+// so it is called before that is told. leave, called last, ends the attempt.
+func (m *Miner) enter() (vacate, leave func(), ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.draining || m.running >= m.cfg.Capacity {
-		return false
+		return nil, nil, false
 	}
 	m.running++
-	return true
-}
-
-func (m *Miner) leave() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.running--
-	if m.draining && m.running == 0 {
-		close(m.idle)
+	m.open++
+	vacate = sync.OnceFunc(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.running--
+	})
+	leave = func() {
+		vacate()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.open--
+		if m.draining && m.open == 0 {
+			close(m.idle)
+		}
 	}
+	return vacate, leave, true
 }
 
 // catalog asks the engines what they can run and keeps what is on offer.
@@ -283,8 +292,14 @@ func (m *Miner) runnerOf(model essaim.Digest) (runner, bool) {
 func (m *Miner) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	welcome := 0
+	for _, l := range m.links {
+		if l.welcome {
+			welcome++
+		}
+	}
 	return Stats{
-		Connected: len(m.links), Running: m.running,
+		Connected: welcome, Running: m.running,
 		Acked: m.acked.Load(), Refused: m.refused.Load(), Failed: m.failed.Load(),
 		Earned: essaim.Amount(m.earned.Load()),
 	}
