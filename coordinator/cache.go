@@ -13,13 +13,8 @@ type cache struct {
 	ledger Ledger
 	ttl    time.Duration
 	mu     *sync.Mutex
-	actors map[actorID]aged[essaim.Actor]       // guarded by mu
-	models map[essaim.Digest]aged[essaim.Model] // guarded by mu
-}
-
-type actorID struct {
-	role essaim.Role
-	node essaim.NodeKey
+	actors map[essaim.NodeKey]aged[essaim.Actor] // guarded by mu
+	models map[essaim.Digest]aged[essaim.Model]  // guarded by mu
 }
 
 type aged[T any] struct {
@@ -32,11 +27,11 @@ type aged[T any] struct {
 const maxCached = 1 << 16
 
 func newCache(l Ledger, ttl time.Duration) cache {
-	return cache{ledger: l, ttl: ttl, mu: new(sync.Mutex), actors: map[actorID]aged[essaim.Actor]{}, models: map[essaim.Digest]aged[essaim.Model]{}}
+	return cache{ledger: l, ttl: ttl, mu: new(sync.Mutex), actors: map[essaim.NodeKey]aged[essaim.Actor]{}, models: map[essaim.Digest]aged[essaim.Model]{}}
 }
 
-func (k cache) actor(ctx context.Context, role essaim.Role, node essaim.NodeKey) (essaim.Actor, error) {
-	return lookup(k, k.actors, actorID{role, node}, func() (essaim.Actor, error) { return k.ledger.Actor(ctx, role, node) })
+func (k cache) actor(ctx context.Context, node essaim.NodeKey) (essaim.Actor, error) {
+	return lookup(k, k.actors, node, func() (essaim.Actor, error) { return k.ledger.Actor(ctx, node) })
 }
 
 func (k cache) model(ctx context.Context, digest essaim.Digest) (essaim.Model, error) {

@@ -50,7 +50,7 @@ type Ledger interface {
 	// Height is the last committed block's.
 	Height(ctx context.Context) (int64, error)
 	Session(ctx context.Context, id essaim.SessionID) (essaim.Session, error)
-	Actor(ctx context.Context, role essaim.Role, node essaim.NodeKey) (essaim.Actor, error)
+	Actor(ctx context.Context, node essaim.NodeKey) (essaim.Actor, error)
 	Model(ctx context.Context, digest essaim.Digest) (essaim.Model, error)
 
 	// Settle submits a settlement with the node key's Ed25519 signature of
@@ -304,7 +304,7 @@ func (c *Coordinator) Info(ctx context.Context) (essaim.CoordinatorInfo, error) 
 		return essaim.CoordinatorInfo{}, err
 	}
 	defer leave()
-	self, err := c.known.actor(ctx, essaim.RoleCoordinator, c.key)
+	self, err := c.known.actor(ctx, c.key)
 	if err != nil {
 		return essaim.CoordinatorInfo{}, err
 	}

@@ -107,9 +107,9 @@ func (c *Coordinator) welcome(ctx context.Context, conn *transport.Conn, h trans
 func (c *Coordinator) registered(ctx context.Context, key essaim.NodeKey) (essaim.Actor, error) {
 	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
-	a, err := c.known.actor(ctx, essaim.RoleMiner, key)
+	a, err := c.known.actor(ctx, key)
 	switch {
-	case essaim.CodeOf(err) == essaim.CodeNotFound:
+	case essaim.CodeOf(err) == essaim.CodeNotFound, err == nil && a.Role != essaim.RoleMiner:
 		return a, essaim.Errorf(essaim.CodeRefused, "register the node key as a miner, with a bond", "node key %s is not registered as a miner on chain %s", key.Short(), c.cfg.ChainID)
 	case err != nil:
 		return a, essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "the ledger cannot be asked about miner %s: %w", key.Short(), err)
