@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,8 +64,14 @@ type demo struct {
 	settled  essaim.Settled
 }
 
-// demoPrompt is what is drawn; the story looks for its bytes where they must not be.
-const demoPrompt = "a red apple"
+const (
+	// demoPrompt is what is drawn; the story looks for its bytes where they must not be.
+	demoPrompt = "a red apple"
+
+	// demoPace slows the miners down, so that one can be killed in the middle of work
+	// that takes some 60 ms.
+	demoPace = 1200 * time.Millisecond
+)
 
 func (d *demo) play(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, d.stop()) }()
@@ -103,16 +110,19 @@ func (d *demo) ok(holds bool, format string, args ...any) error {
 
 func (d *demo) network(ctx context.Context) error {
 	began := time.Now()
-	net, stop, err := startDevnet(ctx, devnet.Config{
-		Home: d.home, Miners: 3, HTTP: "127.0.0.1:0", Serve: true, External: true,
-		Pace: 1200 * time.Millisecond, Logger: d.cli.logger(),
-	})
+	log, err := os.Create(filepath.Join(d.home, "log"))
 	if err != nil {
 		return err
 	}
-	d.net = net
-	d.children = map[essaim.NodeKey]*exec.Cmd{}
-	d.stopNet = stop
+	net, stop, err := startDevnet(ctx, devnet.Config{
+		Home: d.home, Miners: 3, HTTP: "127.0.0.1:0", Serve: true, External: true,
+		Pace: demoPace, Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		return errors.Join(err, log.Close())
+	}
+	d.net, d.children = net, map[essaim.NodeKey]*exec.Cmd{}
+	d.stopNet = func() error { return errors.Join(stop(), log.Close()) }
 	if err := d.startMiners(ctx); err != nil {
 		return err
 	}
@@ -209,21 +219,26 @@ func (d *demo) draw(ctx context.Context) (err error) {
 	}
 	d.say("“%s” is sealed to three candidate miners; the coordinator carries bytes that it cannot read", demoPrompt)
 	var attempts uint64
+	var step int
 	var noticed time.Time
 	d.picture, err = d.session.Draw(ctx, client.Request{Model: info.Models[0].Digest, Prompt: demoPrompt, Seed: 7, Deadline: time.Now().Add(time.Minute)}, func(p essaim.Progress) {
 		if p.Attempt > attempts && p.State == essaim.TaskAssigned && p.Step == 0 {
-			attempts = p.Attempt
+			attempts, step = p.Attempt, 0
 			d.say("attempt %d: offered to miner %s", p.Attempt, p.Miner.Short())
 			if attempts == 2 && !noticed.IsZero() {
 				d.say("the coordinator needed %d ms to notice and offer it again", time.Since(noticed).Milliseconds())
 			}
 		}
-		if p.Step == 1 && d.killed.IsZero() {
+		if p.Step <= step {
+			return
+		}
+		step = p.Step
+		if d.killed.IsZero() {
 			d.killed, noticed = p.Miner, time.Now()
 			cmd := d.children[p.Miner]
 			_ = cmd.Process.Kill()
 			d.say("miner %s has finished step 1 of %d: its process, pid %d, is killed now", p.Miner.Short(), p.Steps, cmd.Process.Pid)
-		} else if p.Step > 0 && p.Miner != d.killed {
+		} else {
 			d.say("miner %s has finished step %d of %d", p.Miner.Short(), p.Step, p.Steps)
 		}
 	})
@@ -237,11 +252,11 @@ func (d *demo) draw(ctx context.Context) (err error) {
 	if err := showPicture(d.out, detectPictures(d.cli.stdout, d.cli.getenv), d.picture.Data); err != nil {
 		return err
 	}
-	found, err := grep(filepath.Join(d.home, "coordinator"), demoPrompt)
+	found, err := grep(d.home, demoPrompt)
 	if err != nil {
 		return err
 	}
-	return d.ok(found == "", "the coordinator's folder, database and log hold no trace of the prompt")
+	return d.ok(found == "", "no file of ledger, coordinator or miners, their debug logs included, holds the prompt")
 }
 
 // grep looks for a string in every file under dir.
