@@ -1,0 +1,310 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/blob/mem"
+)
+
+// till is a ledger that pays, and that loses the question or the answer when told to.
+type till struct {
+	session  essaim.Session
+	paid     []essaim.Settlement
+	before   bool // the next settlement is lost on its way in
+	after    bool // the next settlement's answer is lost on its way back
+	snapshot func()
+}
+
+var errCut = errors.New("connection cut")
+
+func (l *till) Height(context.Context) (int64, error) { return 1, nil }
+
+func (l *till) Session(context.Context, essaim.SessionID) (essaim.Session, error) {
+	return l.session, nil
+}
+
+func (l *till) Actor(context.Context, essaim.NodeKey) (essaim.Actor, error) {
+	return essaim.Actor{}, errCut
+}
+
+func (l *till) Model(context.Context, essaim.Digest) (essaim.Model, error) {
+	return essaim.Model{}, errCut
+}
+
+func (l *till) Settle(_ context.Context, s essaim.Settlement, _ []byte) (essaim.Tx, error) {
+	if l.before {
+		l.before = false
+		return essaim.Tx{}, errCut
+	}
+	if l.session.State != essaim.SessionOpen {
+		return essaim.Tx{}, essaim.Errorf(essaim.CodeConflict, "", "session is %s", l.session.State)
+	}
+	if err := s.Check(l.session.Deposit); err != nil {
+		return essaim.Tx{}, err
+	}
+	l.session.State = essaim.SessionSettled
+	l.paid = append(l.paid, s)
+	if l.after {
+		l.after = false
+		return essaim.Tx{}, errCut
+	}
+	return essaim.Tx{Hash: "TX", Height: 1}, nil
+}
+
+// shop is a coordinator's books without its network: the log, the escrows and the
+// ledger.
+type shop struct {
+	*Coordinator
+	miner, payer ed25519.PrivateKey
+}
+
+func openShop(t interface{ Fatal(...any) }, path string, l Ledger, keys [3]ed25519.PrivateKey) *shop {
+	c, err := New(Config{Key: keys[0], ChainID: "c", Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Ledger: l, Blobs: mem.New(), Log: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.store, err = openLog(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.store.endUndelivered(reasonRestarted); err != nil {
+		t.Fatal(err)
+	}
+	c.life = context.Background()
+	return &shop{c, keys[1], keys[2]}
+}
+
+func (s *shop) task(seq uint64) (essaim.Task, []byte, error) {
+	t := essaim.NewTask("c", 1, seq)
+	t.Kind, t.Model, t.Input, t.MaxPrice = essaim.KindImage, essaim.DigestOf([]byte{byte(seq % 2)}), essaim.DigestOf([]byte("in")), 10
+	signed, err := essaim.SignTask(t, s.payer)
+	return t, signed, err
+}
+
+// deliver stores a receipt for a task, as accept does.
+func (s *shop) deliver(seq uint64) error {
+	t, _, err := s.task(seq)
+	if err != nil {
+		return err
+	}
+	r := essaim.NewReceipt(t)
+	r.Miner, r.Coordinator, r.Price, r.Units, r.Output = essaim.NodeKeyOf(s.miner), s.key, 10, 1, essaim.DigestOf([]byte("out"))
+	signed, err := essaim.SignReceipt(r, s.miner)
+	if err != nil {
+		return err
+	}
+	return s.store.accept(t.Digest(), r, signed, essaim.TaskDelivered)
+}
+
+// kill copies the files as they are on the disk, which is what kill -9 leaves, and
+// then lets the program end.
+func (s *shop) kill(t interface{ Fatal(...any) }, from, to string) {
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(from + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(to+suffix, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.store.close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCrashesNeitherLoseNorPayTwice runs random histories of tasks, settlements, cut
+// connections and kills. Afterwards every delivered task has been paid exactly once,
+// and every other one not at all.
+func TestCrashesNeitherLoseNorPayTwice(t *testing.T) {
+	dir := t.TempDir()
+	var keys [3]ed25519.PrivateKey
+	for i := range keys {
+		_, k, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[i] = k
+	}
+	files := 0
+	rapid.Check(t, func(t *rapid.T) {
+		path := func() string { files++; return filepath.Join(dir, essaim.SessionID(files).String()) }
+		ledger := &till{session: essaim.Session{
+			ID: 1, Coordinator: essaim.NodeKeyOf(keys[0]), SessionKey: essaim.NodeKeyOf(keys[2]), Deposit: 1000, Expiry: 1000, State: essaim.SessionOpen,
+		}}
+		at := path()
+		s := openShop(t, at, ledger, keys)
+		defer func() { _ = s.store.close() }()
+		var submitted, delivered []uint64
+		live := map[uint64]bool{} // submitted in this life of the program, not delivered
+		decided := false
+		t.Repeat(map[string]func(*rapid.T){
+			"submit": func(t *rapid.T) {
+				if decided || len(submitted) > 50 {
+					t.Skip()
+				}
+				seq := uint64(len(submitted) + 1)
+				task, signed, err := s.task(seq)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.store.admit(task.Digest(), task, signed); err != nil {
+					t.Fatal(err)
+				}
+				submitted, live[seq] = append(submitted, seq), true
+			},
+			"deliver": func(t *rapid.T) {
+				for seq := range live {
+					if err := s.deliver(seq); err != nil {
+						t.Fatal(err)
+					}
+					delete(live, seq)
+					delivered = append(delivered, seq)
+					return
+				}
+				t.Skip()
+			},
+			"deliver twice": func(t *rapid.T) {
+				if len(delivered) == 0 {
+					t.Skip()
+				}
+				if s.deliver(delivered[0]) == nil {
+					t.Fatal("a second receipt was accepted")
+				}
+			},
+			"settle": func(t *rapid.T) {
+				if len(live) > 0 {
+					t.Skip() // settle waits for running tasks
+				}
+				ledger.before, ledger.after = rapid.Bool().Draw(t, "question lost"), rapid.Bool().Draw(t, "answer lost")
+				decided = true
+				_, _ = s.settleQuiet(context.Background(), 1)
+				ledger.before, ledger.after = false, false
+			},
+			"kill": func(t *rapid.T) {
+				next := path()
+				s.kill(t, at, next)
+				at = next
+				s = openShop(t, at, ledger, keys)
+				clear(live)
+			},
+			"": func(t *rapid.T) {
+				if len(ledger.paid) > 1 {
+					t.Fatal("paid twice")
+				}
+			},
+		})
+		clear(live)
+		check(t, s, ledger, submitted, delivered)
+	})
+}
+
+// check settles what is left and compares the books.
+func check(t *rapid.T, s *shop, l *till, submitted, delivered []uint64) {
+	if err := s.store.endUndelivered(reasonRestarted); err != nil {
+		t.Fatal(err)
+	}
+	done, err := s.settleQuiet(context.Background(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.paid) != 1 || l.paid[0].Root != done.Root {
+		t.Fatalf("%d settlements", len(l.paid))
+	}
+	if root := l.paid[0].Root; root.Count() != uint64(len(delivered)) || root.Sum() != essaim.Amount(10*len(delivered)) {
+		t.Fatalf("paid %d tasks with %d uaim, delivered were %d", root.Count(), root.Sum(), len(delivered))
+	}
+	was := map[uint64]bool{}
+	for _, seq := range delivered {
+		was[seq] = true
+	}
+	for _, seq := range submitted {
+		task, _, err := s.task(seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec, err := s.store.task(context.Background(), task.Digest())
+		want := essaim.TaskRefunded
+		if was[seq] {
+			want = essaim.TaskSettled
+		}
+		if err != nil || rec.State != want {
+			t.Fatalf("task %d is %s (%v), want %s", seq, rec.State, err, want)
+		}
+	}
+	if left, err := s.store.unsettled(context.Background()); err != nil || len(left) != 0 {
+		t.Fatalf("sessions %v are left (%v)", left, err)
+	}
+}
+
+func TestExpiredSessionIsNeitherSettledNorAskedAgain(t *testing.T) {
+	var keys [3]ed25519.PrivateKey
+	for i := range keys {
+		_, keys[i], _ = ed25519.GenerateKey(nil)
+	}
+	l := &till{session: essaim.Session{ID: 1, Coordinator: essaim.NodeKeyOf(keys[0]), Deposit: 1000, State: essaim.SessionExpired}}
+	s := openShop(t, filepath.Join(t.TempDir(), "log"), l, keys)
+	defer s.store.close()
+	task, signed, err := s.task(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.store.admit(task.Digest(), task, signed); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.deliver(1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.settleQuiet(t.Context(), 1); essaim.CodeOf(err) != essaim.CodeExpired {
+		t.Errorf("settle: %v, want expired", err)
+	}
+	rec, err := s.store.task(t.Context(), task.Digest())
+	if err != nil || rec.State != essaim.TaskExpired || rec.Reason == "" {
+		t.Errorf("Task = %+v, %v", rec, err)
+	}
+	if left, err := s.store.unsettled(t.Context()); err != nil || len(left) != 0 || len(l.paid) != 0 {
+		t.Errorf("left %v (%v), paid %d times", left, err, len(l.paid))
+	}
+}
+
+// TestSettlementIsAFunctionOfTheSetOfReceipts builds the same settlement from the
+// receipts in another order.
+func TestSettlementIsAFunctionOfTheSetOfReceipts(t *testing.T) {
+	_, miner, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var signed [][]byte
+	for seq := range uint64(9) {
+		r := essaim.Receipt{Version: 1, ChainID: "c", Session: 1, Seq: seq + 1, Miner: essaim.NodeKeyOf(miner), Model: essaim.DigestOf([]byte{byte(seq % 3)}), Price: essaim.Amount(seq)}
+		b, err := essaim.SignReceipt(r, miner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed = append(signed, b)
+	}
+	a, err := settlementOf("c", 1, signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Check(36); err != nil || a.Root.Sum() != 36 || a.Root.Count() != 9 || len(a.Lines) != 3 {
+		t.Errorf("settlement %+v: %v", a, err)
+	}
+	for i := range signed[:4] {
+		signed[i], signed[8-i] = signed[8-i], signed[i]
+	}
+	if b, err := settlementOf("c", 1, signed); err != nil || b.Root != a.Root {
+		t.Errorf("in another order: root %s (%v), want %s", b.Root, err, a.Root)
+	}
+	empty, err := settlementOf("c", 1, nil)
+	if err != nil || empty.Check(0) != nil || empty.Root.Count() != 0 || empty.Root.Sum() != 0 {
+		t.Errorf("empty settlement %+v: %v", empty, err)
+	}
+}
