@@ -14,6 +14,7 @@ import random
 import numpy as np
 
 import pixelmodel as pm
+from prompts import COLOURS, KNOWN
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STEPS = (2, 3, 4)
@@ -21,12 +22,8 @@ ONE = 4096                  # 1 with 12 fraction bits
 FLOOR = 1 / 4               # no channel's range is taken for less than this share of the widest channel's
 HEADROOM = 1.05             # room for prompts that calibration did not see
 
-KNOWN = ('red apple;cat face;blue heart;pizza;sun;house with garden;rocket;dog face;tree;airplane;coeur rouge;visage de chat;banana;'
-         'strawberry;car;bicycle;fish;butterfly;mushroom;crown;elephant;star;rainbow;fire;ghost;robot;key;umbrella;guitar;soccer ball;'
-         'book;balloon;hamburger;ice cream;rose;moon;snowman;boat;pomme verte;smiling face').split(';')
 STRANGE = ['Une MAISON à la forêt enneigée, avec des élèves', 'zorbify', 'voiture verte', 'œuf d’or',
            'one two three four five six seven eight nine ten eleven twelve', 'ÉLÉPHANT', 'a' * 80, 'cafe\u0301 au lait']
-COLOURS = 'red orange yellow green blue purple pink brown black white grey'.split()
 
 
 def calibration():
@@ -34,7 +31,7 @@ def calibration():
     rng = random.Random(1)
     lines = open(os.path.join(HERE, 'concepts.txt'), encoding='utf-8').read().splitlines()
     plain = [t for line in lines for t in line.split('\t') if t]
-    return plain + [rng.choice(COLOURS) + ' ' + line.split('\t')[0] for line in lines]
+    return plain + [rng.choice(list(COLOURS)) + ' ' + line.split('\t')[0] for line in lines]
 
 
 def channel_scales(largest, limit=127):
