@@ -142,8 +142,9 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine
 	if err != nil {
 		return engine.Result{}, fmt.Errorf("drawing a picture: %w", err)
 	}
+	// Better compression saves a fifth of the file and takes longer than the picture did.
 	var file bytes.Buffer
-	if err := png.Encode(&file, picture); err != nil {
+	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&file, picture); err != nil {
 		return engine.Result{}, fmt.Errorf("writing a PNG: %w", err)
 	}
 	return engine.Result{
