@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	ctypes "github.com/cometbft/cometbft/rpc/core/types"
+	cmttypes "github.com/cometbft/cometbft/types"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain/client"
@@ -50,15 +51,15 @@ func story(t *testing.T, b *bench) {
 	tx, err := c.Settle(ctx, other, settlement, sig)
 	ok("settle", err)
 	var sum essaim.Amount
-	for _, p := range tx.Paid {
+	for _, p := range tx.Payments {
 		sum += p.Amount
 	}
-	if len(tx.Paid) != 5 || sum != 10_000 || tx.Paid[0] != (client.Payment{To: owner.Address(), Reason: "miner", Amount: 9_000 - 90 - 450 - 180}) {
-		t.Fatalf("paid %+v", tx.Paid)
+	if len(tx.Payments) != 5 || sum != 10_000 || tx.Payments[0] != (essaim.Payment{To: owner.Address(), Reason: "miner", Amount: 9_000 - 90 - 450 - 180}) {
+		t.Fatalf("paid %+v", tx.Payments)
 	}
 	again, err := c.Tx(ctx, tx.Hash)
 	ok("look up", err)
-	if again.Height != tx.Height || !slices.Equal(again.Paid, tx.Paid) {
+	if again.Height != tx.Height || !slices.Equal(again.Payments, tx.Payments) {
 		t.Fatalf("%+v, looked up: %+v", tx, again)
 	}
 	settled, err := c.Settlement(ctx, id)
@@ -131,11 +132,65 @@ func TestSameScriptSameState(t *testing.T) {
 	}
 }
 
+// TestExportGoesOn: a chain that begins with another's export has all of its state, and
+// exports the same again.
+func TestExportGoesOn(t *testing.T) {
+	b := newBench(t)
+	story(t, b)
+	ctx, c := t.Context(), dial(t, b)
+	height, err := c.Height(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, expiry := range []int64{height + 4, height + 500} { // one expires now, one on the next chain
+		if _, _, err := c.OpenSession(ctx, account(t, 1), essaim.Session{Coordinator: public("c"), Deposit: 777, SessionKey: public("s"), Expiry: expiry}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.blocks(t, 3)
+	if _, err := c.Retire(ctx, account(t, 0), public("c")); err != nil {
+		t.Fatal(err)
+	}
+	first, err := b.app.Export(chainID, begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := onDoc(t, first)
+	second, err := next.app.Export(chainID, begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.InitialHeight != first.InitialHeight+1 { // next has made one block
+		t.Fatalf("heights %d, then %d", first.InitialHeight, second.InitialHeight)
+	}
+	for _, module := range []string{"model", "registry", "market", "auth"} {
+		if a, b := moduleState(t, first, module), moduleState(t, second, module); a != b {
+			t.Errorf("%s: exported\n%s\nthen\n%s", module, a, b)
+		}
+	}
+	next.blocks(t, 3) // the coordinator's bond goes back on the next chain
+	if _, err := dial(t, next).Coordinator(ctx, public("c")); essaim.CodeOf(err) != essaim.CodeNotFound {
+		t.Fatal(err)
+	}
+	if _, err := dial(t, next).Send(ctx, account(t, 0), essaim.Address{7}, 1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func moduleState(t *testing.T, doc *cmttypes.GenesisDoc, module string) string {
+	t.Helper()
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(doc.AppState, &all); err != nil {
+		t.Fatal(err)
+	}
+	return string(all[module])
+}
+
 // TestManyPages lists more items than one query returns.
 func TestManyPages(t *testing.T) {
 	b := newBench(t)
 	ctx, c := t.Context(), dial(t, b)
-	const n = 401
+	const n = 201
 	for i := range n {
 		if _, _, err := c.RegisterModel(ctx, account(t, 0), manifest(strings.Repeat("x", i%100+1)+string(rune('A'+i/100))), 1, 1); err != nil {
 			t.Fatal(err)

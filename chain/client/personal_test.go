@@ -1,7 +1,6 @@
 package client_test
 
 import (
-	"context"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,7 +47,11 @@ func TestPersonalSign(t *testing.T) {
 	build.SetGasLimit(300_000)
 	build.SetMemo("from a browser")
 	data := build.GetTx().(authsigning.V2AdaptableTx).GetSigningTxData()
-	text, err := b.app.Personal.Text(context.Background(), signing.SignerData{Address: msg.Owner, ChainID: chainID}, data)
+	number, err := dial(t, b).Account(t.Context(), owner.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := b.app.Personal.Text(t.Context(), signing.SignerData{Address: msg.Owner, ChainID: chainID, AccountNumber: number.Number}, data)
 	if err != nil {
 		t.Fatal(err)
 	}
