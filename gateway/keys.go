@@ -295,5 +295,8 @@ func randomBase62(n int) string {
 }
 
 func keyFault(what string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err // the caller has given up, the file is well
+	}
 	return essaim.Errorf(essaim.CodeInternal, "check the key file's disk and permissions", "API keys: %s: %w", what, fmt.Errorf("sqlite: %w", err))
 }

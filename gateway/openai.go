@@ -72,8 +72,7 @@ type order struct {
 	price         essaim.Amount // of one picture at most
 }
 
-// images draws pictures for an API-key user. The work goes on if the client leaves:
-// it is paid for, and leaving must not be a way around that.
+// images draws pictures for an API-key user.
 func (g *Gateway) images(w http.ResponseWriter, r *http.Request) {
 	key, err := g.authenticate(r)
 	if err != nil {
@@ -85,33 +84,43 @@ func (g *Gateway) images(w http.ResponseWriter, r *http.Request) {
 		g.openAIFail(w, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), client.DefaultTime)
-	defer cancel()
-	defer context.AfterFunc(g.halt, cancel)()
-	total, ok := o.price.Mul(uint64(o.n))
-	if !ok {
-		g.openAIFail(w, essaim.Errorf(essaim.CodeUnavailable, "try later", "the miners' prices are absurd"))
-		return
-	}
-	reservation, err := g.cfg.Keys.Reserve(ctx, key.ID, total)
+	pictures, cost, err := g.fill(r.Context(), key, o)
 	if err != nil {
 		g.openAIFail(w, err)
 		return
 	}
-	pictures, err := g.drawAll(ctx, o)
+	g.writePictures(w, r, o, pictures, cost)
+}
+
+// fill draws an order on a key's account. It goes on if the client leaves: the work
+// is paid for, and leaving must not be a way around that. Of several pictures those
+// that succeed are handed out and charged.
+func (g *Gateway) fill(ctx context.Context, key Key, o order) ([]imageData, essaim.Amount, error) {
+	ctx = context.WithoutCancel(ctx)
+	total, ok := o.price.Mul(uint64(o.n))
+	if !ok {
+		return nil, 0, essaim.Errorf(essaim.CodeUnavailable, "try later", "the miners' prices are absurd")
+	}
+	reservation, err := g.cfg.Keys.Reserve(ctx, key.ID, total)
+	if err != nil {
+		return nil, 0, err
+	}
+	drawing, cancel := context.WithTimeout(ctx, client.DefaultTime)
+	defer cancel()
+	defer context.AfterFunc(g.halt, cancel)()
+	pictures, err := g.drawAll(drawing, o)
 	var cost essaim.Amount
 	for _, p := range pictures {
 		cost += p.Essaim.Price
 	}
-	if settleErr := reservation.Settle(context.WithoutCancel(ctx), cost); settleErr != nil {
-		err, pictures = settleErr, nil
+	if err := reservation.Settle(ctx, cost); err != nil {
+		return nil, 0, err
 	}
 	if len(pictures) == 0 {
-		g.openAIFail(w, err)
-		return
+		return nil, 0, err
 	}
 	g.metrics.spent.Add(float64(cost))
-	g.writePictures(w, r, o, pictures, cost)
+	return pictures, cost, nil
 }
 
 func (g *Gateway) authenticate(r *http.Request) (Key, error) {

@@ -1,0 +1,16 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/essaim/essaim"
+)
+
+// UsePurse takes a session that can pay need, and gives it back.
+func (g *Gateway) UsePurse(ctx context.Context, need essaim.Amount) error {
+	f, err := g.purse.acquire(ctx, need)
+	if err == nil {
+		g.purse.release(f, need, false)
+	}
+	return err
+}
