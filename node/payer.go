@@ -34,11 +34,3 @@ type settler struct {
 func (s settler) Settle(ctx context.Context, settlement essaim.Settlement, sig []byte) (essaim.Tx, error) {
 	return s.Client.Settle(ctx, s.account, settlement, sig)
 }
-
-// Actor refuses a node of another role.
-func (s settler) Actor(ctx context.Context, role essaim.Role, key essaim.NodeKey) (essaim.Actor, error) {
-	if role == essaim.RoleCoordinator {
-		return s.Coordinator(ctx, key)
-	}
-	return s.Miner(ctx, key)
-}

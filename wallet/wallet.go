@@ -79,7 +79,7 @@ func ParseSecret(s string) (*Account, error) {
 		return NewAccount(private)
 	}
 	private, err := hex.DecodeString(strings.TrimPrefix(s, "0x"))
-	if err != nil {
+	if err != nil || len(private) != ethsig.PrivateKeySize {
 		return nil, essaim.Errorf(essaim.CodeBadInput, "paste 12 or 24 words, or 64 hex digits", "this is neither a mnemonic nor a private key")
 	}
 	return NewAccount(private)

@@ -88,6 +88,9 @@ func imagine(ctx context.Context, c *cli, o imagineOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := checkFits(model, req); err != nil {
+		return err
+	}
 	req.Model = model.Digest
 	pictures, settled, err := n.draw(ctx, o, req, st)
 	if err != nil {
@@ -160,6 +163,18 @@ func (n *network) pickModel(ctx context.Context, want string) (essaim.ModelInfo,
 	return essaim.ModelInfo{}, essaim.Errorf(essaim.CodeNotFound, "choose from: "+strings.Join(names, ", "), "no miner offers model %q", want)
 }
 
+// checkFits refuses what the model cannot do, before any money moves.
+func checkFits(m essaim.ModelInfo, r client.Request) error {
+	size := fmt.Sprintf("%dx%d", r.Width, r.Height)
+	if r.Width != 0 && !slices.Contains(m.Sizes, size) {
+		return essaim.Errorf(essaim.CodeBadInput, "choose from: "+strings.Join(m.Sizes, ", "), "%s cannot draw %s", m.Name, size)
+	}
+	if s := int(r.Steps); s != 0 && (s < m.MinSteps || s > m.MaxSteps) {
+		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("choose %d to %d", m.MinSteps, m.MaxSteps), "%s cannot draw in %d steps", m.Name, s)
+	}
+	return nil
+}
+
 // draw opens a session, draws into files and settles. Whatever happens after the
 // session is open, it is closed again, so that no deposit stays locked.
 func (n *network) draw(ctx context.Context, o imagineOptions, req client.Request, st *status) (pictures []drawn, settled essaim.Settled, err error) {
@@ -203,6 +218,10 @@ func (n *network) deposit(ctx context.Context, o imagineOptions, req client.Requ
 	each := q.MaxPrice
 	if req.MaxPrice != 0 && req.MaxPrice < each {
 		each = req.MaxPrice
+		cheapest := slices.MinFunc(q.Candidates, func(a, b essaim.Candidate) int { return cmp.Compare(a.Price, b.Price) }).Price
+		if cheapest > each {
+			return 0, essaim.Errorf(essaim.CodeInsufficient, "raise --max-price", "the cheapest miner asks %s a picture, more than %s", cheapest, each)
+		}
 	}
 	sum, ok := each.Mul(uint64(o.count))
 	if !ok {

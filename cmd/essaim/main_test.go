@@ -1,0 +1,141 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/essaim/essaim/devnet"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"essaim": func() { os.Exit(run()) }})
+}
+
+// TestScripts runs testdata/*.txt: the program as people use it, in processes of its
+// own. Besides testscript's commands there are
+//
+//	status CODE essaim …   runs it and wants this exit code
+//	json PATH [VALUE]      wants a field of the last stdout; without VALUE, that it is there
+//	setjson VAR PATH       puts a field of the last stdout into an environment variable
+//	ready HOME             waits until the network of a home answers
+//	flip FILE OFFSET       changes one bit of a file
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("ESSAIM_HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("HOME", e.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status": exitStatus, "json": jsonField, "setjson": setJSON, "ready": waitReady, "flip": flip,
+		},
+	})
+}
+
+func exitStatus(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		code = exit.ExitCode()
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+// field finds a.b.0.c in the last stdout.
+func field(ts *testscript.TestScript, path string) (any, bool) {
+	var v any
+	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &v); err != nil {
+		ts.Fatalf("stdout is no JSON: %v", err)
+	}
+	for _, name := range strings.Split(path, ".") {
+		switch at := v.(type) {
+		case map[string]any:
+			next, ok := at[name]
+			if !ok {
+				return nil, false
+			}
+			v = next
+		case []any:
+			i, err := strconv.Atoi(name)
+			if err != nil || i >= len(at) {
+				return nil, false
+			}
+			v = at[i]
+		default:
+			return nil, false
+		}
+	}
+	return v, true
+}
+
+func text(v any) string {
+	if f, ok := v.(float64); ok {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return fmt.Sprint(v)
+}
+
+func jsonField(ts *testscript.TestScript, neg bool, args []string) {
+	v, ok := field(ts, args[0])
+	switch {
+	case !ok && !neg:
+		ts.Fatalf("stdout has no %s", args[0])
+	case len(args) > 1 && (text(v) == args[1]) == neg:
+		ts.Fatalf("%s is %s, want %s (not: %t)", args[0], text(v), args[1], neg)
+	}
+}
+
+func setJSON(ts *testscript.TestScript, _ bool, args []string) {
+	v, ok := field(ts, args[1])
+	if !ok {
+		ts.Fatalf("stdout has no %s", args[1])
+	}
+	ts.Setenv(args[0], text(v))
+}
+
+func waitReady(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if i, err := devnet.ReadInfo(ts.MkAbs(args[0])); err == nil && i.Gateway != "" {
+			if ts.Exec("essaim", "--home", args[0], "--gateway", i.Gateway, "query", "status") == nil {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			ts.Fatalf("no network answers in %s", args[0])
+		}
+	}
+}
+
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	name := ts.MkAbs(args[0])
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	i, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b[i] ^= 1
+	ts.Check(os.WriteFile(name, b, 0o644))
+}
