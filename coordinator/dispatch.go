@@ -50,8 +50,11 @@ func (c *Coordinator) dispatch(ctx context.Context, j *job) (essaim.Amount, erro
 		if !out.free {
 			made++
 		}
-		if out.task == essaim.EventRefused || ctx.Err() != nil {
+		switch {
+		case out.task == essaim.EventRefused:
 			return 0, out.why
+		case ctx.Err() != nil:
+			return 0, context.Cause(ctx)
 		}
 		c.step(j, out.task)
 		j.tell(func(p *essaim.Progress) {
@@ -96,14 +99,16 @@ func (c *Coordinator) attempt(ctx context.Context, j *job, m *miner) outcome {
 		number = p.Attempt
 	})
 	until := time.Now().Add(c.cfg.AttemptTimeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(until) {
-		until = d
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(m.ctx, func() { cancel(lostError{context.Cause(m.ctx)}) })()
-	ctx, free := context.WithDeadlineCause(ctx, until, errTooSlow)
-	defer free()
+	if d, ok := ctx.Deadline(); ok && !until.Before(d) {
+		until = d // the task's own deadline comes first, and says so itself
+	} else {
+		var free context.CancelFunc
+		ctx, free = context.WithDeadlineCause(ctx, until, errTooSlow)
+		defer free()
+	}
 
 	out := c.converse(ctx, j, m, transport.Offer{
 		Task: j.signed, Input: j.input, Attempt: number, UnitPrice: unit, Deadline: until.UnixMilli(),

@@ -5,25 +5,21 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/durable"
 )
 
 // receiptLog is the coordinator's durable memory: tasks with their receipts, and
-// settlements. It holds neither inputs nor outputs.
-//
-// All writes go through one goroutine, which puts those that wait into one
-// transaction: a write is on the disk when write returns, and the disk is flushed
-// once for many. Reads go beside it. It is safe for concurrent use.
-type receiptLog struct {
-	db     *sql.DB
-	writes chan *write
-	done   chan struct{} // closed when the writer has ended
+// settlements. It holds neither inputs nor outputs. What a method has stored is on
+// the disk when it returns; it is safe for concurrent use.
+type receiptLog struct{ file *durable.File }
+
+func (l *receiptLog) close() error { return l.file.Close() }
+
+func (l *receiptLog) write(stmts ...durable.Stmt) (affected int64, err error) {
+	return l.file.Write(stmts...)
 }
 
 // Amounts, session IDs and sequence numbers are unsigned 64-bit integers; they are
@@ -60,120 +56,8 @@ CREATE INDEX IF NOT EXISTS settlements_pending ON settlements (session) WHERE tx
 `
 
 func openLog(path string) (*receiptLog, error) {
-	pragmas := url.Values{
-		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"},
-		"_txlock": {"immediate"},
-	}
-	db, err := sql.Open("sqlite", "file:"+path+"?"+pragmas.Encode())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(4) // the writer's and a few readers'
-	if _, err := db.Exec(logSchema); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	l := &receiptLog{db: db, writes: make(chan *write, maxBatch), done: make(chan struct{})}
-	go l.writer()
-	return l, nil
-}
-
-// close ends the writer after the writes that wait, and frees the file. No write may
-// be under way or come later.
-func (l *receiptLog) close() error {
-	close(l.writes)
-	<-l.done
-	return l.db.Close()
-}
-
-// write is one change: statements that are done together or not at all.
-type write struct {
-	stmts    []stmt
-	affected int64 // rows that the first statement changed
-	err      error
-	done     chan struct{}
-}
-
-type stmt struct {
-	query string
-	args  []any
-}
-
-// maxBatch bounds a transaction, so that the first write in it does not wait long.
-const maxBatch = 256
-
-// write makes statements durable. It does not know contexts: what was begun is
-// finished.
-func (l *receiptLog) write(stmts ...stmt) (affected int64, err error) {
-	w := &write{stmts: stmts, done: make(chan struct{})}
-	l.writes <- w
-	<-w.done
-	return w.affected, w.err
-}
-
-func (l *receiptLog) writer() {
-	defer close(l.done)
-	for first := range l.writes {
-		batch := []*write{first}
-	gather:
-		for len(batch) < maxBatch {
-			select {
-			case w, ok := <-l.writes:
-				if !ok {
-					break gather
-				}
-				batch = append(batch, w)
-			default:
-				break gather
-			}
-		}
-		if err := l.commit(batch); err != nil {
-			for _, w := range batch {
-				w.err = err
-			}
-		}
-		for _, w := range batch {
-			close(w.done)
-		}
-	}
-}
-
-// commit does a batch in one transaction. A write that fails leaves no trace and does
-// not hurt the others.
-func (l *receiptLog) commit(batch []*write) error {
-	tx, err := l.db.Begin()
-	if err != nil {
-		return err
-	}
-	for _, w := range batch {
-		if _, err := tx.Exec("SAVEPOINT w"); err != nil {
-			return errors.Join(err, tx.Rollback())
-		}
-		if w.err = w.do(tx); w.err != nil {
-			if _, err := tx.Exec("ROLLBACK TO w"); err != nil {
-				return errors.Join(err, tx.Rollback())
-			}
-		}
-		if _, err := tx.Exec("RELEASE w"); err != nil {
-			return errors.Join(err, tx.Rollback())
-		}
-	}
-	return tx.Commit()
-}
-
-func (w *write) do(tx *sql.Tx) error {
-	for i, s := range w.stmts {
-		res, err := tx.Exec(s.query, s.args...)
-		if err != nil {
-			return err
-		}
-		if i == 0 {
-			w.affected, err = res.RowsAffected()
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	f, err := durable.Open(path, logSchema)
+	return &receiptLog{f}, err
 }
 
 // admit stores a task as submitted. A task that ended without a delivery may be
@@ -182,13 +66,12 @@ func (w *write) do(tx *sql.Tx) error {
 // Errors: CodeConflict if the sequence number belongs to another task of the
 // session, or the task is there already.
 func (l *receiptLog) admit(digest essaim.Digest, t essaim.Task, signed []byte) error {
-	n, err := l.write(stmt{`INSERT INTO tasks (digest, session, seq, task, state, admitted) VALUES (?, ?, ?, ?, ?, ?)
+	n, err := l.write(durable.Stmt{Query: `INSERT INTO tasks (digest, session, seq, task, state, admitted) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (digest) DO UPDATE SET state = excluded.state, reason = '', code = '', attempts = 0, admitted = excluded.admitted
 		WHERE receipt IS NULL AND state IN (?, ?)`,
-		[]any{digest[:], int64(t.Session), int64(t.Seq), signed, string(essaim.TaskSubmitted), time.Now().UnixMilli(),
+		Args: []any{digest[:], int64(t.Session), int64(t.Seq), signed, string(essaim.TaskSubmitted), time.Now().UnixMilli(),
 			string(essaim.TaskRefunded), string(essaim.TaskExpired)}})
-	var constraint *sqlite.Error
-	if errors.As(err, &constraint) && constraint.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
+	if durable.IsDuplicate(err) {
 		return essaim.Errorf(essaim.CodeConflict, "number each task of a session differently", "session %s has another task with number %d", t.Session, t.Seq)
 	}
 	if err == nil && n == 0 {
@@ -200,9 +83,9 @@ func (l *receiptLog) admit(digest essaim.Digest, t essaim.Task, signed []byte) e
 // accept stores a receipt that stood the checks: from now on the task will be
 // settled.
 func (l *receiptLog) accept(digest essaim.Digest, r essaim.Receipt, signed []byte, state essaim.TaskState) error {
-	n, err := l.write(stmt{`UPDATE tasks SET state = ?, attempts = ?, miner = ?, price = ?, receipt = ?, sealed = ?, accepted = ?
+	n, err := l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, attempts = ?, miner = ?, price = ?, receipt = ?, sealed = ?, accepted = ?
 		WHERE digest = ? AND state = ?`,
-		[]any{string(state), int64(r.Attempt), r.Miner[:], int64(r.Price), signed, r.Sealed[:], time.Now().UnixMilli(),
+		Args: []any{string(state), int64(r.Attempt), r.Miner[:], int64(r.Price), signed, r.Sealed[:], time.Now().UnixMilli(),
 			digest[:], string(essaim.TaskSubmitted)}})
 	if err == nil && n != 1 {
 		err = fmt.Errorf("task %s is not waiting for a receipt", digest.Short())
@@ -212,8 +95,8 @@ func (l *receiptLog) accept(digest essaim.Digest, r essaim.Receipt, signed []byt
 
 // end stores why a task was not delivered.
 func (l *receiptLog) end(digest essaim.Digest, state essaim.TaskState, attempts uint64, why error) error {
-	_, err := l.write(stmt{`UPDATE tasks SET state = ?, reason = ?, code = ?, attempts = ? WHERE digest = ? AND state = ?`,
-		[]any{string(state), why.Error(), string(essaim.CodeOf(why)), int64(attempts), digest[:], string(essaim.TaskSubmitted)}})
+	_, err := l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, reason = ?, code = ?, attempts = ? WHERE digest = ? AND state = ?`,
+		Args: []any{string(state), why.Error(), string(essaim.CodeOf(why)), int64(attempts), digest[:], string(essaim.TaskSubmitted)}})
 	return err
 }
 
@@ -223,8 +106,8 @@ func (l *receiptLog) endUndelivered(reason string) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.write(stmt{`UPDATE tasks SET state = ?, reason = ?, code = ? WHERE state = 'submitted'`,
-		[]any{string(to), reason, string(essaim.CodeUnavailable)}})
+	_, err = l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, reason = ?, code = ? WHERE state = 'submitted'`,
+		Args: []any{string(to), reason, string(essaim.CodeUnavailable)}})
 	return err
 }
 
@@ -236,7 +119,7 @@ func (l *receiptLog) task(ctx context.Context, digest essaim.Digest) (essaim.Tas
 	var session, seq, attempts int64
 	var price sql.NullInt64
 	var miner []byte
-	err := l.db.QueryRowContext(ctx, `SELECT session, seq, state, reason, miner, attempts, price, receipt FROM tasks WHERE digest = ?`, digest[:]).
+	err := l.file.QueryRow(ctx, `SELECT session, seq, state, reason, miner, attempts, price, receipt FROM tasks WHERE digest = ?`, digest[:]).
 		Scan(&session, &seq, &r.State, &r.Reason, &miner, &attempts, &price, &r.Receipt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, essaim.Errorf(essaim.CodeNotFound, "", "no task %s here", digest.Short())
@@ -252,7 +135,7 @@ func (l *receiptLog) task(ctx context.Context, digest essaim.Digest) (essaim.Tas
 // sealedOf is the digest of a delivered task's sealed result.
 func (l *receiptLog) sealedOf(ctx context.Context, digest essaim.Digest) (d essaim.Digest, err error) {
 	var b []byte
-	err = l.db.QueryRowContext(ctx, `SELECT sealed FROM tasks WHERE digest = ? AND sealed IS NOT NULL`, digest[:]).Scan(&b)
+	err = l.file.QueryRow(ctx, `SELECT sealed FROM tasks WHERE digest = ? AND sealed IS NOT NULL`, digest[:]).Scan(&b)
 	copy(d[:], b)
 	return d, err
 }
@@ -260,7 +143,7 @@ func (l *receiptLog) sealedOf(ctx context.Context, digest essaim.Digest) (d essa
 // receipts reads the signed receipts of a session's delivered, not yet settled
 // tasks.
 func (l *receiptLog) receipts(ctx context.Context, id essaim.SessionID) ([][]byte, error) {
-	rows, err := l.db.QueryContext(ctx, `SELECT receipt FROM tasks WHERE session = ? AND state = 'delivered' ORDER BY seq`, int64(id))
+	rows, err := l.file.Query(ctx, `SELECT receipt FROM tasks WHERE session = ? AND state = 'delivered' ORDER BY seq`, int64(id))
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +161,7 @@ func (l *receiptLog) receipts(ctx context.Context, id essaim.SessionID) ([][]byt
 
 // captured is the sum of a session's delivered, not yet settled tasks.
 func (l *receiptLog) captured(ctx context.Context, id essaim.SessionID) (sum essaim.Amount, err error) {
-	rows, err := l.db.QueryContext(ctx, `SELECT price FROM tasks WHERE session = ? AND state = 'delivered'`, int64(id))
+	rows, err := l.file.Query(ctx, `SELECT price FROM tasks WHERE session = ? AND state = 'delivered'`, int64(id))
 	if err != nil {
 		return 0, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/durable"
 )
 
 // intent is a settlement that was decided: it is sent, and sent again after a crash,
@@ -36,8 +37,8 @@ func (l *receiptLog) intend(i intent) error {
 	if err != nil {
 		return fmt.Errorf("encode settlement: %w", err)
 	}
-	_, err = l.write(stmt{`INSERT INTO settlements (session, settlement, signature, intended) VALUES (?, ?, ?, ?)`,
-		[]any{int64(i.settlement.Session), body, i.signature, time.Now().UnixMilli()}})
+	_, err = l.write(durable.Stmt{Query: `INSERT INTO settlements (session, settlement, signature, intended) VALUES (?, ?, ?, ?)`,
+		Args: []any{int64(i.settlement.Session), body, i.signature, time.Now().UnixMilli()}})
 	return err
 }
 
@@ -46,7 +47,7 @@ func (l *receiptLog) intent(ctx context.Context, id essaim.SessionID) (*intent, 
 	var i intent
 	var body []byte
 	var tx sql.NullString
-	err := l.db.QueryRowContext(ctx, `SELECT settlement, signature, tx, expired FROM settlements WHERE session = ?`, int64(id)).
+	err := l.file.QueryRow(ctx, `SELECT settlement, signature, tx, expired FROM settlements WHERE session = ?`, int64(id)).
 		Scan(&body, &i.signature, &tx, &i.expired)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -72,28 +73,28 @@ func (l *receiptLog) settled(id essaim.SessionID, tx essaim.Tx) error {
 	if err != nil {
 		return err
 	}
-	return l.finish(id, essaim.EventSettled, "", stmt{`UPDATE settlements SET tx = ? WHERE session = ?`, []any{string(body), int64(id)}})
+	return l.finish(id, essaim.EventSettled, "", durable.Stmt{Query: `UPDATE settlements SET tx = ? WHERE session = ?`, Args: []any{string(body), int64(id)}})
 }
 
 // expired marks a session's tasks as not paid: the ledger gave the deposit back.
 func (l *receiptLog) expired(id essaim.SessionID) error {
-	return l.finish(id, essaim.EventSessionExpired, reasonExpired, stmt{`UPDATE settlements SET expired = 1 WHERE session = ?`, []any{int64(id)}})
+	return l.finish(id, essaim.EventSessionExpired, reasonExpired, durable.Stmt{Query: `UPDATE settlements SET expired = 1 WHERE session = ?`, Args: []any{int64(id)}})
 }
 
-func (l *receiptLog) finish(id essaim.SessionID, e essaim.Event, reason string, also stmt) error {
+func (l *receiptLog) finish(id essaim.SessionID, e essaim.Event, reason string, also durable.Stmt) error {
 	to, err := essaim.TaskDelivered.Next(e)
 	if err != nil {
 		return err
 	}
-	_, err = l.write(stmt{`UPDATE tasks SET state = ?, reason = ? WHERE session = ? AND state = ?`,
-		[]any{string(to), reason, int64(id), string(essaim.TaskDelivered)}}, also)
+	_, err = l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, reason = ? WHERE session = ? AND state = ?`,
+		Args: []any{string(to), reason, int64(id), string(essaim.TaskDelivered)}}, also)
 	return err
 }
 
 // unsettled lists the sessions with delivered tasks, or with a settlement, that the
 // ledger has not paid yet.
 func (l *receiptLog) unsettled(ctx context.Context) ([]essaim.SessionID, error) {
-	rows, err := l.db.QueryContext(ctx, `SELECT session FROM tasks WHERE state = 'delivered'
+	rows, err := l.file.Query(ctx, `SELECT session FROM tasks WHERE state = 'delivered'
 		UNION SELECT session FROM settlements WHERE tx IS NULL AND expired = 0`)
 	if err != nil {
 		return nil, err

@@ -97,20 +97,20 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 		l.claim(result.Receipt)
 		return err
 	}
-	m.await(ctx, l, result.Receipt, acked)
+	m.await(l, result.Receipt, acked)
 	return nil
 }
 
 // await takes the coordinator's answer to a receipt. Without one the receipt is
 // claimed again.
-func (m *Miner) await(ctx context.Context, l *link, receipt []byte, acked <-chan transport.Acked) {
+func (m *Miner) await(l *link, receipt []byte, acked <-chan transport.Acked) {
 	t := time.NewTimer(ackTimeout)
 	defer t.Stop()
 	err := essaim.Errorf(essaim.CodeUnavailable, "", "no answer")
 	select {
 	case answer, ok := <-acked:
 		if ok {
-			err = m.answered(context.WithoutCancel(ctx), l.peer, receipt, answer)
+			err = m.answered(l.peer, receipt, answer)
 		}
 	case <-t.C:
 	}
@@ -221,7 +221,7 @@ func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt) (*
 	if err != nil {
 		return nil, nil, fmt.Errorf("sign receipt: %w", err)
 	}
-	if err := m.receipts.add(ctx, a.link.peer, r.Digest(), signed); err != nil {
+	if err := m.receipts.add(a.link.peer, r.Digest(), signed); err != nil {
 		return nil, nil, fmt.Errorf("store receipt: %w", err)
 	}
 	return &transport.Result{Receipt: signed, Sealed: sealed}, nil, nil

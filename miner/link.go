@@ -140,7 +140,7 @@ func (m *Miner) beat(ctx context.Context, s *transport.Stream, l *link) error {
 			return fmt.Errorf("coordinator %s does not answer: %w", l.peer.Short(), err)
 		}
 		if claim != nil && answer.Claim != nil {
-			if err := m.answered(ctx, l.peer, claim, *answer.Claim); err != nil {
+			if err := m.answered(l.peer, claim, *answer.Claim); err != nil {
 				return err
 			}
 		}
@@ -151,7 +151,7 @@ func (m *Miner) beat(ctx context.Context, s *transport.Stream, l *link) error {
 //
 // Errors: CodeRefused if the answer is not a right acknowledgement of this receipt:
 // the receipt stays unacknowledged.
-func (m *Miner) answered(ctx context.Context, from essaim.NodeKey, signed []byte, a transport.Acked) error {
+func (m *Miner) answered(from essaim.NodeKey, signed []byte, a transport.Acked) error {
 	r, err := essaim.OpenReceipt(signed)
 	if err != nil {
 		return fmt.Errorf("own receipt: %w", err)
@@ -162,7 +162,7 @@ func (m *Miner) answered(ctx context.Context, from essaim.NodeKey, signed []byte
 		}
 		m.refused.Add(1)
 		m.log.Warn("receipt does not count", "task", r.Task.Short(), "coordinator", from.Short(), "reason", refusal)
-		return m.receipts.refuse(ctx, r.Digest(), refusal.Error())
+		return m.receipts.refuse(r.Digest(), refusal.Error())
 	}
 	ack, signer, err := essaim.OpenAck(a.Ack)
 	if err != nil {
@@ -171,7 +171,7 @@ func (m *Miner) answered(ctx context.Context, from essaim.NodeKey, signed []byte
 	if want := (essaim.Ack{ChainID: m.cfg.ChainID, Receipt: r.Digest(), Session: r.Session, Price: r.Price}); signer != from || ack != want {
 		return essaim.Errorf(essaim.CodeRefused, "do not serve this coordinator", "coordinator %s acknowledged something else than receipt %s", from.Short(), r.Digest().Short())
 	}
-	first, err := m.receipts.ack(ctx, ack.Receipt, a.Ack)
+	first, err := m.receipts.ack(ack.Receipt, a.Ack)
 	if first {
 		m.acked.Add(1)
 		m.earned.Add(uint64(r.Price))

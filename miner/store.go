@@ -2,20 +2,16 @@ package miner
 
 import (
 	"context"
-	"database/sql"
-	"errors"
-	"net/url"
 	"time"
 
-	_ "modernc.org/sqlite" // the "sqlite" driver
-
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/durable"
 )
 
 // receiptFile keeps what the miner has earned: every receipt it ever signed, with
 // the coordinator's answer. A receipt is on the disk before the coordinator sees it.
 // It is safe for concurrent use.
-type receiptFile struct{ db *sql.DB }
+type receiptFile struct{ file *durable.File }
 
 const receiptSchema = `
 CREATE TABLE IF NOT EXISTS receipts (
@@ -30,47 +26,43 @@ CREATE INDEX IF NOT EXISTS receipts_unacked ON receipts (coordinator, stored) WH
 `
 
 func openReceipts(path string) (*receiptFile, error) {
-	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"}}
-	db, err := sql.Open("sqlite", "file:"+path+"?"+pragmas.Encode())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(1) // SQLite has one writer; a second connection would only wait for it
-	if _, err := db.Exec(receiptSchema); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return &receiptFile{db}, nil
+	f, err := durable.Open(path, receiptSchema)
+	return &receiptFile{f}, err
 }
 
-func (f *receiptFile) close() error { return f.db.Close() }
+func (f *receiptFile) close() error { return f.file.Close() }
 
 // add stores a receipt that was signed for a coordinator.
-func (f *receiptFile) add(ctx context.Context, coordinator essaim.NodeKey, digest essaim.Digest, signed []byte) error {
-	_, err := f.db.ExecContext(ctx, `INSERT INTO receipts (digest, coordinator, receipt, stored) VALUES (?, ?, ?, ?)`,
-		digest[:], coordinator[:], signed, time.Now().UnixMilli())
+func (f *receiptFile) add(coordinator essaim.NodeKey, digest essaim.Digest, signed []byte) error {
+	_, err := f.file.Write(durable.Stmt{
+		Query: `INSERT INTO receipts (digest, coordinator, receipt, stored) VALUES (?, ?, ?, ?)`,
+		Args:  []any{digest[:], coordinator[:], signed, time.Now().UnixMilli()},
+	})
 	return err
 }
 
 // ack stores an acknowledgement. first is false if there was one already.
-func (f *receiptFile) ack(ctx context.Context, digest essaim.Digest, signed []byte) (first bool, err error) {
-	res, err := f.db.ExecContext(ctx, `UPDATE receipts SET ack = ?, refusal = NULL WHERE digest = ? AND ack IS NULL`, signed, digest[:])
-	if err != nil {
-		return false, err
-	}
-	n, err := res.RowsAffected()
+func (f *receiptFile) ack(digest essaim.Digest, signed []byte) (first bool, err error) {
+	n, err := f.file.Write(durable.Stmt{
+		Query: `UPDATE receipts SET ack = ?, refusal = NULL WHERE digest = ? AND ack IS NULL`,
+		Args:  []any{signed, digest[:]},
+	})
 	return n == 1, err
 }
 
 // refuse stores why a receipt does not count. An acknowledged one stays acknowledged.
-func (f *receiptFile) refuse(ctx context.Context, digest essaim.Digest, reason string) error {
-	_, err := f.db.ExecContext(ctx, `UPDATE receipts SET refusal = ? WHERE digest = ? AND ack IS NULL`, reason, digest[:])
+func (f *receiptFile) refuse(digest essaim.Digest, reason string) error {
+	_, err := f.file.Write(durable.Stmt{
+		Query: `UPDATE receipts SET refusal = ? WHERE digest = ? AND ack IS NULL`,
+		Args:  []any{reason, digest[:]},
+	})
 	return err
 }
 
 // unacked lists the signed receipts that a coordinator owes an answer for, oldest
 // first.
 func (f *receiptFile) unacked(ctx context.Context, coordinator essaim.NodeKey) ([][]byte, error) {
-	rows, err := f.db.QueryContext(ctx, `SELECT receipt FROM receipts
+	rows, err := f.file.Query(ctx, `SELECT receipt FROM receipts
 		WHERE coordinator = ? AND ack IS NULL AND refusal IS NULL ORDER BY stored`, coordinator[:])
 	if err != nil {
 		return nil, err
@@ -89,7 +81,7 @@ func (f *receiptFile) unacked(ctx context.Context, coordinator essaim.NodeKey) (
 
 // countUnacked is how many receipts unacked would list.
 func (f *receiptFile) countUnacked(ctx context.Context, coordinator essaim.NodeKey) (n int, err error) {
-	err = f.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM receipts
+	err = f.file.QueryRow(ctx, `SELECT COUNT(*) FROM receipts
 		WHERE coordinator = ? AND ack IS NULL AND refusal IS NULL`, coordinator[:]).Scan(&n)
 	return n, err
 }

@@ -1,0 +1,205 @@
+// Package durable keeps rows in a SQLite file such that many small writes are safe
+// and still fast: writes that wait at the same time become one transaction and share
+// one flush of the disk (group commit).
+//
+// A write is on the disk when Write returns; kill -9 or a power cut after that does
+// not lose it. The package knows nothing of what the rows mean.
+//
+// # Concurrency
+//
+// A File is safe for concurrent use. One goroutine, which Open starts and Close ends,
+// does all writes; reads go beside it and see what was committed.
+package durable
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// maxBatch bounds a transaction, so that the first write in it does not wait long.
+const maxBatch = 256
+
+// File is an open SQLite file.
+type File struct {
+	db     *sql.DB
+	conn   *sql.Conn // the writer's own
+	stmts  map[string]*sql.Stmt
+	writes chan *write
+	done   chan struct{} // closed when the writer has ended
+}
+
+// Stmt is one statement of a write. Query texts are prepared once and kept: they
+// come from a small, constant set, and values go into Args.
+type Stmt struct {
+	Query string
+	Args  []any
+}
+
+// write is one change: statements that are done together or not at all.
+type write struct {
+	stmts    []Stmt
+	affected int64
+	err      error
+	done     chan struct{}
+}
+
+// Open opens or creates the file and runs schema, which must be repeatable. The
+// caller closes the File.
+func Open(path, schema string) (*File, error) {
+	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
+		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"},
+	}.Encode()}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(4) // the writer's and a few readers'
+	conn, err := db.Conn(context.Background())
+	if err == nil {
+		_, err = conn.ExecContext(context.Background(), schema)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	f := &File{db: db, conn: conn, stmts: map[string]*sql.Stmt{}, writes: make(chan *write, maxBatch), done: make(chan struct{})}
+	go f.writer()
+	return f, nil
+}
+
+// Close ends the writer after the writes that wait, and frees the file. No Write may
+// be under way or come later.
+func (f *File) Close() error {
+	close(f.writes)
+	<-f.done
+	errs := make([]error, 0, len(f.stmts)+2)
+	for _, s := range f.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, f.conn.Close(), f.db.Close())...)
+}
+
+// Write does statements together and makes them durable. It returns how many rows
+// the first one changed. After an error none of them has happened. There is no
+// context: what was begun is finished.
+func (f *File) Write(stmts ...Stmt) (affected int64, err error) {
+	w := &write{stmts: stmts, done: make(chan struct{})}
+	f.writes <- w
+	<-w.done
+	return w.affected, w.err
+}
+
+// Query reads rows; the caller closes them.
+func (f *File) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return f.db.QueryContext(ctx, query, args...)
+}
+
+// QueryRow reads at most one row.
+func (f *File) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	return f.db.QueryRowContext(ctx, query, args...)
+}
+
+// IsDuplicate reports whether a write failed because a value that must be unique is
+// there already.
+func IsDuplicate(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+func (f *File) writer() {
+	defer close(f.done)
+	for first := range f.writes {
+		batch := f.gather(first)
+		if err := f.commit(batch); err != nil {
+			for _, w := range batch {
+				w.err = err
+			}
+		}
+		for _, w := range batch {
+			close(w.done)
+		}
+	}
+}
+
+// gather takes what waits already; it does not wait for more.
+func (f *File) gather(first *write) []*write {
+	batch := []*write{first}
+	for len(batch) < maxBatch {
+		select {
+		case w, ok := <-f.writes:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, w)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit does a batch in one transaction. A write that fails leaves no trace and does
+// not hurt the others.
+func (f *File) commit(batch []*write) error {
+	if _, err := f.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	for _, w := range batch {
+		if err := f.apply(w); err != nil {
+			_, undo := f.exec("ROLLBACK")
+			return errors.Join(err, undo)
+		}
+	}
+	_, err := f.exec("COMMIT")
+	if err != nil {
+		_, _ = f.exec("ROLLBACK") // fails if COMMIT has rolled back itself
+	}
+	return err
+}
+
+// apply does one write. Its own failure is kept in it; the error says that the
+// transaction is broken.
+func (f *File) apply(w *write) error {
+	if len(w.stmts) == 1 { // a statement alone is all or nothing by itself
+		w.affected, w.err = f.exec(w.stmts[0].Query, w.stmts[0].Args...)
+		return nil
+	}
+	if _, err := f.exec("SAVEPOINT one"); err != nil {
+		return err
+	}
+	for i, s := range w.stmts {
+		n, err := f.exec(s.Query, s.Args...)
+		if err != nil {
+			w.err = err
+			if _, err := f.exec("ROLLBACK TO one"); err != nil {
+				return err
+			}
+			break
+		}
+		if i == 0 {
+			w.affected = n
+		}
+	}
+	_, err := f.exec("RELEASE one")
+	return err
+}
+
+func (f *File) exec(query string, args ...any) (int64, error) {
+	s, ok := f.stmts[query]
+	if !ok {
+		var err error
+		if s, err = f.conn.PrepareContext(context.Background(), query); err != nil {
+			return 0, err
+		}
+		f.stmts[query] = s
+	}
+	res, err := s.Exec(args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
