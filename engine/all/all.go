@@ -17,7 +17,7 @@ type Driver struct {
 	Name    string // as Engine.Name says
 	Summary string // one line, for people
 
-	BuiltIn bool   // it is part of the binary and has no address
+	BuiltIn bool // it is part of the binary and has no address
 
 	// Open connects to the engine at address, which is empty for one that is built in.
 	Open func(address string) (engine.Engine, error)

@@ -41,7 +41,7 @@ const (
 // Engine is the reference engine with its one model. Use New.
 type Engine struct {
 	model   engine.Model
-	units   struct{ Picture, Step uint64 }
+	units   uint64 // of work that a picture is
 	weights *weights
 	known   vocabulary
 	workers int
@@ -85,7 +85,7 @@ func (e *Engine) readManifest() error {
 		Exact bool
 		Sizes [][2]int
 		Steps struct{ Min, Max, Default int }
-		Units struct{ Picture, Step uint64 }
+		Units struct{ Picture uint64 }
 	}
 	if err := json.Unmarshal([]byte(manifestFile), &m); err != nil {
 		return err
@@ -113,7 +113,7 @@ func (e *Engine) readManifest() error {
 	for _, s := range m.Sizes {
 		e.model.Sizes = append(e.model.Sizes, engine.Size{Width: s[0], Height: s[1]})
 	}
-	e.units = m.Units
+	e.units = m.Units.Picture
 	return nil
 }
 
@@ -152,7 +152,7 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine
 		Data:         file.Bytes(),
 		PixelsDigest: sha256.Sum256(rgb(picture)),
 		Steps:        r.Steps,
-		Units:        e.units.Picture + e.units.Step*uint64(r.Steps),
+		Units:        e.units,
 		Warnings:     p.warnings,
 	}, nil
 }

@@ -46,6 +46,9 @@ func TestReference(t *testing.T) {
 	if len(lines) < 50 {
 		t.Fatalf("only %d pictures", len(lines))
 	}
+	if raced {
+		lines = lines[:4]
+	}
 	for _, line := range lines {
 		f := strings.Split(line, "\t")
 		steps, _ := strconv.Atoi(f[0])
