@@ -108,6 +108,9 @@ func Open(cfg Config) (*Network, error) {
 	}
 	cfg.Home = home
 	n := &Network{cfg: cfg, log: cfg.Logger, ready: make(chan struct{}), done: make(chan struct{})}
+	if n.ports, err = choosePorts(cfg); err != nil {
+		return nil, err
+	}
 	n.info, err = ReadInfo(home)
 	switch {
 	case essaim.CodeOf(err) == essaim.CodeNotFound:
@@ -116,9 +119,6 @@ func Open(cfg Config) (*Network, error) {
 		err = n.reopen()
 	}
 	if err != nil {
-		return nil, err
-	}
-	if n.ports, err = choosePorts(cfg); err != nil {
 		return nil, err
 	}
 	return n, nil

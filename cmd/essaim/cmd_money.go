@@ -16,7 +16,6 @@ import (
 
 // dialLedger reaches the ledger of --gateway, or of the network that runs in --home.
 func (c *cli) dialLedger(ctx context.Context) (*chainclient.Client, error) {
-	url := ""
 	if c.gateway != "" {
 		api, err := client.Dial(c.gateway)
 		if err != nil {
@@ -26,15 +25,19 @@ func (c *cli) dialLedger(ctx context.Context) (*chainclient.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		url = info.LedgerURL
-	} else {
-		info, err := devnet.ReadInfo(c.home)
-		if err != nil {
-			return nil, essaim.Errorf(essaim.CodeUnavailable, "start one with `essaim up`, or give --gateway", "no network runs in %s", c.home)
-		}
-		url = info.Ledger
+		return chainclient.Dial(info.LedgerURL)
 	}
-	return chainclient.Dial(url)
+	info, err := devnet.ReadInfo(c.home)
+	if err == nil && info.Ledger != "" {
+		chain, err := chainclient.Dial(info.Ledger)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := chain.Status(ctx); err == nil {
+			return chain, nil
+		}
+	}
+	return nil, essaim.Errorf(essaim.CodeUnavailable, "start one with `essaim up`, or give --gateway", "no network runs in %s", c.home)
 }
 
 // address reads an address in either spelling, or the name of a key.
