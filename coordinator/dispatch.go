@@ -101,7 +101,7 @@ func (c *Coordinator) attempt(ctx context.Context, j *job, m *miner) outcome {
 	until := time.Now().Add(c.cfg.AttemptTimeout)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(m.ctx, func() { cancel(lostError{context.Cause(m.ctx)}) })()
+	defer context.AfterFunc(m.ctx, func() { cancel(lostError{m.why()}) })()
 	if d, ok := ctx.Deadline(); ok && !until.Before(d) {
 		until = d // the task's own deadline comes first, and says so itself
 	} else {

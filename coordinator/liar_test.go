@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,9 +18,10 @@ import (
 type liar struct {
 	n       *network
 	key     ed25519.PrivateKey
-	host    *transport.Host
-	control *transport.Stream
 	offers  chan *offer
+	mu      sync.Mutex // one beat at a time
+	host    *transport.Host
+	control *transport.Stream // guarded by mu
 }
 
 type offer struct {
@@ -43,6 +45,8 @@ func (n *network) lie() *liar {
 func (l *liar) dial() {
 	t := l.n.t
 	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var err error
 	if l.host, err = transport.New(transport.Config{Key: l.key}); err != nil {
 		t.Fatal(err)
@@ -98,6 +102,8 @@ func (l *liar) live() (stop func()) {
 }
 
 func (l *liar) beat(claim []byte) (transport.FromCoordinator, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var out transport.FromCoordinator
 	if err := l.control.Send(transport.FromMiner{Claim: claim}); err != nil {
 		return out, err
@@ -184,6 +190,7 @@ func TestStalledMinerIsGoneThoughItsConnectionStands(t *testing.T) {
 func TestLostAcknowledgementIsGivenAgain(t *testing.T) {
 	n := newNetwork(t, nil)
 	l := n.lie()
+	l.live()
 	p := n.payer(unitPrice)
 	d := wait(func() (essaim.Delivery, error) { return p.imagine("a rowan", nil) })
 	o := within(t, l.offers, "offer")

@@ -47,6 +47,15 @@ type miner struct {
 
 func (m *miner) idle() bool { return m.running < m.capacity && !m.full }
 
+// why says why the miner is gone; nil while it is there.
+func (m *miner) why() error {
+	cause := context.Cause(m.ctx)
+	if errors.Is(cause, context.Canceled) {
+		return errDropped // the connection's own context ended first
+	}
+	return cause
+}
+
 // attend serves a miner's control stream for as long as the miner is there.
 func (c *Coordinator) attend(ctx context.Context, s *transport.Stream) {
 	ctx, leave, err := c.enter(ctx)
@@ -177,7 +186,7 @@ func (c *Coordinator) part(m *miner, why error) {
 	if c.miners[m.key] == m {
 		delete(c.miners, m.key)
 	}
-	c.log.Info("miner is gone", "miner", m.key.Short(), "reason", context.Cause(m.ctx), "running", m.running)
+	c.log.Info("miner is gone", "miner", m.key.Short(), "reason", m.why(), "running", m.running)
 }
 
 // listen reads beats and answers them until the miner is gone, and says why.
@@ -193,7 +202,7 @@ func (c *Coordinator) listen(m *miner, s *transport.Stream, beat time.Duration) 
 			return errDropped
 		}
 		if m.ctx.Err() != nil {
-			return context.Cause(m.ctx)
+			return m.why()
 		}
 		c.heard(m, int(in.Running))
 		var out transport.FromCoordinator

@@ -18,6 +18,10 @@ const (
 	// connection is given up. The coordinator gives a miner up after two: this side
 	// is the more patient one, as hanging up costs it the work under way.
 	missedAnswers = 5
+
+	// minPatience is what an answer may take however fast the beats are: the
+	// coordinator's disk, or a busy machine, has nothing to do with them.
+	minPatience = 2 * time.Second
 )
 
 // link is a connection to a coordinator that this miner was told to serve.
@@ -136,7 +140,7 @@ func (m *Miner) beat(ctx context.Context, s *transport.Stream, l *link) error {
 			return err
 		}
 		var answer transport.FromCoordinator
-		if err := s.Receive(&answer, missedAnswers*m.cfg.Beat); err != nil {
+		if err := s.Receive(&answer, max(missedAnswers*m.cfg.Beat, minPatience)); err != nil {
 			return fmt.Errorf("coordinator %s does not answer: %w", l.peer.Short(), err)
 		}
 		if claim != nil && answer.Claim != nil {
