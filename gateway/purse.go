@@ -24,8 +24,14 @@ type Roll struct {
 	Age   time.Duration // after so long; 0: one hour
 }
 
-// purseTick is how often sessions are looked after.
-const purseTick = 5 * time.Second
+const (
+	// purseTick is how often sessions are looked after.
+	purseTick = 5 * time.Second
+
+	// maxFailures is how often settling a session is tried before it is left to the
+	// coordinator, which settles it before it expires.
+	maxFailures = 10
+)
 
 // purse hands out the session that pays, and settles those that are used up. At most
 // one session is current; a retired one is closed once nothing is drawn in it.
@@ -49,6 +55,7 @@ type funded struct {
 	tasks    int
 	drawing  int
 	reserved essaim.Amount
+	failures int // to settle; of run's goroutine
 }
 
 func newPurse(payer Payer, roll Roll, log *slog.Logger) *purse {
@@ -233,8 +240,10 @@ func (p *purse) closeIdle(ctx context.Context) int {
 			p.log.Info("session settled", "session", id, "tasks", settled.Root.Count(), "uaim", uint64(settled.Root.Sum()), "tx", settled.Tx.Hash)
 			continue
 		}
-		p.log.Error("session was not settled", "session", id, "err", err)
-		if essaim.CodeOf(err).Retryable() {
+		f.failures++
+		p.log.Error("session was not settled", "session", id, "err", err, "failures", f.failures)
+		code := essaim.CodeOf(err)
+		if (code == essaim.CodeUnavailable || code == essaim.CodeInternal) && f.failures < maxFailures {
 			p.mu.Lock()
 			p.retired = append(p.retired, f)
 			p.mu.Unlock()

@@ -99,3 +99,47 @@ func TestIdleSessionsAreSettled(t *testing.T) {
 		})
 	}
 }
+
+// TestSettlingIsTriedAgain has a coordinator that cannot settle at first.
+func TestSettlingIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := clienttest.New(t, 1)
+		moody := &moody{Network: n, fail: 3}
+		cfg := n.Config()
+		cfg.Coordinator = moody
+		g, err := gateway.New(gateway.Config{Coordinator: moody, Blobs: mem.New(), Payer: openWith{cfg}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.UsePurse(t.Context(), clienttest.Price); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := g.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if open, settled := states(n); open != 0 || settled != 1 || moody.fail != 0 {
+			t.Errorf("%d open, %d settled, %d failures left", open, settled, moody.fail)
+		}
+	})
+}
+
+type moody struct {
+	*clienttest.Network
+	fail int
+}
+
+func (m *moody) Close(ctx context.Context, signed []byte) (essaim.Settled, error) {
+	if m.fail > 0 {
+		m.fail--
+		return essaim.Settled{}, essaim.Errorf(essaim.CodeUnavailable, "", "the ledger is away")
+	}
+	return m.Network.Close(ctx, signed)
+}
+
+type openWith struct{ cfg client.Config }
+
+func (o openWith) OpenSession(ctx context.Context) (*client.Session, error) {
+	return client.Open(ctx, o.cfg, 10*clienttest.Price)
+}
