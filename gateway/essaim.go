@@ -110,12 +110,7 @@ func (g *Gateway) follow(ctx context.Context, s essaim.Submission, stream *event
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer func() {
-			if p := recover(); p != nil {
-				err = essaim.Errorf(essaim.CodeInternal, "", "panic in a submission: %v\n%s", p, debug.Stack())
-			}
-		}()
-		d, err = g.cfg.Coordinator.Submit(ctx, s, func(p essaim.Progress) {
+		d, err = g.handIn(ctx, s, func(p essaim.Progress) {
 			select {
 			case steps <- p:
 			default:
@@ -143,6 +138,17 @@ func (g *Gateway) follow(ctx context.Context, s essaim.Submission, stream *event
 			return d, err
 		}
 	}
+}
+
+// handIn is Coordinator.Submit with a net under panics, for it runs in a goroutine
+// of its own.
+func (g *Gateway) handIn(ctx context.Context, s essaim.Submission, progress func(essaim.Progress)) (d essaim.Delivery, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = essaim.Errorf(essaim.CodeInternal, "", "panic in a submission: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return g.cfg.Coordinator.Submit(ctx, s, progress)
 }
 
 // eventStream writes server-sent events. It belongs to one goroutine.

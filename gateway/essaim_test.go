@@ -209,3 +209,16 @@ func TestBodiesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkDrawOverHTTP(b *testing.B) {
+	r := newRig(b)
+	s, err := client.Open(b.Context(), r.remote(), essaim.Amount(1e12))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := s.Draw(b.Context(), client.Request{Model: r.Model.Digest, Prompt: "x"}, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -16,7 +16,6 @@ import (
 	"image"
 	"image/color"
 	"image/png"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -339,52 +338,6 @@ func (n *Network) Task(ctx context.Context, d essaim.Digest) (essaim.TaskRecord,
 		Digest: d, Session: r.task.Session, Seq: r.task.Seq, State: essaim.TaskDelivered,
 		Attempts: 1, Price: r.price, Receipt: r.delivery.Receipt,
 	}, ctx.Err()
-}
-
-// OpenSession is client.Ledger's.
-func (n *Network) OpenSession(ctx context.Context, coordinator essaim.NodeKey, deposit essaim.Amount, key essaim.NodeKey, expiry int64) (essaim.SessionID, essaim.Tx, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.height++
-	n.opened++
-	id := essaim.SessionID(n.opened)
-	n.sessions[id] = &escrow{Session: essaim.Session{
-		ID: id, Coordinator: coordinator, Deposit: deposit, SessionKey: key, Opened: n.height, Expiry: expiry, State: essaim.SessionOpen,
-	}}
-	return id, essaim.Tx{Hash: "BEEF", Height: n.height}, ctx.Err()
-}
-
-// Session is client.Ledger's.
-func (n *Network) Session(ctx context.Context, id essaim.SessionID) (essaim.Session, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	e, ok := n.sessions[id]
-	if !ok {
-		return essaim.Session{}, essaim.Errorf(essaim.CodeNotFound, "", "session %s is not known", id)
-	}
-	return e.Session, ctx.Err()
-}
-
-// Actor is client.Ledger's.
-func (n *Network) Actor(ctx context.Context, key essaim.NodeKey) (essaim.Actor, error) {
-	if key == essaim.NodeKeyOf(n.key) {
-		return essaim.Actor{Role: essaim.RoleCoordinator, NodeKey: key}, ctx.Err()
-	}
-	i := slices.IndexFunc(n.miners, func(m *miner) bool { return essaim.NodeKeyOf(m.node) == key })
-	if i < 0 {
-		return essaim.Actor{}, essaim.Errorf(essaim.CodeNotFound, "", "node %s is not registered", key.Short())
-	}
-	return essaim.Actor{
-		Role: essaim.RoleMiner, NodeKey: key, HPKEKey: n.miners[i].hpke.PublicKey(),
-		Offers: []essaim.Offer{{Model: n.Model.Digest, UnitPrice: Price}},
-	}, ctx.Err()
-}
-
-// Height is client.Ledger's.
-func (n *Network) Height(ctx context.Context) (int64, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.height, ctx.Err()
 }
 
 // Draw makes the picture of a prompt and a seed: a PNG file and the digest of its
