@@ -14,10 +14,10 @@
 //
 // # Concurrency
 //
-// Run owns all goroutines: one for each connected miner, one for each task under way,
-// one that writes the log, and two that watch the ledger. The exported methods may be called
-// from anywhere while Run runs. Lock order: Coordinator.mu before book.mu; neither is
-// held during I/O.
+// Run owns all goroutines: one for each connected miner, one for each task under way
+// and each answer to a receipt, one that writes the log, and three that watch the
+// ledger. The exported methods may be called from anywhere while Run runs. Lock
+// order: Coordinator.mu before job.mu or book.mu; none is held during I/O.
 //
 // Reading order: submit.go and dispatch.go are the way of a task, match.go says who
 // gets it, miners.go who is there, escrow.go what may be spent, log.go what is kept,

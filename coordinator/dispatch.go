@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -213,7 +214,7 @@ func broken(ctx context.Context, err error) outcome {
 // failed is the outcome of an attempt that the miner itself has given up.
 func failed(f transport.Failure) outcome {
 	if len(f.Refusal.Reason) > maxReason {
-		f.Refusal.Reason = f.Refusal.Reason[:maxReason]
+		f.Refusal.Reason = strings.ToValidUTF8(f.Refusal.Reason[:maxReason], "")
 	}
 	out := outcome{attempt: essaim.EventMinerFailed, task: essaim.EventMinerFailed, why: f.Refusal.Err()}
 	switch f.Kind {

@@ -91,6 +91,16 @@ func (b *book) drop(id essaim.SessionID) {
 	delete(b.escrows, id)
 }
 
+// dropUnused forgets a session that has expired with nothing to be paid: the ledger
+// gives its deposit back by itself.
+func (b *book) dropUnused(e *escrow, height int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !e.closing && e.tasks == 0 && e.captured == 0 && height >= e.session.Expiry {
+		delete(b.escrows, e.session.ID)
+	}
+}
+
 // list is a snapshot of the known sessions.
 func (b *book) list() []essaim.SessionID {
 	b.mu.Lock()
@@ -162,7 +172,7 @@ func (b *book) due(e *escrow, height, margin int64, idle time.Duration, now time
 		return "", false
 	case e.closing:
 		return "closing", true
-	case e.session.Expiry-height <= margin:
+	case e.session.Expiry-height <= margin && (e.captured > 0 || e.tasks > 0):
 		return "near its expiry", true
 	case e.tasks == 0 && e.captured > 0 && now.Sub(e.used) >= idle:
 		return "idle", true

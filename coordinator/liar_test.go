@@ -196,11 +196,11 @@ func TestLostAcknowledgementIsGivenAgain(t *testing.T) {
 	o := within(t, l.offers, "offer")
 	res := l.result(o, nil)
 	o.say(t, transport.Report{Result: &res})
-	l.host.Close() // before the answer is read
-	close(o.done)
 	if got := within(t, d, "delivery"); got.err != nil {
 		t.Fatal(got.err)
 	}
+	l.host.Close() // the answer is never read
+	close(o.done)
 	check := func(what string) {
 		t.Helper()
 		answer, err := l.beat(res.Receipt)

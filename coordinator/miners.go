@@ -11,13 +11,14 @@ import (
 )
 
 const (
-	helloTimeout = 10 * time.Second       // for a miner's first message
-	minBeat      = 5 * time.Millisecond   // a miner may not make us read more often
-	maxBeat      = 10 * time.Second       // nor leave us longer in the dark
-	missedBeats  = 2                      // so many, and the miner is gone
-	beatSlack    = 250 * time.Millisecond // for a scheduler's delay, on both machines
-	maxCapacity  = 256                    // attempts on one connection
-	maxModels    = 1024                   // that one miner may offer
+	helloTimeout   = 10 * time.Second       // for a miner's first message
+	refusalTimeout = 2 * time.Second        // for a miner to read that it is refused
+	minBeat        = 5 * time.Millisecond   // a miner may not make us read more often
+	maxBeat        = 10 * time.Second       // nor leave us longer in the dark
+	missedBeats    = 2                      // so many, and the miner is gone
+	beatSlack      = 250 * time.Millisecond // for a scheduler's delay, on both machines
+	maxCapacity    = 256                    // attempts on one connection
+	maxModels      = 1024                   // that one miner may offer
 )
 
 // Why a miner's connection ended.
@@ -73,7 +74,10 @@ func (c *Coordinator) attend(ctx context.Context, s *transport.Stream) {
 	m, err := c.welcome(ctx, s.Conn(), hello)
 	if err != nil {
 		c.log.Info("miner refused", "miner", peer.Short(), "reason", err)
-		_ = s.Send(transport.Welcome{ChainID: c.cfg.ChainID, Refusal: transport.Refuse(err)})
+		if s.Send(transport.Welcome{ChainID: c.cfg.ChainID, Refusal: transport.Refuse(err)}) == nil {
+			_ = s.Receive(new(transport.FromMiner), refusalTimeout) // until it has read and hangs up
+		}
+		_ = s.Conn().Close() // a stranger does not get to ask again and again
 		return
 	}
 	offers := m.offers()

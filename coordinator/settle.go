@@ -229,6 +229,7 @@ func (c *Coordinator) sweep(ctx context.Context) {
 		}
 		reason, due := c.book.due(e, height, c.cfg.ExpiryMargin, c.cfg.IdleSettle, time.Now())
 		if !due {
+			c.book.dropUnused(e, height)
 			continue
 		}
 		group.Go(func() error {
