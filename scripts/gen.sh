@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 module=github.com/essaim/essaim
 
-(cd tools && GOBIN=$root/tools/bin go install tool)
+(cd tools && GOBIN=$root/tools/bin go install github.com/bufbuild/buf/cmd/buf github.com/cosmos/gogoproto/protoc-gen-gocosmos)
 PATH=$root/tools/bin:$PATH
 
 work=$(mktemp -d)

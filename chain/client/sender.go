@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	ctypes "github.com/cometbft/cometbft/rpc/core/types"
 
@@ -37,6 +38,9 @@ const (
 
 	// indexLag is how many blocks the node's index of transactions may be behind.
 	indexLag = 10
+
+	// patience is how long a node may be away while a transaction of ours waits there.
+	patience = 30 * time.Second
 
 	// Gas: a ceiling, not a price, with room to spare over what messages use.
 	gasBase    = 500_000
@@ -180,24 +184,27 @@ func (c *Client) sign(ctx context.Context, s *sender, by Signer, msg sdk.Msg, un
 }
 
 // wait returns the transaction once it is in a block, or CodeExpired once it never can
-// be. While the node cannot be reached it goes on trying: the transaction is on its way.
+// be. While the node cannot be reached it goes on trying for a while: the transaction is
+// on its way.
 func (c *Client) wait(ctx context.Context, hash []byte, until int64) (r *ctypes.ResultTx, err error) {
 	var last error
+	answered := time.Now()
 	err = poll(ctx, func() (bool, error) {
-		height, err := c.Height(ctx) // before the look-up, so that a late block cannot hide
-		if essaim.CodeOf(err) == essaim.CodeUnavailable {
-			last = err
-			return false, nil
+		var height int64
+		if height, last = c.Height(ctx); last == nil { // before the look-up, so that a late block cannot hide
+			r, last = c.rpc.Tx(ctx, hash, false)
 		}
-		if err != nil {
-			return false, err
-		}
-		if r, err = c.rpc.Tx(ctx, hash, false); err == nil {
+		switch {
+		case last == nil:
 			return true, nil
-		}
-		last = err
-		if height > until+indexLag && notFound(err) {
+		case !notFound(last):
+			if time.Since(answered) > patience {
+				return false, unreachable(ctx, last)
+			}
+		case height > until+indexLag:
 			return false, essaim.Errorf(essaim.CodeExpired, "nothing happened: send it again", "not in a block up to height %d", until)
+		default:
+			answered = time.Now()
 		}
 		return false, nil
 	})

@@ -70,6 +70,8 @@ func checkStored(s marketv1.Session) error {
 	switch {
 	case s.Deposit == 0:
 		return ErrDeposit.Wrapf("session %d", s.Id)
+	case s.FeeBps > maxStoredFee:
+		return ErrParams.Wrapf("session %d has a coordinator fee of %d basis points", s.Id, s.FeeBps)
 	case s.Expiry <= s.Opened:
 		return ErrExpiry.Wrapf("session %d", s.Id)
 	case marketv1.State_name[int32(s.State)] == "" || s.State == marketv1.State_STATE_UNSPECIFIED:

@@ -32,6 +32,11 @@ const (
 	// MaxProtocolFee is the largest protocol fee, in basis points.
 	MaxProtocolFee = 200
 
+	// maxStoredFee bounds the coordinator's fee of a session in a genesis, in basis
+	// points. x/registry sets the real limit, far below; with this one the three shares
+	// can never exceed a price.
+	maxStoredFee = 5000
+
 	// expiriesPerBlock bounds the work at the end of a block; what is left over waits
 	// for the next one.
 	expiriesPerBlock = 100
