@@ -17,11 +17,10 @@ import (
 
 // till is a ledger that pays, and that loses the question or the answer when told to.
 type till struct {
-	session  essaim.Session
-	paid     []essaim.Settlement
-	before   bool // the next settlement is lost on its way in
-	after    bool // the next settlement's answer is lost on its way back
-	snapshot func()
+	session essaim.Session
+	paid    []essaim.Settlement
+	before  bool // the next settlement is lost on its way in
+	after   bool // the next settlement's answer is lost on its way back
 }
 
 var errCut = errors.New("connection cut")
@@ -121,6 +120,83 @@ func (s *shop) kill(t interface{ Fatal(...any) }, from, to string) {
 	}
 }
 
+// history is one random life of a session, through several lives of the program.
+type history struct {
+	dir       string
+	files     *int // names the copies of the log
+	keys      [3]ed25519.PrivateKey
+	ledger    *till
+	path      string
+	shop      *shop
+	submitted []uint64
+	delivered []uint64
+	live      map[uint64]bool // submitted in this life of the program, not delivered
+	decided   bool            // it was tried to settle
+}
+
+func (h *history) open(t *rapid.T) {
+	h.shop = openShop(t, h.path, h.ledger, h.keys)
+	h.live = map[uint64]bool{}
+}
+
+func (h *history) nextPath() string {
+	*h.files++
+	return filepath.Join(h.dir, essaim.SessionID(*h.files).String())
+}
+
+func (h *history) submit(t *rapid.T) {
+	if h.decided || len(h.submitted) > 50 {
+		t.Skip()
+	}
+	seq := uint64(len(h.submitted) + 1)
+	task, signed, err := h.shop.task(seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.shop.store.admit(task.Digest(), task, signed); err != nil {
+		t.Fatal(err)
+	}
+	h.submitted, h.live[seq] = append(h.submitted, seq), true
+}
+
+func (h *history) deliver(t *rapid.T) {
+	for seq := range h.live {
+		if err := h.shop.deliver(seq); err != nil {
+			t.Fatal(err)
+		}
+		delete(h.live, seq)
+		h.delivered = append(h.delivered, seq)
+		return
+	}
+	t.Skip()
+}
+
+func (h *history) deliverAgain(t *rapid.T) {
+	if len(h.delivered) == 0 {
+		t.Skip()
+	}
+	if h.shop.deliver(h.delivered[0]) == nil {
+		t.Fatal("a second receipt was accepted")
+	}
+}
+
+func (h *history) settle(t *rapid.T) {
+	if len(h.live) > 0 {
+		t.Skip() // a session is settled when its last task has ended
+	}
+	h.ledger.before, h.ledger.after = rapid.Bool().Draw(t, "question lost"), rapid.Bool().Draw(t, "answer lost")
+	h.decided = true
+	_, _ = h.shop.settleQuiet(context.Background(), 1)
+	h.ledger.before, h.ledger.after = false, false
+}
+
+func (h *history) kill(t *rapid.T) {
+	next := h.nextPath()
+	h.shop.kill(t, h.path, next)
+	h.path = next
+	h.open(t)
+}
+
 // TestCrashesNeitherLoseNorPayTwice runs random histories of tasks, settlements, cut
 // connections and kills. Afterwards every delivered task has been paid exactly once,
 // and every other one not at all.
@@ -134,80 +210,27 @@ func TestCrashesNeitherLoseNorPayTwice(t *testing.T) {
 		}
 		keys[i] = k
 	}
-	files := 0
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
 		_ = f.Value.Set("25") // each flushes the disk dozens of times
 		defer f.Value.Set(f.DefValue)
 	}
+	files := 0
 	rapid.Check(t, func(t *rapid.T) {
-		path := func() string { files++; return filepath.Join(dir, essaim.SessionID(files).String()) }
-		ledger := &till{session: essaim.Session{
+		h := &history{dir: dir, files: &files, keys: keys, ledger: &till{session: essaim.Session{
 			ID: 1, Coordinator: essaim.NodeKeyOf(keys[0]), SessionKey: essaim.NodeKeyOf(keys[2]), Deposit: 1000, Expiry: 1000, State: essaim.SessionOpen,
-		}}
-		at := path()
-		s := openShop(t, at, ledger, keys)
-		defer func() { _ = s.store.close() }()
-		var submitted, delivered []uint64
-		live := map[uint64]bool{} // submitted in this life of the program, not delivered
-		decided := false
+		}}}
+		h.path = h.nextPath()
+		h.open(t)
+		defer func() { _ = h.shop.store.close() }()
 		t.Repeat(map[string]func(*rapid.T){
-			"submit": func(t *rapid.T) {
-				if decided || len(submitted) > 50 {
-					t.Skip()
-				}
-				seq := uint64(len(submitted) + 1)
-				task, signed, err := s.task(seq)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := s.store.admit(task.Digest(), task, signed); err != nil {
-					t.Fatal(err)
-				}
-				submitted, live[seq] = append(submitted, seq), true
-			},
-			"deliver": func(t *rapid.T) {
-				for seq := range live {
-					if err := s.deliver(seq); err != nil {
-						t.Fatal(err)
-					}
-					delete(live, seq)
-					delivered = append(delivered, seq)
-					return
-				}
-				t.Skip()
-			},
-			"deliver twice": func(t *rapid.T) {
-				if len(delivered) == 0 {
-					t.Skip()
-				}
-				if s.deliver(delivered[0]) == nil {
-					t.Fatal("a second receipt was accepted")
-				}
-			},
-			"settle": func(t *rapid.T) {
-				if len(live) > 0 {
-					t.Skip() // settle waits for running tasks
-				}
-				ledger.before, ledger.after = rapid.Bool().Draw(t, "question lost"), rapid.Bool().Draw(t, "answer lost")
-				decided = true
-				_, _ = s.settleQuiet(context.Background(), 1)
-				ledger.before, ledger.after = false, false
-			},
-			"kill": func(t *rapid.T) {
-				next := path()
-				s.kill(t, at, next)
-				at = next
-				s = openShop(t, at, ledger, keys)
-				clear(live)
-			},
+			"submit": h.submit, "deliver": h.deliver, "deliver again": h.deliverAgain, "settle": h.settle, "kill": h.kill,
 			"": func(t *rapid.T) {
-				if len(ledger.paid) > 1 {
+				if len(h.ledger.paid) > 1 {
 					t.Fatal("paid twice")
 				}
 			},
 		})
-		clear(live)
-		check(t, s, ledger, submitted, delivered)
+		check(t, h.shop, h.ledger, h.submitted, h.delivered)
 	})
 }
 
