@@ -77,7 +77,7 @@ var bans = []struct {
 	{"github.com/cosmos/cosmos-sdk/...", []string{"chain", "gen/chain", "node", "devnet"}, nil, true, "miner and coordinator build and test without the ledger's software"},
 	{"github.com/cometbft/cometbft/...", []string{"chain", "gen/chain", "node", "devnet"}, nil, true, "miner and coordinator build and test without the ledger's software"},
 	{"github.com/libp2p/...", []string{"transport"}, nil, false, "one package knows the peer network's library"},
-	{"modernc.org/sqlite/...", []string{"coordinator", "miner", "gateway"}, nil, false, "state belongs to roles"},
+	{"modernc.org/sqlite/...", []string{"internal/durable"}, nil, true, "one package knows how the database is opened"},
 	{"net/http/...", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "chain/encoding", "quant", "engine/pixel", "coordinator", "miner", "wallet", "seal"}, false, "none of these has business with HTTP"},
 	{"net", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "quant", "engine/pixel"}, false, "no network"},
 	{"math/rand/...", nil, []string{".", "chain", "quant", "engine/pixel", "seal", "wallet"}, false, "consensus, models and keys use no process-wide randomness"},

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 )
 
 // SumRoot is the root of a session's Merkle-sum tree of receipts: 32 bytes of hash,
@@ -19,6 +20,15 @@ func (r SumRoot) Count() uint64 { return binary.BigEndian.Uint64(r[40:48]) }
 
 // String is lower-case hex.
 func (r SumRoot) String() string { return hex.EncodeToString(r[:]) }
+
+// UnmarshalText reads hex.
+func (r *SumRoot) UnmarshalText(b []byte) error {
+	if hex.DecodedLen(len(b)) != len(r) {
+		return fmt.Errorf("root %q: want %d hex digits", b, hex.EncodedLen(len(r)))
+	}
+	_, err := hex.Decode(r[:], b)
+	return err
+}
 
 // MarshalText writes hex.
 func (r SumRoot) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

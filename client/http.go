@@ -3,10 +3,8 @@ package client
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net"
@@ -73,27 +71,8 @@ func (h *HTTP) Task(ctx context.Context, d essaim.Digest) (out essaim.TaskRecord
 }
 
 // Close is Coordinator.Close: it settles a session, not the connection.
-func (h *HTTP) Close(ctx context.Context, signedClose []byte) (essaim.Settled, error) {
-	var out struct {
-		essaim.Settled
-		Root rootText `json:"root"` // instead of the embedded one, which only writes text
-	}
-	if err := h.call(ctx, http.MethodPost, PathClose, CloseBody{signedClose}, &out); err != nil {
-		return essaim.Settled{}, err
-	}
-	out.Settled.Root = essaim.SumRoot(out.Root)
-	return out.Settled, nil
-}
-
-// rootText reads the hex that essaim.SumRoot.MarshalText writes.
-type rootText essaim.SumRoot
-
-func (r *rootText) UnmarshalText(b []byte) error {
-	if len(b) != 2*len(r) {
-		return fmt.Errorf("root of %d hex digits, want %d", len(b), 2*len(r))
-	}
-	_, err := hex.Decode(r[:], b)
-	return err
+func (h *HTTP) Close(ctx context.Context, signedClose []byte) (out essaim.Settled, err error) {
+	return out, h.call(ctx, http.MethodPost, PathClose, CloseBody{signedClose}, &out)
 }
 
 // Submit is Coordinator.Submit. If the connection is cut the error is

@@ -10,14 +10,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
-
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/durable"
 )
 
 // An API key reads sk-essaim-ID-SECRETCRC: ID is 10 characters, SECRET 43 (256 bits)
@@ -54,7 +52,7 @@ type Key struct {
 // expenses. Several processes may list, create and revoke; only one, the gateway,
 // may reserve. A KeyStore is safe for concurrent use.
 type KeyStore struct {
-	db *sql.DB
+	file *durable.File
 
 	mu   sync.Mutex
 	held map[string]held // by key ID
@@ -79,23 +77,15 @@ const schema = `CREATE TABLE IF NOT EXISTS keys (
 //
 // Errors: CodeInternal.
 func OpenKeys(path string) (*KeyStore, error) {
-	dsn := url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"},
-		"_txlock": {"immediate"},
-	}.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
+	file, err := durable.Open(path, schema)
 	if err != nil {
 		return nil, keyFault("open "+path, err)
 	}
-	db.SetMaxOpenConns(1)
-	if _, err := db.Exec(schema); err != nil {
-		return nil, keyFault("open "+path, errors.Join(err, db.Close()))
-	}
-	return &KeyStore{db: db, held: make(map[string]held)}, nil
+	return &KeyStore{file: file, held: make(map[string]held)}, nil
 }
 
 // Close closes the file.
-func (s *KeyStore) Close() error { return s.db.Close() }
+func (s *KeyStore) Close() error { return s.file.Close() }
 
 // Create makes a key that may spend limit in all. The secret is shown this once.
 //
@@ -108,8 +98,10 @@ func (s *KeyStore) Create(ctx context.Context, name string, limit essaim.Amount)
 	secret = keyPrefix + k.ID + "-" + randomBase62(keySecretLen)
 	secret += checksum(secret)
 	hash := sha256.Sum256([]byte(secret))
-	_, err = s.db.ExecContext(ctx, `INSERT INTO keys (id, hash, name, lim, created) VALUES (?, ?, ?, ?, ?)`,
-		k.ID, hash[:], k.Name, int64(k.Limit), k.Created.Unix())
+	_, err = s.file.Write(durable.Stmt{
+		Query: `INSERT INTO keys (id, hash, name, lim, created) VALUES (?, ?, ?, ?, ?)`,
+		Args:  []any{k.ID, hash[:], k.Name, int64(k.Limit), k.Created.Unix()},
+	})
 	if err != nil {
 		return "", Key{}, keyFault("store a key", err)
 	}
@@ -118,7 +110,7 @@ func (s *KeyStore) Create(ctx context.Context, name string, limit essaim.Amount)
 
 // List returns all keys, oldest first.
 func (s *KeyStore) List(ctx context.Context) ([]Key, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, name, lim, spent, created, revoked FROM keys ORDER BY created, id`)
+	rows, err := s.file.Query(ctx, `SELECT id, name, lim, spent, created, revoked FROM keys ORDER BY created, id`)
 	if err != nil {
 		return nil, keyFault("list the keys", err)
 	}
@@ -141,11 +133,11 @@ func (s *KeyStore) List(ctx context.Context) ([]Key, error) {
 //
 // Errors: CodeNotFound.
 func (s *KeyStore) Revoke(ctx context.Context, id string) error {
-	res, err := s.db.ExecContext(ctx, `UPDATE keys SET revoked = 1 WHERE id = ?`, id)
+	changed, err := s.file.Write(durable.Stmt{Query: `UPDATE keys SET revoked = 1 WHERE id = ?`, Args: []any{id}})
 	if err != nil {
 		return keyFault("revoke a key", err)
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
+	if changed == 0 {
 		return essaim.Errorf(essaim.CodeNotFound, "list the keys to see their IDs", "no key has the ID %.20q", id)
 	}
 	return nil
@@ -163,7 +155,7 @@ func (s *KeyStore) Find(ctx context.Context, secret string) (Key, error) {
 		return refuse("the API key is mistyped or not of this network")
 	}
 	var hash []byte
-	err := s.db.QueryRowContext(ctx, `SELECT hash FROM keys WHERE id = ?`, id).Scan(&hash)
+	err := s.file.QueryRow(ctx, `SELECT hash FROM keys WHERE id = ?`, id).Scan(&hash)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Key{}, keyFault("look up a key", err)
 	}
@@ -226,7 +218,7 @@ func (r *Reservation) Settle(ctx context.Context, spent essaim.Amount) (err erro
 		defer r.s.mu.Unlock()
 		spent = min(spent, r.amount)
 		if spent > 0 {
-			_, err = r.s.db.ExecContext(ctx, `UPDATE keys SET spent = spent + ? WHERE id = ?`, int64(spent), r.id)
+			_, err = r.s.file.Write(durable.Stmt{Query: `UPDATE keys SET spent = spent + ? WHERE id = ?`, Args: []any{int64(spent), r.id}})
 		}
 		if err != nil {
 			err = keyFault("enter an expense", err)
@@ -244,7 +236,7 @@ func (r *Reservation) Settle(ctx context.Context, spent essaim.Amount) (err erro
 }
 
 func (s *KeyStore) get(ctx context.Context, id string) (Key, error) {
-	row := s.db.QueryRowContext(ctx, `SELECT id, name, lim, spent, created, revoked FROM keys WHERE id = ?`, id)
+	row := s.file.QueryRow(ctx, `SELECT id, name, lim, spent, created, revoked FROM keys WHERE id = ?`, id)
 	k, err := scanKey(row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return k, essaim.Errorf(essaim.CodeNotFound, "list the keys to see their IDs", "no key has the ID %.20q", id)
