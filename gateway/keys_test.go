@@ -111,7 +111,7 @@ func TestWrongSecretsAreRefused(t *testing.T) {
 // TestBooksBalance drives a key with random reservations and compares it with a
 // model: what is spent and reserved never exceeds the limit.
 func TestBooksBalance(t *testing.T) {
-	s := openKeys(t, ":memory:")
+	s := openKeys(t, filepath.Join(t.TempDir(), "keys.db"))
 	ctx := t.Context()
 	rapid.Check(t, func(rt *rapid.T) {
 		limit := essaim.Amount(rapid.Uint64Range(0, 100).Draw(rt, "limit"))

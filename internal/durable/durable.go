@@ -16,6 +16,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/url"
+	"sync"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -24,6 +25,9 @@ import (
 // maxBatch bounds a transaction, so that the first write in it does not wait long.
 const maxBatch = 256
 
+// ErrClosed is returned by Write after Close.
+var ErrClosed = errors.New("durable: file is closed")
+
 // File is an open SQLite file.
 type File struct {
 	db     *sql.DB
@@ -31,6 +35,9 @@ type File struct {
 	stmts  map[string]*sql.Stmt
 	writes chan *write
 	done   chan struct{} // closed when the writer has ended
+
+	mu     sync.RWMutex // held for reading while a write is handed over
+	closed bool         // guarded by mu
 }
 
 // Stmt is one statement of a write. Query texts are prepared once and kept: they
@@ -71,9 +78,16 @@ func Open(path, schema string) (*File, error) {
 	return f, nil
 }
 
-// Close ends the writer after the writes that wait, and frees the file. No Write may
-// be under way or come later.
+// Close ends the writer after the writes that wait, and frees the file. Closing again
+// does nothing.
 func (f *File) Close() error {
+	f.mu.Lock()
+	again := f.closed
+	f.closed = true
+	f.mu.Unlock()
+	if again {
+		return nil
+	}
 	close(f.writes)
 	<-f.done
 	errs := make([]error, 0, len(f.stmts)+2)
@@ -86,9 +100,17 @@ func (f *File) Close() error {
 // Write does statements together and makes them durable. It returns how many rows
 // the first one changed. After an error none of them has happened. There is no
 // context: what was begun is finished.
+//
+// Errors: ErrClosed after Close, else the database's.
 func (f *File) Write(stmts ...Stmt) (affected int64, err error) {
 	w := &write{stmts: stmts, done: make(chan struct{})}
+	f.mu.RLock()
+	if f.closed {
+		f.mu.RUnlock()
+		return 0, ErrClosed
+	}
 	f.writes <- w
+	f.mu.RUnlock()
 	<-w.done
 	return w.affected, w.err
 }
