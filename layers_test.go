@@ -50,6 +50,7 @@ var floors = map[string]int{
 
 	"node":       8, // composition
 	"devnet":     9,
+	"bench":      10,
 	"cmd/essaim": 10,
 	"e2e":        10,
 }

@@ -1,0 +1,222 @@
+package bench
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/blob/dir"
+	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/engine/enginetest"
+	"github.com/essaim/essaim/gateway"
+	"github.com/essaim/essaim/miner"
+	"github.com/essaim/essaim/seal"
+)
+
+const chainID = "essaim-bench"
+
+// books is a ledger in memory: what a benchmark of the network must not wait for.
+type books struct {
+	actors map[essaim.NodeKey]essaim.Actor
+
+	mu       sync.Mutex
+	sessions []essaim.Session
+}
+
+func (b *books) Height(context.Context) (int64, error) { return 1, nil }
+
+func (b *books) Session(_ context.Context, id essaim.SessionID) (essaim.Session, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sessions[id-1], nil
+}
+
+func (b *books) Actor(_ context.Context, k essaim.NodeKey) (essaim.Actor, error) {
+	a, ok := b.actors[k]
+	if !ok {
+		return a, essaim.Errorf(essaim.CodeNotFound, "", "no actor %s", k.Short())
+	}
+	return a, nil
+}
+
+func (b *books) Model(_ context.Context, d essaim.Digest) (essaim.Model, error) {
+	return essaim.Model{Digest: d, Kind: essaim.KindImage}, nil
+}
+
+func (b *books) Settle(context.Context, essaim.Settlement, []byte) (essaim.Tx, error) {
+	return essaim.Tx{Height: 1}, nil
+}
+
+func (b *books) OpenSession(_ context.Context, c essaim.NodeKey, deposit essaim.Amount, key essaim.NodeKey, expiry int64) (essaim.SessionID, essaim.Tx, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	id := essaim.SessionID(len(b.sessions) + 1)
+	b.sessions = append(b.sessions, essaim.Session{ID: id, Coordinator: c, Deposit: deposit, SessionKey: key, Opened: 1, Expiry: expiry, State: essaim.SessionOpen})
+	return id, essaim.Tx{Height: 1}, nil
+}
+
+// world is a coordinator with its gateway and miners, each with real connections,
+// files and signatures.
+type world struct {
+	books *books
+	url   string
+}
+
+func newKey(b *testing.B) ed25519.PrivateKey {
+	b.Helper()
+	_, k, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return k
+}
+
+func newWorld(b *testing.B, miners int) *world {
+	b.Helper()
+	w := &world{books: &books{actors: map[essaim.NodeKey]essaim.Actor{}}}
+	key := newKey(b)
+	w.books.actors[essaim.NodeKeyOf(key)] = essaim.Actor{Role: essaim.RoleCoordinator, NodeKey: essaim.NodeKeyOf(key), Bond: essaim.AIM}
+	blobs, err := dir.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, err := coordinator.New(coordinator.Config{
+		Key: key, ChainID: chainID, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Ledger: w.books, Blobs: blobs,
+		Log: filepath.Join(b.TempDir(), "log.db"), MaxTasks: 1 << 20, ExpiryAhead: 1 << 40,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	serve(b, c.Run)
+	<-c.Ready()
+	info, err := c.Info(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for range miners {
+		w.mine(b, info.PeerAddrs[:1])
+	}
+	for tick := time.NewTicker(time.Millisecond); ; <-tick.C {
+		if info, err := c.Info(b.Context()); err != nil || info.Miners == miners {
+			tick.Stop()
+			break
+		}
+	}
+	g, err := gateway.New(gateway.Config{Coordinator: c, Blobs: blobs})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := httptest.NewServer(g.Handler())
+	b.Cleanup(s.Close)
+	w.url = s.URL
+	return w
+}
+
+func (w *world) mine(b *testing.B, coordinators []string) {
+	b.Helper()
+	key := newKey(b)
+	hpke, err := seal.GenerateKey()
+	if err != nil {
+		b.Fatal(err)
+	}
+	blobs, err := dir.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	offers := []essaim.Offer{{Model: enginetest.FakeModel().Digest, UnitPrice: 1}}
+	w.books.actors[essaim.NodeKeyOf(key)] = essaim.Actor{Role: essaim.RoleMiner, NodeKey: essaim.NodeKeyOf(key), HPKEKey: hpke.PublicKey(), Offers: offers, Bond: essaim.AIM}
+	m, err := miner.New(miner.Config{
+		Key: key, Seal: hpke, ChainID: chainID, Coordinators: coordinators, Engines: []engine.Engine{new(enginetest.Fake)}, Blobs: blobs,
+		Offers: offers, Receipts: filepath.Join(b.TempDir(), "receipts.db"), Capacity: 32, MaxUnacked: 1 << 20,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	serve(b, m.Run)
+}
+
+// serve runs a role until the benchmark ends.
+func serve(b *testing.B, role func(context.Context) error) {
+	b.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- role(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			b.Error(err)
+		}
+	})
+}
+
+func (w *world) session(b *testing.B) *client.Session {
+	b.Helper()
+	api, err := client.Dial(w.url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := client.Open(b.Context(), client.Config{Coordinator: api, Ledger: w.books, ChainID: chainID}, 1<<40)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+// BenchmarkTask is a task from a client's HTTP request to a checked receipt, with an
+// engine that does nothing: seal, sign, quote, dispatch over libp2p, open, sign, two
+// durable logs, three stored blobs, acknowledge, deliver, check. Client, gateway,
+// coordinator and miners share this process and its processors, so cpu-us/op is the
+// CPU time of all of them together.
+func BenchmarkTask(b *testing.B) {
+	for _, clients := range []int{1, 8, 32} {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+			w := newWorld(b, 3)
+			s := w.session(b)
+			var seed atomic.Uint64
+			draw := func() {
+				_, err := s.Draw(b.Context(), client.Request{Model: enginetest.FakeModel().Digest, Prompt: "a stone", Seed: seed.Add(1), Steps: 1}, nil)
+				if err != nil {
+					b.Error(err)
+				}
+			}
+			draw() // connections, prepared statements
+			b.ReportAllocs()
+			cpu := cpuTime(b)
+			b.ResetTimer()
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			var g sync.WaitGroup
+			for range clients {
+				g.Go(func() {
+					for left.Add(-1) >= 0 {
+						draw()
+					}
+				})
+			}
+			g.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
+			b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-us/op")
+		})
+	}
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
