@@ -61,6 +61,9 @@ const MaxLines = 1000
 // SignBytes is what the coordinator's node key signs with Ed25519: a COSE_Sign1
 // signature structure over the settlement as a detached payload.
 func (s Settlement) SignBytes(coordinator NodeKey) []byte {
+	if len(s.Lines) == 0 {
+		s.Lines = nil // no lines have one encoding
+	}
 	return detached(typeSettlement, coordinator, s)
 }
 

@@ -1,6 +1,7 @@
 package essaim_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/big"
@@ -148,5 +149,12 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s: exit code %d (also of %q), HTTP status %d", c, c.ExitCode(), other, c.HTTPStatus())
 		}
 		seen[c.ExitCode()] = c
+	}
+}
+
+func TestEmptySettlementHasOneEncoding(t *testing.T) {
+	none, empty := essaim.Settlement{Session: 1}, essaim.Settlement{Session: 1, Lines: []essaim.Line{}}
+	if !bytes.Equal(none.SignBytes(essaim.NodeKey{}), empty.SignBytes(essaim.NodeKey{})) {
+		t.Error("no lines and an empty list of lines are signed differently")
 	}
 }
