@@ -1,0 +1,396 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// The inner loops of products; type kernels in kernel.go says what they compute.
+//
+// Registers, in all of them:
+//
+//	DI   dst of this group          AX   groups to go
+//	SI   w of this group            DX   n
+//	BX   x                          CX   columns to go
+//	R9   w at this column           R8   x at this column
+//	R11  cols                       R13  3·cols
+//	R12  4·rows, in bytes           R10  3·R12
+//
+// So the four rows of a group are at (R9), (R9)(R11*1), (R9)(R11*2) and (R9)(R13*1),
+// vectors of bytes likewise at R8, vectors of int16 with twice those factors, and the
+// sums of the four vectors at (DI), (DI)(R12*1), (DI)(R12*2) and (DI)(R10*1).
+//
+// The accumulator of row r and vector v is register 4·v + r.
+
+#define ARGUMENTS \
+	MOVQ dst+0(FP), DI;     \
+	MOVQ w+8(FP), SI;       \
+	MOVQ x+16(FP), BX;      \
+	MOVQ groups+24(FP), AX; \
+	MOVQ n+32(FP), DX;      \
+	MOVQ cols+40(FP), R11;  \
+	MOVQ rows+48(FP), R12;  \
+	SHLQ $2, R12;           \
+	LEAQ (R12)(R12*2), R10; \
+	LEAQ (R11)(R11*2), R13
+
+#define FIRSTCOLUMN \
+	MOVQ SI, R9; \
+	MOVQ BX, R8; \
+	MOVQ DX, CX
+
+// NEXTGROUP moves on by four rows of w and four sums of dst.
+#define NEXTGROUP \
+	LEAQ (SI)(R11*4), SI; \
+	ADDQ $16, DI;         \
+	DECQ AX
+
+// ---------------------------------------------------------------- AVX2
+
+// 16 weights become int16; VPMADDWD multiplies and adds them in pairs. A pair is at
+// most 2·128·32768 < 2³¹, so that it is exact.
+#define WEIGHTS2(row, into) VPMOVSXBW row, into
+
+#define MADD2(w, x, into, t) \
+	VPMADDWD w, x, t;   \
+	VPADDD   t, into, into
+
+// SUMS2 brings the totals of a, b, c and d to the four lanes of xa.
+#define SUMS2(a, xa, b, c, d, t, xt) \
+	VPHADDD      b, a, a;   \
+	VPHADDD      d, c, c;   \
+	VPHADDD      c, a, a;   \
+	VEXTRACTI128 $1, a, xt; \
+	VPADDD       xt, xa, xa
+
+// func avx2One(dst *int32, w *int8, x *int16, groups, n, cols, rows int)
+//
+// Y0-Y3 accumulators, Y8 x, Y10-Y13 w, Y14 products.
+TEXT ·avx2One(SB), NOSPLIT, $0-56
+	ARGUMENTS
+
+group:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	FIRSTCOLUMN
+
+column:
+	VMOVDQU (R8), Y8
+	WEIGHTS2((R9), Y10)
+	WEIGHTS2((R9)(R11*1), Y11)
+	WEIGHTS2((R9)(R11*2), Y12)
+	WEIGHTS2((R9)(R13*1), Y13)
+	MADD2(Y10, Y8, Y0, Y10)
+	MADD2(Y11, Y8, Y1, Y11)
+	MADD2(Y12, Y8, Y2, Y12)
+	MADD2(Y13, Y8, Y3, Y13)
+	ADDQ    $16, R9
+	ADDQ    $32, R8
+	SUBQ    $16, CX
+	JNZ     column
+
+	SUMS2(Y0, X0, Y1, Y2, Y3, Y14, X14)
+	VMOVDQU X0, (DI)
+	NEXTGROUP
+	JNZ     group
+	VZEROUPPER
+	RET
+
+// func avx2Two(dst *int32, w *int8, x *int16, groups, n, cols, rows int)
+//
+// Y0-Y7 accumulators, Y8 and Y9 x, Y10-Y13 w, Y14 products.
+TEXT ·avx2Two(SB), NOSPLIT, $0-56
+	ARGUMENTS
+
+group:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	FIRSTCOLUMN
+
+column:
+	VMOVDQU (R8), Y8
+	VMOVDQU (R8)(R11*2), Y9
+	WEIGHTS2((R9), Y10)
+	WEIGHTS2((R9)(R11*1), Y11)
+	WEIGHTS2((R9)(R11*2), Y12)
+	WEIGHTS2((R9)(R13*1), Y13)
+	MADD2(Y10, Y8, Y0, Y14)
+	MADD2(Y11, Y8, Y1, Y15)
+	MADD2(Y12, Y8, Y2, Y14)
+	MADD2(Y13, Y8, Y3, Y15)
+	MADD2(Y10, Y9, Y4, Y10)
+	MADD2(Y11, Y9, Y5, Y11)
+	MADD2(Y12, Y9, Y6, Y12)
+	MADD2(Y13, Y9, Y7, Y13)
+	ADDQ    $16, R9
+	ADDQ    $32, R8
+	SUBQ    $16, CX
+	JNZ     column
+
+	SUMS2(Y0, X0, Y1, Y2, Y3, Y14, X14)
+	VMOVDQU X0, (DI)
+	SUMS2(Y4, X4, Y5, Y6, Y7, Y14, X14)
+	VMOVDQU X4, (DI)(R12*1)
+	NEXTGROUP
+	JNZ     group
+	VZEROUPPER
+	RET
+
+// ---------------------------------------------------------------- AVX-512
+
+// SUMS5 brings the totals of a, b, c and d to the four lanes of xa: two transpositions
+// within each 128 bits, then the four of those.
+#define SUMS5(a, ya, xa, b, c, d, t, yt, xt) \
+	VPUNPCKLDQ    b, a, t;   \
+	VPUNPCKHDQ    b, a, a;   \
+	VPADDD        t, a, a;   \
+	VPUNPCKLDQ    d, c, t;   \
+	VPUNPCKHDQ    d, c, c;   \
+	VPADDD        t, c, c;   \
+	VPUNPCKLQDQ   c, a, t;   \
+	VPUNPCKHQDQ   c, a, a;   \
+	VPADDD        t, a, a;   \
+	VEXTRACTI64X4 $1, a, yt; \
+	VPADDD        yt, ya, ya; \
+	VEXTRACTI32X4 $1, ya, xt; \
+	VPADDD        xt, xa, xa
+
+#define STORE5ONE \
+	SUMS5(Z0, Y0, X0, Z1, Z2, Z3, Z16, Y16, X16); \
+	VMOVDQU X0, (DI)
+
+#define STORE5FOUR \
+	STORE5ONE;                                        \
+	SUMS5(Z4, Y4, X4, Z5, Z6, Z7, Z17, Y17, X17);     \
+	VMOVDQU X4, (DI)(R12*1);                          \
+	SUMS5(Z8, Y8, X8, Z9, Z10, Z11, Z18, Y18, X18);   \
+	VMOVDQU X8, (DI)(R12*2);                          \
+	SUMS5(Z12, Y12, X12, Z13, Z14, Z15, Z19, Y19, X19); \
+	VMOVDQU X12, (DI)(R10*1)
+
+// FILL5 starts the accumulators of one vector.
+#define FILL5(with, a, b, c, d) \
+	VMOVDQA64 with, a; \
+	VMOVDQA64 with, b; \
+	VMOVDQA64 with, c; \
+	VMOVDQA64 with, d
+
+// MADD5 adds 32 products a row of int16 (VPDPWSSD does not saturate).
+#define MADD5(x, a, b, c, d) \
+	VPDPWSSD x, Z16, a; \
+	VPDPWSSD x, Z17, b; \
+	VPDPWSSD x, Z18, c; \
+	VPDPWSSD x, Z19, d
+
+#define WEIGHTS5 \
+	VPMOVSXBW (R9), Z16;         \
+	VPMOVSXBW (R9)(R11*1), Z17;  \
+	VPMOVSXBW (R9)(R11*2), Z18;  \
+	VPMOVSXBW (R9)(R13*1), Z19
+
+// func avx512One(dst *int32, w *int8, x *int16, groups, n, cols, rows int)
+//
+// Z0-Z3 accumulators, Z16-Z19 w, Z20 x, Z28 zero.
+TEXT ·avx512One(SB), NOSPLIT, $0-56
+	ARGUMENTS
+	VPXORD Z28, Z28, Z28
+
+group:
+	FILL5(Z28, Z0, Z1, Z2, Z3)
+	FIRSTCOLUMN
+
+column:
+	VMOVDQU64 (R8), Z20
+	WEIGHTS5
+	MADD5(Z20, Z0, Z1, Z2, Z3)
+	ADDQ      $32, R9
+	ADDQ      $64, R8
+	SUBQ      $32, CX
+	JNZ       column
+
+	STORE5ONE
+	NEXTGROUP
+	JNZ group
+	VZEROUPPER
+	RET
+
+// func avx512Four(dst *int32, w *int8, x *int16, groups, n, cols, rows int)
+//
+// Z0-Z15 accumulators, Z16-Z19 w, Z20-Z23 x, Z28 zero.
+TEXT ·avx512Four(SB), NOSPLIT, $0-56
+	ARGUMENTS
+	VPXORD Z28, Z28, Z28
+
+group:
+	FILL5(Z28, Z0, Z1, Z2, Z3)
+	FILL5(Z28, Z4, Z5, Z6, Z7)
+	FILL5(Z28, Z8, Z9, Z10, Z11)
+	FILL5(Z28, Z12, Z13, Z14, Z15)
+	FIRSTCOLUMN
+
+column:
+	VMOVDQU64 (R8), Z20
+	VMOVDQU64 (R8)(R11*2), Z21
+	VMOVDQU64 (R8)(R11*4), Z22
+	VMOVDQU64 (R8)(R13*2), Z23
+	WEIGHTS5
+	MADD5(Z20, Z0, Z1, Z2, Z3)
+	MADD5(Z21, Z4, Z5, Z6, Z7)
+	MADD5(Z22, Z8, Z9, Z10, Z11)
+	MADD5(Z23, Z12, Z13, Z14, Z15)
+	ADDQ      $32, R9
+	ADDQ      $64, R8
+	SUBQ      $32, CX
+	JNZ       column
+
+	STORE5FOUR
+	NEXTGROUP
+	JNZ group
+	VZEROUPPER
+	RET
+
+// ---------------------------------------------------------------- AVX-512 VNNI on bytes
+
+// VPDPBUSD multiplies unsigned bytes by signed ones and does not saturate. The weights
+// are made unsigned by adding 128, which flips their top bit:
+//
+//	Σ (w+128)·x = Σ w·x + Σ 128·x
+//
+// The second sum belongs to the vector alone. It is made once, by the same instruction
+// with 128 for the weights, and the accumulators start at its negative, lane by lane.
+
+// EIGHTY fills Z31 with bytes 0x80: what flips the top bits, and 128 unsigned.
+#define EIGHTY \
+	MOVL         $0x80808080, CX; \
+	VPBROADCASTD CX, Z31
+
+#define WEIGHTS8 \
+	VPXORD (R9), Z31, Z16;         \
+	VPXORD (R9)(R11*1), Z31, Z17;  \
+	VPXORD (R9)(R11*2), Z31, Z18;  \
+	VPXORD (R9)(R13*1), Z31, Z19
+
+#define MADD8(x, a, b, c, d) \
+	VPDPBUSD x, Z16, a; \
+	VPDPBUSD x, Z17, b; \
+	VPDPBUSD x, Z18, c; \
+	VPDPBUSD x, Z19, d
+
+// func vnniOne(dst *int32, w *int8, x *int8, groups, n, cols, rows int)
+//
+// Z0-Z3 accumulators, Z16-Z19 w, Z20 x, Z24 -128·x, Z28 zero, Z31 0x80.
+TEXT ·vnniOne(SB), NOSPLIT, $0-56
+	ARGUMENTS
+	EIGHTY
+	VPXORD    Z28, Z28, Z28
+	VMOVDQA64 Z28, Z24
+	FIRSTCOLUMN
+
+offset:
+	VPDPBUSD (R8), Z31, Z24
+	ADDQ     $64, R8
+	SUBQ     $64, CX
+	JNZ      offset
+	VPSUBD   Z24, Z28, Z24
+
+group:
+	FILL5(Z24, Z0, Z1, Z2, Z3)
+	FIRSTCOLUMN
+
+column:
+	VMOVDQU64 (R8), Z20
+	WEIGHTS8
+	MADD8(Z20, Z0, Z1, Z2, Z3)
+	ADDQ      $64, R9
+	ADDQ      $64, R8
+	SUBQ      $64, CX
+	JNZ       column
+
+	STORE5ONE
+	NEXTGROUP
+	JNZ group
+	VZEROUPPER
+	RET
+
+// func vnniFour(dst *int32, w *int8, x *int8, groups, n, cols, rows int)
+//
+// Z0-Z15 accumulators, Z16-Z19 w, Z20-Z23 x, Z24-Z27 -128·x, Z28 zero, Z31 0x80.
+TEXT ·vnniFour(SB), NOSPLIT, $0-56
+	ARGUMENTS
+	EIGHTY
+	VPXORD Z28, Z28, Z28
+	FILL5(Z28, Z24, Z25, Z26, Z27)
+	FIRSTCOLUMN
+
+offset:
+	VPDPBUSD (R8), Z31, Z24
+	VPDPBUSD (R8)(R11*1), Z31, Z25
+	VPDPBUSD (R8)(R11*2), Z31, Z26
+	VPDPBUSD (R8)(R13*1), Z31, Z27
+	ADDQ     $64, R8
+	SUBQ     $64, CX
+	JNZ      offset
+	VPSUBD   Z24, Z28, Z24
+	VPSUBD   Z25, Z28, Z25
+	VPSUBD   Z26, Z28, Z26
+	VPSUBD   Z27, Z28, Z27
+
+group:
+	FILL5(Z24, Z0, Z1, Z2, Z3)
+	FILL5(Z25, Z4, Z5, Z6, Z7)
+	FILL5(Z26, Z8, Z9, Z10, Z11)
+	FILL5(Z27, Z12, Z13, Z14, Z15)
+	FIRSTCOLUMN
+
+column:
+	VMOVDQU64 (R8), Z20
+	VMOVDQU64 (R8)(R11*1), Z21
+	VMOVDQU64 (R8)(R11*2), Z22
+	VMOVDQU64 (R8)(R13*1), Z23
+	WEIGHTS8
+	MADD8(Z20, Z0, Z1, Z2, Z3)
+	MADD8(Z21, Z4, Z5, Z6, Z7)
+	MADD8(Z22, Z8, Z9, Z10, Z11)
+	MADD8(Z23, Z12, Z13, Z14, Z15)
+	ADDQ      $64, R9
+	ADDQ      $64, R8
+	SUBQ      $64, CX
+	JNZ       column
+
+	STORE5FOUR
+	NEXTGROUP
+	JNZ group
+	VZEROUPPER
+	RET
+
+// func avx512Pack(dst *int8, src *int16, n int) bool
+//
+// Z1 what was stored, saturated, and widened again; Z2 the bits in which it ever
+// differed from the source.
+TEXT ·avx512Pack(SB), NOSPLIT, $0-25
+	MOVQ   dst+0(FP), DI
+	MOVQ   src+8(FP), SI
+	MOVQ   n+16(FP), CX
+	VPXORD Z2, Z2, Z2
+
+loop:
+	VMOVDQU64  (SI), Z0
+	VPMOVSWB   Z0, Y1
+	VMOVDQU    Y1, (DI)
+	VPMOVSXBW  Y1, Z1
+	VPTERNLOGD $0xf6, Z0, Z1, Z2 // Z2 |= Z1 ^ Z0
+	ADDQ       $64, SI
+	ADDQ       $32, DI
+	SUBQ       $32, CX
+	JNZ        loop
+
+	VPTESTMD Z2, Z2, K1
+	KORTESTW K1, K1
+	SETEQ    ret+24(FP)
+	VZEROUPPER
+	RET
