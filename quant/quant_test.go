@@ -1,8 +1,6 @@
 package quant_test
 
 import (
-	"encoding/binary"
-	"errors"
 	"math"
 	"math/big"
 	"math/rand/v2"
@@ -170,60 +168,6 @@ func TestNoiseLooksGaussian(t *testing.T) {
 	if quant.Noise(other, 43); slices.Equal(other, v[:8]) {
 		t.Error("two keys give the same noise")
 	}
-}
-
-func file(parts ...any) []byte {
-	out := []byte("essaimT1")
-	for _, p := range parts {
-		switch p := p.(type) {
-		case string:
-			out = append(out, append([]byte(p), make([]byte, 16-len(p))...)...)
-		case int:
-			out = binary.LittleEndian.AppendUint32(out, uint32(p))
-		case []byte:
-			out = append(out, p...)
-		}
-	}
-	return out
-}
-
-func TestReadTensors(t *testing.T) {
-	all, err := quant.ReadTensors(file("a", 1, 1, 3, []byte{1, 0x80, 0xff}, "b", 2, 1, 1, []byte{0xfe, 0xff}, "c", 4, 1, 1, []byte{0, 1, 0, 0x80}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := all.Get("a", 1, 1, 3)
-	if err != nil || !slices.Equal(a.Int8(), []int8{1, -128, -1}) {
-		t.Errorf("a: %v, %v", a.Int8(), err)
-	}
-	if b := all["b"].Int16(); !slices.Equal(b, []int16{-2}) {
-		t.Errorf("b: %v", b)
-	}
-	if c := all["c"].Int32(); !slices.Equal(c, []int32{math.MinInt32 + 256}) {
-		t.Errorf("c: %v", c)
-	}
-	if _, err := all.Get("a", 1, 3, 1); !errors.Is(err, quant.ErrFormat) {
-		t.Errorf("wrong shape: %v", err)
-	}
-}
-
-func FuzzReadTensors(f *testing.F) {
-	f.Add(file("a", 1, 1, 1, []byte{7}))
-	f.Add(file("a", 3, 1, 1, []byte{7}))
-	f.Add(file("a", 4, 0xffffffff, 0xffffffff))
-	f.Add(file("a", 1, 0, 5, "a", 1, 0, 5))
-	f.Add([]byte("essaimT"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		all, err := quant.ReadTensors(b)
-		if err != nil && !errors.Is(err, quant.ErrFormat) {
-			t.Errorf("error %v is not ErrFormat", err)
-		}
-		for name, x := range all {
-			if n := len(x.Int8()); n != x.Size*x.Rows*x.Cols {
-				t.Errorf("%q: %d bytes for %d x %d of %d", name, n, x.Rows, x.Cols, x.Size)
-			}
-		}
-	})
 }
 
 func BenchmarkProduct(b *testing.B) {

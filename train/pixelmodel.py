@@ -5,7 +5,6 @@ engine/pixel computes and must give the same pictures (quantise.py --report prin
 same digests). Both take the same noise and the same text, so that their difference is that of the arithmetic alone.
 """
 import re
-import struct
 import unicodedata
 import zlib
 
@@ -258,31 +257,3 @@ class Integer:
         y, cb, cr = (smooth(p, self.flow) for p in (y, c[:, 0], c[:, 1]))
         rgb = np.stack([(y << 14) + 22970 * cr, (y << 14) - 5638 * cb - 11700 * cr, (y << 14) + 29032 * cb], -1)
         return np.clip((rgb + (1 << 21)) >> 22, 0, 255).astype(np.uint8)
-
-
-# ---------------------------------------------------------------- file
-
-MAGIC = b'essaimT1'
-TYPES = {1: np.dtype('<i1'), 2: np.dtype('<i2'), 4: np.dtype('<i4')}
-
-
-def write_tensors(path, tensors):
-    """The format of quant.ReadTensors: magic, then for each tensor name, element size, rows, columns, elements."""
-    with open(path, 'wb') as f:
-        f.write(MAGIC)
-        for name, a in tensors.items():
-            a = np.atleast_2d(a)
-            f.write(struct.pack('<16sIII', name.encode(), a.itemsize, *a.shape))
-            f.write(a.astype(TYPES[a.itemsize]).tobytes())
-
-
-def read_tensors(path):
-    data, out, o = open(path, 'rb').read(), {}, 8
-    assert data[:8] == MAGIC
-    while o < len(data):
-        name, size, rows, cols = struct.unpack_from('<16sIII', data, o)
-        n = rows * cols
-        a = np.frombuffer(data, TYPES[size], n, o + 28).reshape(rows, cols)
-        out[name.rstrip(b'\0').decode()] = a[0] if rows == 1 else a
-        o += 28 + n * size
-    return out

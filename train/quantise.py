@@ -15,6 +15,7 @@ import numpy as np
 
 import pixelmodel as pm
 from prompts import COLOURS, KNOWN
+from tensors import write_tensors
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STEPS = (2, 3, 4)
@@ -205,7 +206,7 @@ if __name__ == '__main__':
     model = calibrated(a.float)
     tensors = integers(model)
     path = os.path.join(a.out, 'weights.bin')
-    pm.write_tensors(path, tensors)
+    write_tensors(path, tensors)
     print(path, os.path.getsize(path), 'bytes, sha256', hashlib.sha256(open(path, 'rb').read()).hexdigest())
     if a.golden:
         write_golden(tensors, a.golden)

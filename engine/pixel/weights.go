@@ -2,6 +2,7 @@ package pixel
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/essaim/essaim/quant"
 )
@@ -68,7 +69,7 @@ func readWeights(file []byte) (*weights, error) {
 	}
 	r := &reader{all: all}
 	w := &weights{
-		table: r.get("text.table", 1, textRows, textCols).Int8(),
+		table: r.get("text.table", quant.Int8, textRows, textCols).Int8(),
 		text:  r.scale("text", textCols),
 		text1: r.linear("text1", textHidden, textCols, true),
 		text2: r.linear("text2", textOut, textHidden, true),
@@ -80,12 +81,12 @@ func readWeights(file []byte) (*weights, error) {
 		out:    linear{Matrix: r.matrix("out", coefficients, width, true)},
 		gain:   r.scales("out", coefficients),
 		skip:   r.scales("skip", coefficients),
-		rate:   r.get("rate", 4, 1, moments).Int32(),
+		rate:   r.get("rate", quant.Int32, moments).Int32(),
 
 		basisPre: r.scale("basis.pre", coefficients),
 		basis:    r.linear("basis", samples, coefficients, true),
-		luma:     quant.Table{First: 0, Out: r.get("luma", 2, 1, 4097).Int16()},
-		chroma:   quant.Table{First: -2048, Out: r.get("chroma", 2, 1, 4096).Int16()},
+		luma:     quant.Table{First: 0, Out: r.get("luma", quant.Int16, 4097).Int16()},
+		chroma:   quant.Table{First: -2048, Out: r.get("chroma", quant.Int16, 4096).Int16()},
 		flow:     newFlow(),
 	}
 	for l := range w.blocks {
@@ -110,8 +111,8 @@ type reader struct {
 	err error
 }
 
-func (r *reader) get(name string, size, rows, cols int) quant.Tensor {
-	t, err := r.all.Get(name, size, rows, cols)
+func (r *reader) get(name string, typ quant.Type, shape ...int) quant.Tensor {
+	t, err := r.all.Get(name, typ, shape...)
 	if r.err == nil {
 		r.err = err
 	}
@@ -119,9 +120,9 @@ func (r *reader) get(name string, size, rows, cols int) quant.Tensor {
 }
 
 func (r *reader) matrix(name string, rows, cols int, bias bool) quant.Matrix {
-	m := quant.Matrix{Rows: rows, Cols: cols, W: r.get(name+".w", 1, rows, cols).Int8()}
+	m := quant.Matrix{Rows: rows, Cols: cols, W: r.get(name+".w", quant.Int8, rows, cols).Int8()}
 	if bias {
-		m.Bias = r.get(name+".bias", 4, 1, rows).Int32()
+		m.Bias = r.get(name+".bias", quant.Int32, rows).Int32()
 	}
 	return m
 }
@@ -130,41 +131,34 @@ func (r *reader) linear(name string, rows, cols int, bias bool) linear {
 	return linear{r.matrix(name, rows, cols, bias), r.scale(name, rows)}
 }
 
-// shift is one number for all factors of a scale.
-func (r *reader) shift(name string) uint {
-	s := r.get(name+".shift", 4, 1, 1).Int32()
-	if len(s) != 1 || s[0] < 1 || s[0] > 46 {
-		if r.err == nil {
-			r.err = fmt.Errorf("%w: %s.shift is %v, want 1 to 46", quant.ErrFormat, name, s)
-		}
-		return 1
+// factors are the tensor NAME.mul, whose shift is one for all of its factors.
+func (r *reader) factors(name string, shape ...int) quant.Tensor {
+	t := r.get(name+".mul", quant.Int32, shape...)
+	if r.err == nil && (t.Shift < 1 || t.Shift > 46) {
+		r.err = fmt.Errorf("%w: the shift of %s.mul is %d, want 1 to 46", quant.ErrFormat, name, t.Shift)
 	}
-	return uint(s[0])
+	return t
 }
 
 func (r *reader) scale(name string, n int) quant.Scale {
-	return quant.Scale{Mul: r.get(name+".mul", 4, 1, n).Int32(), Shift: r.shift(name)}
+	t := r.factors(name, n)
+	return quant.Scale{Mul: t.Int32(), Shift: t.Shift}
 }
 
 // scales reads one scale for each moment, all with one shift.
 func (r *reader) scales(name string, n int) []quant.Scale {
-	shift := r.shift(name)
+	t := r.factors(name, moments, n)
 	out := make([]quant.Scale, moments)
-	for i, mul := range r.rows(name+".mul", n) {
-		out[i] = quant.Scale{Mul: mul, Shift: shift}
+	for i, mul := range split(t.Int32(), n) {
+		out[i] = quant.Scale{Mul: mul, Shift: t.Shift}
 	}
 	return out
 }
 
 // rows reads n numbers for each moment.
 func (r *reader) rows(name string, n int) [][]int32 {
-	all := r.get(name, 4, moments, n).Int32()
-	if r.err != nil {
-		return nil
-	}
-	out := make([][]int32, moments)
-	for i := range out {
-		out[i] = all[i*n : (i+1)*n]
-	}
-	return out
+	return split(r.get(name, quant.Int32, moments, n).Int32(), n)
 }
+
+// split cuts all into rows of n.
+func split(all []int32, n int) [][]int32 { return slices.Collect(slices.Chunk(all, n)) }
