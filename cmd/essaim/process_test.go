@@ -3,11 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
 
 	chainclient "github.com/essaim/essaim/chain/client"
 
@@ -169,4 +176,138 @@ func TestDemo(t *testing.T) {
 	if got := bytes.Count(out, []byte("\n  ok  ")); got < 12 {
 		t.Errorf("the story checked %d claims, want at least 12:\n%s", got, out)
 	}
+}
+
+// startNode runs one role of a home as a process of its own.
+func startNode(t *testing.T, dir string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command("essaim", "node", dir, "--verbose"), log: new(bytes.Buffer)}
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	return p
+}
+
+// TestEveryRoleAlone runs validator, coordinator and miners as processes of their own
+// and kills the coordinator in the middle of a session: the miners dial it again when
+// it is back, the session goes on, and each picture is paid for once.
+func TestEveryRoleAlone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts and kills processes")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	home := t.TempDir()
+	together := startProcess(ctx, t, home) // makes the home and registers everybody
+	together.kill()
+	account, err := wallet.Open(filepath.Join(home, "keys")).Load(devnet.User, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range []string{"validator", "miner-1", "miner-2"} {
+		startNode(t, filepath.Join(home, role))
+	}
+	coordinator := startNode(t, filepath.Join(home, "coordinator"))
+	p := attach(ctx, t, home)
+	s, prices := drawTwo(ctx, t, p, account)
+	coordinator.kill()
+	startNode(t, filepath.Join(home, "coordinator"))
+	p = attach(ctx, t, home)
+	picture, err := s.Draw(ctx, client.Request{Model: p.model.Digest, Prompt: "a green apple", Seed: 9, Width: 64, Height: 64}, nil)
+	if err != nil {
+		t.Fatalf("draw with the coordinator that came back: %v", err)
+	}
+	settled, err := s.Close(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := prices + picture.Receipt.Price; settled.Root.Sum() != want || settled.Root.Count() != 3 {
+		t.Errorf("settled %d pictures for %s, want 3 for %s", settled.Root.Count(), settled.Root.Sum(), want)
+	}
+}
+
+// attach waits until the coordinator of a home answers with both miners connected.
+func attach(ctx context.Context, t *testing.T, home string) *process {
+	t.Helper()
+	i, err := devnet.ReadInfo(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{}
+	if p.api, err = client.Dial(i.Gateway); err != nil {
+		t.Fatal(err)
+	}
+	if p.chain, err = chainclient.Dial(i.Ledger); err != nil {
+		t.Fatal(err)
+	}
+	err = waitFor(ctx, func() (bool, error) {
+		info, err := p.api.Info(ctx)
+		if err != nil || info.Miners < 2 {
+			return false, nil
+		}
+		p.model = info.Models[0]
+		return true, nil
+	})
+	if err != nil {
+		t.Fatalf("the coordinator does not come back: %v", err)
+	}
+	return p
+}
+
+// TestOpenAIClient draws with the official client on a real network: the picture is
+// behind its CID, its receipt stands, and the key is charged.
+func TestOpenAIClient(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	home := t.TempDir()
+	startProcess(ctx, t, home)
+	i, err := devnet.ReadInfo(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := exec.Command("essaim", "--home", home, "apikey", "create", "test").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := openai.NewClient(option.WithBaseURL(i.Gateway+"/v1"), option.WithAPIKey(strings.TrimSpace(string(secret))))
+	images, err := api.Images.Generate(ctx, openai.ImageGenerateParams{Prompt: "a blue house", ResponseFormat: openai.ImageGenerateParamsResponseFormatURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture := get(ctx, t, images.Data[0].URL)
+	if got := essaim.CIDOf(essaim.DigestOf(picture)); !strings.HasSuffix(images.Data[0].URL, got) {
+		t.Errorf("%s holds %s", images.Data[0].URL, got)
+	}
+	var extension struct{ Receipt string }
+	if err := json.Unmarshal([]byte(images.Data[0].JSON.ExtraFields["essaim"].Raw()), &extension); err != nil {
+		t.Fatal(err)
+	}
+	r, _, _, err := essaim.ReadReceiptFile(get(ctx, t, i.Gateway+"/ipfs/"+extension.Receipt))
+	if err != nil || r.Output != essaim.DigestOf(picture) {
+		t.Errorf("receipt %s: %v", extension.Receipt, err)
+	}
+	list, err := exec.Command("essaim", "--home", home, "apikey", "list").Output()
+	if want := "spent " + r.Price.String(); err != nil || !strings.Contains(string(list), want) {
+		t.Errorf("apikey list says %q (%v), want %q", list, err, want)
+	}
+}
+
+func get(ctx context.Context, t *testing.T, url string) []byte {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s, %v", url, resp.Status, err)
+	}
+	return b
 }
