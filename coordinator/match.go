@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/seal"
 )
 
 // maxCandidates is how many miners a quote names: enough to lose two without asking
@@ -118,33 +118,13 @@ func (c *Coordinator) draw(from []*miner, n int) []*miner {
 	return out
 }
 
-// sealedTo reports whether an envelope names a public key as a recipient; the layout
-// is in package seal's documentation. It saves asking miners that cannot open it.
-func sealedTo(envelope, public []byte) bool {
-	const head, slot, id = 5, 1184, 16
-	if len(envelope) < head {
-		return false
-	}
-	sum := sha256.Sum256(public)
-	for i := range int(envelope[head-1]) {
-		at := head + i*slot
-		if len(envelope) < at+slot {
-			return false
-		}
-		if bytes.Equal(envelope[at:at+id], sum[:id]) {
-			return true
-		}
-	}
-	return false
-}
-
 // able lists the connected miners that can do a job: they run the model at its price,
 // the input is sealed to them, and they have not failed at it. c.mu is held.
 func (c *Coordinator) able(j *job) []*miner {
 	var out []*miner
 	for _, m := range c.miners {
 		info, ok := m.models[j.task.Model]
-		if !ok || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !sealedTo(j.input, m.hpke) {
+		if !ok || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.hpke) {
 			continue
 		}
 		if price, ok := info.UnitPrice.Mul(j.task.Units()); ok && price <= j.task.MaxPrice {

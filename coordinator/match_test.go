@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/essaim/essaim"
-	"github.com/essaim/essaim/seal"
 )
 
 func TestChanceIsBondTimesQuality(t *testing.T) {
@@ -55,30 +54,5 @@ func TestQualityRecovers(t *testing.T) {
 	}
 	if q.ratio() < 0.85 || low > 0.1 {
 		t.Errorf("ratio %v after failures, %v after as many successes", low, q.ratio())
-	}
-}
-
-func TestSealedToReadsTheRecipients(t *testing.T) {
-	var keys [][]byte
-	for range 4 {
-		k, err := seal.GenerateKey()
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys = append(keys, k.PublicKey())
-	}
-	envelope, err := seal.Seal([]byte("x"), nil, keys[:3]...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, k := range keys {
-		if got, want := sealedTo(envelope, k), i < 3; got != want {
-			t.Errorf("sealedTo(key %d) = %v, want %v", i, got, want)
-		}
-	}
-	for _, cut := range []int{0, 4, 5, 100, 1188, 2000} {
-		if sealedTo(envelope[:cut], keys[2]) {
-			t.Errorf("sealedTo of the first %d bytes", cut)
-		}
 	}
 }

@@ -183,7 +183,7 @@ func appendSlots(env, content, info []byte, recipients [][]byte) ([]byte, error)
 // Errors: CodeRefused if the key is not among the recipients, if the info is another
 // or if any byte was changed.
 func (k *PrivateKey) Open(envelope, info []byte) ([]byte, error) {
-	head, slot, err := k.find(envelope)
+	head, slot, err := find(envelope, k.id)
 	if err != nil {
 		return nil, err
 	}
@@ -202,9 +202,16 @@ func (k *PrivateKey) Open(envelope, info []byte) ([]byte, error) {
 	return unpad(padded)
 }
 
+// IsRecipient reports whether an envelope is sealed to a public key. Anyone who holds
+// an envelope can tell; it saves sending it to whoever cannot open it.
+func IsRecipient(envelope, public []byte) bool {
+	_, _, err := find(envelope, keyID(public))
+	return err == nil
+}
+
 // find checks the envelope's shape and returns the length of what comes before the
-// body, and the HPKE part of the key's own slot.
-func (k *PrivateKey) find(envelope []byte) (head int, slot []byte, err error) {
+// body, and the HPKE part of the slot with a key's ID.
+func find(envelope []byte, id [idSize]byte) (head int, slot []byte, err error) {
 	if len(envelope) > MaxEnvelope {
 		return 0, nil, damaged("it is longer than any envelope")
 	}
@@ -218,7 +225,7 @@ func (k *PrivateKey) find(envelope []byte) (head int, slot []byte, err error) {
 		return 0, nil, damaged("its length is not that of an envelope")
 	}
 	for at := headSize; at < head; at += slotSize {
-		if bytes.Equal(envelope[at:at+idSize], k.id[:]) {
+		if bytes.Equal(envelope[at:at+idSize], id[:]) {
 			return head, envelope[at+idSize : at+slotSize], nil
 		}
 	}

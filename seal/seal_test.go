@@ -240,3 +240,28 @@ func BenchmarkOpen(b *testing.B) {
 		})
 	}
 }
+
+func TestIsRecipient(t *testing.T) {
+	var keys [][]byte
+	for range 4 {
+		k, err := seal.GenerateKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, k.PublicKey())
+	}
+	envelope, err := seal.Seal([]byte("x"), nil, keys[:3]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range keys {
+		if got, want := seal.IsRecipient(envelope, k), i < 3; got != want {
+			t.Errorf("seal.IsRecipient(key %d) = %v, want %v", i, got, want)
+		}
+	}
+	for _, cut := range []int{0, 4, 5, 100, 1188, 2000} {
+		if seal.IsRecipient(envelope[:cut], keys[2]) {
+			t.Errorf("IsRecipient of the first %d bytes", cut)
+		}
+	}
+}
