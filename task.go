@@ -6,8 +6,11 @@ import "fmt"
 // the list, never rename.
 type Kind string
 
-// KindImage is text to picture.
-const KindImage Kind = "image"
+// The kinds.
+const (
+	KindImage Kind = "image"      // text to picture
+	KindEmbed Kind = "text.embed" // text to a vector that is near those of like meaning
+)
 
 // Limits of what may be asked.
 const (

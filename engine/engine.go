@@ -63,12 +63,16 @@ func (s Size) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
 // Request is one execution, in the clear.
 type Request struct {
 	Model  essaim.Digest
-	Prompt string // UTF-8
-	Seed   uint64
-	Width  int // pixels; 0: the model's default
-	Height int // pixels; 0: the model's default
-	Steps  int // sampling steps; 0: the model's default
+	Prompt string // UTF-8: what to draw, or the text itself
+	Seed   uint64 // of what is random in the result, if anything is
+	Width  int    // pixels; 0: the model's default, or none
+	Height int    // pixels; 0: the model's default, or none
+	Steps  int    // sampling steps; 0: the model's default, or none
 }
+
+// MediaEmbedding is the media type of an embedding: its numbers, one byte each, signed
+// (two's complement), in order. What is alike has a large cosine.
+const MediaEmbedding = "application/vnd.essaim.embedding"
 
 // Progress tells how far a request is.
 type Progress struct {
@@ -79,10 +83,10 @@ type Progress struct {
 
 // Result is a finished request.
 type Result struct {
-	MediaType    string        // "image/png"
+	MediaType    string        // "image/png", MediaEmbedding
 	Data         []byte        // the file; owned by the receiver
 	PixelsDigest essaim.Digest // pictures: SHA-256 of width*height*3 bytes RGB, row by row
-	Steps        int           // sampling steps made
+	Steps        int           // sampling steps made; 0 for kinds without
 	Units        uint64        // units of work, as the model's manifest prices them; at least 1
 	Warnings     []string      // for the user, such as words that the model never saw; no prompt text beyond those words
 }
@@ -96,6 +100,9 @@ func (m Model) Fit(r Request) (Request, error) {
 	}
 	if r.Steps == 0 {
 		r.Steps = m.Steps
+	}
+	if m.Kind != essaim.KindImage && (r.Width != 0 || r.Height != 0) {
+		return r, fmt.Errorf("%w: %s makes no pictures, so it takes no size", ErrBadRequest, m.Name)
 	}
 	if len(m.Sizes) > 0 && !slices.Contains(m.Sizes, Size{r.Width, r.Height}) {
 		return r, fmt.Errorf("%w: %s cannot draw %dx%d, only %v", ErrBadRequest, m.Name, r.Width, r.Height, m.Sizes)

@@ -44,7 +44,7 @@ def manifest(folder):
         'sizes': [[256, 256], [64, 64], [512, 512]],
         'native_size': [64, 64],
         'steps': {'min': 2, 'max': 4, 'default': 2},
-        'units': {'picture': 1, 'rule': 'a picture of any size and number of steps is one unit; it takes 26 million multiply-adds at 2 steps'},
+        'units': {'each': 1, 'rule': 'a picture of any size and number of steps is one unit; it takes 26 million multiply-adds at 2 steps'},
         'limits': [
             'Draws 64 x 64; larger sizes are the same picture enlarged, with no added detail.',
             'Close to a memoriser of about 1,200 things in two styles; other nouns and misspelt words give a blur or a wrong thing.',

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"image"
 	"image/png"
@@ -59,62 +58,47 @@ func WithWorkers(n int) Option { return func(e *Engine) { e.workers = n } }
 // New reads the embedded model and checks it against its manifest, which takes some
 // ten milliseconds. It fails only if the binary was built wrongly.
 func New(options ...Option) (*Engine, error) {
-	e := &Engine{known: newVocabulary(vocabularyFile), workers: 1}
-	for _, o := range options {
-		o(e)
+	return open(engine.ModelFiles{
+		Manifest: Manifest(),
+		Files:    map[string][]byte{"weights.bin": weightsFile, "vocabulary.txt": []byte(vocabularyFile)},
+	}, options)
+}
+
+// Open reads another model of the same shape from its manifest's file and the files beside
+// it, which it maps: they must not be changed in place while the program runs.
+func Open(manifest string, options ...Option) (*Engine, error) {
+	files, err := engine.ReadModel(manifest, Name)
+	if err != nil {
+		return nil, fmt.Errorf("pixel model: %w", err)
 	}
-	if err := e.readManifest(); err != nil {
-		return nil, fmt.Errorf("pixel manifest: %w", err)
+	return open(files, options)
+}
+
+func open(files engine.ModelFiles, options []Option) (*Engine, error) {
+	m, err := engine.ParseManifest(files.Manifest, Name)
+	if err == nil {
+		err = m.Check(files.Files)
 	}
-	w, err := readWeights(weightsFile)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("pixel model: %w", err)
+	case m.Kind != essaim.KindImage:
+		return nil, fmt.Errorf("pixel model: its kind is %q, want %q", m.Kind, essaim.KindImage)
+	case m.Steps.Min < minSteps || m.Steps.Max > maxSteps:
+		return nil, fmt.Errorf("pixel model: it offers %d to %d steps, the weights have %d to %d", m.Steps.Min, m.Steps.Max, minSteps, maxSteps)
+	}
+	w, err := readWeights(files.Files["weights.bin"])
 	if err != nil {
 		return nil, err
 	}
-	e.weights = w
+	e := &Engine{
+		model: m.Model(), units: m.Units.Each, weights: w,
+		known: newVocabulary(string(files.Files["vocabulary.txt"])), workers: 1,
+	}
+	for _, o := range options {
+		o(e)
+	}
 	return e, nil
-}
-
-func (e *Engine) readManifest() error {
-	var m struct {
-		Name  string
-		Kind  essaim.Kind
-		Files []struct {
-			Name   string
-			SHA256 essaim.Digest
-		}
-		Exact bool
-		Sizes [][2]int
-		Steps struct{ Min, Max, Default int }
-		Units struct{ Picture uint64 }
-	}
-	if err := json.Unmarshal([]byte(manifestFile), &m); err != nil {
-		return err
-	}
-	got := map[string]essaim.Digest{
-		"weights.bin":    essaim.DigestOf(weightsFile),
-		"vocabulary.txt": essaim.DigestOf([]byte(vocabularyFile)),
-	}
-	for _, f := range m.Files {
-		if got[f.Name] != f.SHA256 {
-			return fmt.Errorf("%s has the digest %s, want %s", f.Name, got[f.Name], f.SHA256)
-		}
-		delete(got, f.Name)
-	}
-	if len(got) > 0 {
-		return fmt.Errorf("it does not list %d of the embedded files", len(got))
-	}
-	if m.Steps.Min < minSteps || m.Steps.Max > maxSteps {
-		return fmt.Errorf("it offers %d to %d steps, the weights have %d to %d", m.Steps.Min, m.Steps.Max, minSteps, maxSteps)
-	}
-	e.model = engine.Model{
-		Digest: essaim.DigestOf([]byte(manifestFile)), Name: m.Name, Kind: m.Kind, Exact: m.Exact,
-		MinSteps: m.Steps.Min, MaxSteps: m.Steps.Max, Steps: m.Steps.Default,
-	}
-	for _, s := range m.Sizes {
-		e.model.Sizes = append(e.model.Sizes, engine.Size{Width: s[0], Height: s[1]})
-	}
-	e.units = m.Units.Picture
-	return nil
 }
 
 // Name is "pixel".
