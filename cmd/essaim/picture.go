@@ -50,8 +50,7 @@ func detectPictures(out *os.File, getenv func(string) string) pictureMode {
 		return pictureBlocks
 	case rasterm.IsKittyCapable():
 		return pictureKitty
-	}
-	if ok, err := rasterm.IsSixelCapable(); err == nil && ok {
+	case sixelTerminal(os.Stdin, out):
 		return pictureSixel
 	}
 	return pictureBlocks

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package main
+
+import "os"
+
+// sixelTerminal is for terminals that can be asked; ESSAIM_PICTURES=sixel says it.
+func sixelTerminal(_, _ *os.File) bool { return false }
