@@ -31,9 +31,9 @@ var (
 // Manifest is the model's manifest, in JSON; the model's digest is its SHA-256.
 func Manifest() []byte { return []byte(manifestFile) }
 
-// Draws of the seed that choose; those before make the noise.
+// Draws of the seed that choose, counted from those that make the noise.
 const (
-	drawStyle = coefficients + iota
+	drawStyle = iota
 	drawFlip
 )
 
@@ -109,23 +109,25 @@ func (e *Engine) Models(context.Context) ([]engine.Model, error) {
 	return []engine.Model{e.model}, nil
 }
 
-// Run draws a picture; see engine.Engine. Previews are of the native 64 x 64.
+// Run draws a picture; see engine.Engine. Previews are of the native size.
 func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine.Progress)) (engine.Result, error) {
-	if r.Model != e.model.Digest {
-		return engine.Result{}, fmt.Errorf("%w: pixel has %s only", engine.ErrNoModel, e.model.Digest.Short())
-	}
-	r, err := e.model.Fit(r)
-	if err != nil {
-		return engine.Result{}, err
-	}
+	return e.run(ctx, r, progress, nil)
+}
+
+func (e *Engine) run(ctx context.Context, r engine.Request, progress func(engine.Progress), watch func(quant.Op)) (engine.Result, error) {
 	p, err := e.plan(r)
 	if err != nil {
 		return engine.Result{}, err
 	}
-	picture, err := e.draw(ctx, r, p, progress)
+	all, err := e.draw(ctx, &quant.Tape{Workers: e.workers, Watch: watch}, []plan{p}, progress)
 	if err != nil {
 		return engine.Result{}, fmt.Errorf("drawing a picture: %w", err)
 	}
+	return e.finish(p, all[0])
+}
+
+// finish makes the result of a picture.
+func (e *Engine) finish(p plan, picture *image.RGBA) (engine.Result, error) {
 	// Better compression saves a fifth of the file and takes longer than the picture did.
 	var file bytes.Buffer
 	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&file, picture); err != nil {
@@ -135,7 +137,7 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine
 		MediaType:    "image/png",
 		Data:         file.Bytes(),
 		PixelsDigest: sha256.Sum256(rgb(picture)),
-		Steps:        r.Steps,
+		Steps:        p.request.Steps,
 		Units:        e.units,
 		Warnings:     p.warnings,
 	}, nil
@@ -143,6 +145,7 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine
 
 // A plan is what a request's words and seed decide before any arithmetic.
 type plan struct {
+	request  engine.Request // with its defaults filled
 	words    []string
 	style    string
 	flip     bool
@@ -150,6 +153,13 @@ type plan struct {
 }
 
 func (e *Engine) plan(r engine.Request) (plan, error) {
+	if r.Model != e.model.Digest {
+		return plan{}, fmt.Errorf("%w: pixel has %s only", engine.ErrNoModel, e.model.Digest.Short())
+	}
+	r, err := e.model.Fit(r)
+	if err != nil {
+		return plan{}, err
+	}
 	if !utf8.ValidString(r.Prompt) {
 		return plan{}, fmt.Errorf("%w: the prompt is not UTF-8", engine.ErrBadRequest)
 	}
@@ -159,9 +169,9 @@ func (e *Engine) plan(r engine.Request) (plan, error) {
 		return plan{}, fmt.Errorf("%w: the prompt has no word to draw in Latin letters or digits", engine.ErrBadRequest)
 	}
 	if named < 0 {
-		named = int(quant.Draw(r.Seed, drawStyle) >> 32 % uint64(len(styles)))
+		named = int(e.choice(r.Seed, drawStyle) >> 32 % uint64(len(styles)))
 	}
-	p := plan{words: ws, style: styles[named], flip: quant.Draw(r.Seed, drawFlip)>>63 == 1}
+	p := plan{request: r, words: ws, style: styles[named], flip: e.choice(r.Seed, drawFlip)>>63 == 1}
 	for _, w := range ws {
 		p.flip = p.flip && !lettered[w]
 	}
@@ -177,23 +187,47 @@ func (e *Engine) plan(r engine.Request) (plan, error) {
 	return p, nil
 }
 
-func (e *Engine) draw(ctx context.Context, r engine.Request, p plan, progress func(engine.Progress)) (*image.RGBA, error) {
+// choice is a draw of the seed that is not noise.
+func (e *Engine) choice(seed uint64, n int) uint64 {
+	return quant.Draw(seed, uint64(e.weights.in.Cols+n))
+}
+
+// draw draws pictures together; all take the same number of steps. progress is told of
+// the first.
+func (e *Engine) draw(ctx context.Context, t *quant.Tape, ps []plan, progress func(engine.Progress)) ([]*image.RGBA, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c := e.weights.condition(encode(p.words, p.style), e.workers)
-	var done func(int, []int32)
+	var (
+		texts = make([][]quant.Weighted, len(ps))
+		seeds = make([]uint64, len(ps))
+		steps = ps[0].request.Steps
+	)
+	for i, p := range ps {
+		texts[i], seeds[i] = encode(p.words, p.style), p.request.Seed
+	}
+	var done func(int, quant.Value)
 	if progress != nil {
-		done = func(step int, estimate []int32) {
-			progress(engine.Progress{Step: step, Steps: r.Steps, Preview: e.weights.planes(estimate, e.workers).image(p.flip)})
+		done = func(step int, estimate quant.Value) {
+			aside := &quant.Tape{Workers: e.workers}
+			preview := e.weights.planes(aside, estimate.Vector(0))[0].image(ps[0].flip)
+			progress(engine.Progress{Step: step, Steps: steps, Preview: preview})
 		}
 	}
-	z, err := newSampler(e.weights, c, e.workers).run(ctx, r.Seed, r.Steps, done)
+	z, err := e.weights.sample(ctx, t, e.weights.condition(t, texts), seeds, steps, done)
 	if err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return e.weights.planes(z, e.workers).enlarge(r.Width / side).image(p.flip), nil
+	out := make([]*image.RGBA, len(ps))
+	for i, native := range e.weights.planes(t, z) {
+		big := native.enlarge(t, ps[i].request.Width/side)
+		if t.Watch != nil {
+			t.Do("rgb", pixels{ps[i].flip}, big.y, big.cb, big.cr)
+		}
+		out[i] = big.image(ps[i].flip)
+	}
+	return out, nil
 }

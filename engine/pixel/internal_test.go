@@ -1,7 +1,6 @@
 package pixel
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"image"
@@ -27,11 +26,13 @@ func load(t testing.TB) *weights {
 func (w *weights) picture(t testing.TB, prompt, style string, seed uint64, steps int) *image.RGBA {
 	t.Helper()
 	ws, _ := words(prompt, maxWords)
-	z, err := newSampler(w, w.condition(encode(ws, style), 1), 1).run(context.Background(), seed, steps, nil)
+	tape := new(quant.Tape)
+	c := w.condition(tape, [][]quant.Weighted{encode(ws, style)})
+	z, err := w.sample(t.Context(), tape, c, []uint64{seed}, steps, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return w.planes(z, 1).image(false)
+	return w.planes(tape, z)[0].image(false)
 }
 
 // TestReference compares with train/pixelmodel.py, an implementation in another language
@@ -108,10 +109,10 @@ func FuzzEncode(f *testing.F) {
 		}
 		total := int32(0)
 		for _, r := range encode(ws, styles[0]) {
-			if r.index < 0 || r.index >= textRows || r.weight <= 0 || r.weight > 4096 {
+			if r.Row < 0 || r.Row >= textRows || r.Weight <= 0 || r.Weight > 4096 {
 				t.Fatalf("row %+v", r)
 			}
-			total += r.weight
+			total += r.Weight
 		}
 		if int64(total)*127 > math.MaxInt32 {
 			t.Fatalf("weights of %d can overflow", total)
@@ -243,7 +244,8 @@ func TestSplineKeepsWhatItMust(t *testing.T) {
 		for i := range ramp {
 			ramp[i] = int32(i%side) * 1024
 		}
-		big := s.enlarge(ramp, side)
+		big := make([]int32, len(ramp)*factor*factor)
+		s.enlarge(big, ramp)
 		if n := side * factor; big[n*n/2+n/2]-big[n*n/2+n/2-1] != int32(1024/factor) {
 			t.Errorf("x%d: a ramp does not stay one", factor)
 		}
@@ -251,8 +253,8 @@ func TestSplineKeepsWhatItMust(t *testing.T) {
 }
 
 func TestDoubleOfAFlatPlane(t *testing.T) {
-	p := slices.Repeat([]int32{-7}, half*half)
-	for i, v := range double(p, half) {
+	p := quant.Value{Vectors: 1, Narrow: slices.Repeat([]int16{-7}, half*half)}
+	for i, v := range (double{}).Apply([]quant.Value{p}, 1).Wide {
 		if v != -7*16 {
 			t.Fatalf("sample %d is %d", i, v)
 		}
@@ -260,7 +262,8 @@ func TestDoubleOfAFlatPlane(t *testing.T) {
 }
 
 func TestFlipMirrors(t *testing.T) {
-	p := planes{2, []int32{0, 65280, 65280, 0}, make([]int32, 4), make([]int32, 4)}
+	grey := quant.Value{Vectors: 1, Wide: make([]int32, 4)}
+	p := planes{2, quant.Value{Vectors: 1, Wide: []int32{0, 65280, 65280, 0}}, grey, grey}
 	a, b := p.image(false), p.image(true)
 	if a.RGBAAt(0, 0) != b.RGBAAt(1, 0) || a.RGBAAt(0, 0) == a.RGBAAt(1, 0) {
 		t.Error("not mirrored")

@@ -2,119 +2,87 @@ package pixel
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/essaim/essaim/quant"
 )
 
-// A condition is what the text contributes to every step: biases, computed once a
-// picture.
+// A condition is what the texts of some pictures contribute to every step: biases, a
+// vector for each picture, computed once.
 type condition struct {
-	in     []int32         // wide, for x
-	blocks [blocks][]int32 // in the unit of each block's up sums
+	in     quant.Value   // wide, for x
+	blocks []quant.Value // in the unit of each block's up sums
 }
 
-// condition computes a prompt's biases from its table rows.
-func (w *weights) condition(rows []row, workers int) *condition {
-	sum := make([]int32, textCols)
-	for _, r := range rows {
-		for i, v := range w.table[r.index*textCols : (r.index+1)*textCols] {
-			sum[i] += r.weight * int32(v)
-		}
-	}
-	e := make([]int16, textCols)
-	w.text.Narrow(e, sum, -127, 127)
-	c := relu(&w.text2, relu(&w.text1, e, workers), workers)
+// condition computes the biases of prompts from their table rows.
+func (w *weights) condition(t *quant.Tape, lists [][]quant.Weighted) *condition {
+	sum := t.Do("text.table", quant.Gather{Table: w.table, Cols: w.text1.Cols, Lists: lists})
+	e := t.Do("text", quant.Activate{Scale: w.text, Lo: -127, Hi: 127}, sum)
+	c := w.text2.relu(t, "text2", w.text1.relu(t, "text1", e))
 
-	out := &condition{in: wide(&w.cond, c, workers)}
-	for l := range out.blocks {
-		out.blocks[l] = wide(&w.blocks[l].cond, c, workers)
+	out := &condition{in: w.cond.wide(t, "cond", c)}
+	for l := range w.blocks {
+		out.blocks = append(out.blocks, w.blocks[l].cond.wide(t, nth("cond", l), c))
 	}
 	return out
 }
 
-func relu(l *linear, x []int16, workers int) []int16 {
-	sum, out := make([]int32, l.Rows), make([]int16, l.Rows)
-	l.Product(sum, x, workers)
-	l.Narrow(out, sum, 0, 127)
-	return out
+// nth is the name of a layer of block l.
+func nth(name string, l int) string { return name + strconv.Itoa(l) }
+
+func (l *linear) sums(t *quant.Tape, name string, x quant.Value) quant.Value {
+	return t.Do(name, quant.Product{Matrix: &l.Matrix}, x)
 }
 
-func wide(l *linear, x []int16, workers int) []int32 {
-	out := make([]int32, l.Rows)
-	l.Product(out, x, workers)
-	l.Wide(out, out)
-	return out
+func (l *linear) relu(t *quant.Tape, name string, x quant.Value) quant.Value {
+	return t.Do(name, quant.Activate{Scale: l.Scale, Lo: 0, Hi: 127}, l.sums(t, name, x))
 }
 
-// A sampler draws one picture. It is for one goroutine.
-type sampler struct {
-	w       *weights
-	c       *condition
-	workers int
-
-	x, y, estimate []int32
-	sum            []int32
-	act            []int16 // an input of width or coefficients
-	h              []int16
+func (l *linear) wide(t *quant.Tape, name string, x quant.Value) quant.Value {
+	return t.Do(name, quant.Rescale{Scale: l.Scale}, l.sums(t, name, x))
 }
 
-func newSampler(w *weights, c *condition, workers int) *sampler {
-	return &sampler{
-		w: w, c: c, workers: workers,
-		x: make([]int32, width), y: make([]int32, width), estimate: make([]int32, coefficients),
-		sum: make([]int32, hidden), act: make([]int16, width), h: make([]int16, hidden),
-	}
-}
-
-// run goes from noise to a picture's coefficients, in 1/4096. After each step it calls
-// done, if not nil, with the number of steps made and that step's estimate, which is
-// overwritten by the next.
+// sample goes from the noise of seeds to the coefficients of their pictures, in 1/4096.
+// After each step it calls done, if not nil, with the number of steps made and that
+// step's estimate.
 //
 // Errors: the context's, looked at before each step.
-func (s *sampler) run(ctx context.Context, seed uint64, steps int, done func(step int, estimate []int32)) ([]int32, error) {
-	z := make([]int32, coefficients)
-	quant.Noise(z, seed)
+func (w *weights) sample(ctx context.Context, t *quant.Tape, c *condition, seeds []uint64, steps int, done func(step int, estimate quant.Value)) (quant.Value, error) {
+	z := t.Do("z", quant.Random{Keys: seeds, Elements: w.in.Cols})
 	for i := range steps {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return quant.Value{}, err
 		}
+		t.Step = i + 1
 		at := moment(i, steps)
-		s.step(z, at)
-		for k, e := range s.estimate {
-			z[k] += quant.Requantise(e-z[k], s.w.rate[at], 16)
-		}
+		e := w.estimate(t, c, z, at)
+		z = t.Do("rate", quant.Blend{Mul: w.rate[at]}, z, e)
 		if done != nil {
-			done(i+1, s.estimate)
+			done(i+1, e)
 		}
 	}
+	t.Step = 0
 	return z, nil
 }
 
-// step estimates the picture from z at a moment.
-func (s *sampler) step(z []int32, at int) {
-	w := s.w
-	w.inPre[at].Narrow(s.act, z, -127, 127)
-	w.in.Product(s.x, s.act, s.workers)
-	w.in.Wide(s.x, s.x)
-	quant.Add(s.x, s.c.in)
+// estimate estimates the pictures from z at a moment.
+func (w *weights) estimate(t *quant.Tape, c *condition, z quant.Value, at int) quant.Value {
+	x := w.in.wide(t, "in", t.Do("in.pre", quant.Activate{Scale: w.inPre[at], Lo: -127, Hi: 127}, z))
+	x = t.Do("in", quant.Sum{}, x, c.in)
 	for l := range w.blocks {
-		s.block(&w.blocks[l], s.c.blocks[l], at)
+		x = w.blocks[l].add(t, l, x, c.blocks[l], at)
 	}
-	w.outPre.Narrow(s.act, s.x, -127, 127)
-	w.out.Product(s.y, s.act, s.workers)
-	w.gain[at].Wide(s.y, s.y)
-	w.skip[at].Wide(s.estimate, z)
-	quant.Add(s.estimate, s.y)
+	f := w.out.sums(t, "out", t.Do("out.pre", quant.Activate{Scale: w.outPre, Lo: -127, Hi: 127}, x))
+	f = t.Do("out", quant.Rescale{Scale: w.gain[at]}, f)
+	return t.Do("out", quant.Sum{}, t.Do("skip", quant.Rescale{Scale: w.skip[at]}, z), f)
 }
 
-// block adds one block's output to x.
-func (s *sampler) block(b *block, cond []int32, at int) {
-	b.pre.Narrow(s.act, s.x, -127, 127)
-	b.up.Product(s.sum, s.act, s.workers)
-	quant.Add(s.sum, b.time[at])
-	quant.Add(s.sum, cond)
-	b.up.Narrow(s.h, s.sum, 0, 127)
-	b.down.Product(s.y, s.h, s.workers)
-	b.down.Wide(s.y, s.y)
-	quant.Add(s.x, s.y)
+// add adds the output of block l to x.
+func (b *block) add(t *quant.Tape, l int, x, cond quant.Value, at int) quant.Value {
+	up, down := nth("up", l), nth("down", l)
+	h := b.up.sums(t, up, t.Do(up+".pre", quant.Activate{Scale: b.pre, Lo: -127, Hi: 127}, x))
+	h = t.Do(up+".time", quant.Sum{}, h, quant.Value{Vectors: 1, Wide: b.time[at]})
+	h = t.Do(up, quant.Sum{}, h, cond)
+	h = t.Do(up, quant.Activate{Scale: b.up.Scale, Lo: 0, Hi: 127}, h)
+	return t.Do(down, quant.Sum{}, x, b.down.wide(t, down, h))
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/essaim/essaim/quant"
 )
 
 const (
@@ -108,28 +110,22 @@ var root = [...]int32{
 	591, 585, 579, 574, 568, 563, 557, 552, 547, 543, 538, 533, 529, 524, 520, 516,
 }
 
-// A row of the text table and its weight, in 1/4096.
-type row struct {
-	index  int
-	weight int32
-}
-
 func tableRow(kind, s string) int {
 	return int(crc32.ChecksumIEEE([]byte(kind+s)) % textRows)
 }
 
-// encode lists the rows that stand for normalised words, 1 to maxWords of them, in a
-// style.
-func encode(ws []string, style string) []row {
+// encode lists the rows of the text table that stand for normalised words, 1 to maxWords of
+// them, in a style, with their weights in 1/4096.
+func encode(ws []string, style string) []quant.Weighted {
 	share := root[len(ws)]
-	out := []row{{tableRow("s", style), 4096}}
+	out := []quant.Weighted{{Row: tableRow("s", style), Weight: 4096}}
 	for _, w := range ws {
 		w = w[:min(len(w), maxLetters)]
 		parts := letterParts(w)
-		out = append(out, row{tableRow("1", w), share}, row{tableRow("2", w), share})
+		out = append(out, quant.Weighted{Row: tableRow("1", w), Weight: share}, quant.Weighted{Row: tableRow("2", w), Weight: share})
 		weight := (root[len(parts)]*share + 2048) >> 12
 		for _, p := range parts {
-			out = append(out, row{tableRow("g", p), weight})
+			out = append(out, quant.Weighted{Row: tableRow("g", p), Weight: weight})
 		}
 	}
 	return out

@@ -1,0 +1,179 @@
+package pixel
+
+import (
+	"math/bits"
+
+	"github.com/essaim/essaim/quant"
+)
+
+// passes of smooth that a picture gets.
+const passes = 3
+
+// eachPlane makes an output whose planes, one a vector, have grown by a factor, and
+// calls do with each input's and output's place.
+func eachPlane(in quant.Value, growth, workers int, do func(dst []int32, from, n int)) quant.Value {
+	n := in.Elements()
+	out := quant.Value{Vectors: in.Vectors, Wide: make([]int32, in.Vectors*n*growth)}
+	quant.Each(in.Vectors, workers, func(v int) { do(out.Wide[v*n*growth:][:n*growth], v*n, n) })
+	return out
+}
+
+// times16 has one input, of activations, and multiplies by 16.
+type times16 struct{}
+
+// Kind is "times16".
+func (times16) Kind() string { return "times16" }
+
+// Apply is described with the type.
+func (times16) Apply(in []quant.Value, workers int) quant.Value {
+	return eachPlane(in[0], 1, workers, func(dst []int32, from, n int) {
+		for i, v := range in[0].Narrow[from:][:n] {
+			dst[i] = 16 * int32(v)
+		}
+	})
+}
+
+// double has one input, square planes of activations, and enlarges them bilinearly to
+// twice the side. Values come out 16 times larger: weights 1 and 3 each way, undivided.
+type double struct{}
+
+// Kind is "double".
+func (double) Kind() string { return "double" }
+
+// Apply is described with the type.
+func (double) Apply(in []quant.Value, workers int) quant.Value {
+	return eachPlane(in[0], 4, workers, func(dst []int32, from, n int) { doublePlane(dst, in[0].Narrow[from:][:n]) })
+}
+
+func doublePlane(out []int32, p []int16) {
+	n := root2(len(p))
+	for y := range 2 * n {
+		near := p[y/2*n:][:n]
+		far := p[clamp(y/2-1+y%2*2, n)*n:][:n] // above for even rows, below for odd ones
+		line := out[y*2*n:][:2*n]
+		at := func(x int) int32 { return 3*int32(near[x]) + int32(far[x]) }
+		for x := range n {
+			here := 3 * at(x)
+			line[2*x] = here + at(clamp(x-1, n))
+			line[2*x+1] = here + at(clamp(x+1, n))
+		}
+	}
+}
+
+// root2 is the side of a square plane whose side is a power of two.
+func root2(area int) int { return 1 << (bits.Len(uint(area)) / 2) }
+
+// smooth has one input, square planes, and takes the mottling out of areas while it leaves
+// their edges: one pass of anisotropic diffusion (Perona and Malik, 1990). Each neighbour
+// pulls a pixel by a table of their difference, diagonal ones half as much.
+type smooth struct{ flow quant.Table }
+
+// Kind is "smooth".
+func (smooth) Kind() string { return "smooth" }
+
+// Apply is described with the type.
+func (s smooth) Apply(in []quant.Value, workers int) quant.Value {
+	return eachPlane(in[0], 1, workers, func(dst []int32, from, n int) { s.plane(dst, in[0].Wide[from:][:n]) })
+}
+
+func (s smooth) plane(out, p []int32) {
+	n := root2(len(p))
+	for y := range n {
+		above, here, below := p[clamp(y-1, n)*n:][:n], p[y*n:][:n], p[clamp(y+1, n)*n:][:n]
+		line := out[y*n:][:n]
+		for x, v := range here {
+			l, r := clamp(x-1, n), clamp(x+1, n)
+			straight := s.pull(v, above[x]) + s.pull(v, below[x]) + s.pull(v, here[l]) + s.pull(v, here[r])
+			diagonal := s.pull(v, above[l]) + s.pull(v, above[r]) + s.pull(v, below[l]) + s.pull(v, below[r])
+			line[x] = v + 2*straight + diagonal
+		}
+	}
+}
+
+// pull is a sixteenth of the flow from one pixel to its neighbour: the table is in
+// 1/4080, its values are taken as 1/65280.
+func (s smooth) pull(from, to int32) int32 {
+	return int32(s.flow.At(int32(quant.Round(int64(to-from), 4))))
+}
+
+// newFlow is what a difference moves: Tukey's biweight d·(1 - (d/1024)²)², with
+// differences in 1/4080. Those of edges, 1024 and more, move nothing.
+func newFlow() quant.Table {
+	const edge = 1 << 10
+	t := quant.Table{First: -edge}
+	for d := int64(-edge); d <= edge; d++ {
+		keep := edge*edge - d*d
+		t.Out = append(t.Out, int16(quant.Round(d*keep*keep, 40)))
+	}
+	return t
+}
+
+// enlarge has one input, square planes, and enlarges them by a spline.
+type enlarge struct{ *spline }
+
+// Kind is "enlarge".
+func (enlarge) Kind() string { return "enlarge" }
+
+// Apply is described with the type.
+func (e enlarge) Apply(in []quant.Value, workers int) quant.Value {
+	return eachPlane(in[0], e.factor*e.factor, workers, func(dst []int32, from, n int) { e.enlarge(dst, in[0].Wide[from:][:n]) })
+}
+
+// A spline enlarges planes by a factor with the interpolating cubic of Catmull and Rom
+// (1974). At t = n/d between two samples its four weights are polynomials of degree three,
+// so that 2d³ times each is an integer.
+type spline struct {
+	factor int
+	shift  uint       // the weights' sum is 1 << shift
+	weight [][4]int64 // by place within a source pixel
+	first  []int      // by place: the first of the four samples, against the source pixel
+}
+
+func newSpline(factor int) *spline {
+	d := int64(2 * factor) // places are at odd multiples of 1/d
+	s := &spline{factor: factor, shift: uint(1 + 3*(bits.Len(uint(2*factor))-1))}
+	for i := range factor {
+		n, first := int64(2*i+1-factor), -1
+		if n < 0 {
+			n, first = n+d, -2
+		}
+		n2, n3 := n*n, n*n*n
+		s.first = append(s.first, first)
+		s.weight = append(s.weight, [4]int64{
+			-n*d*d + 2*n2*d - n3,
+			2*d*d*d - 5*n2*d + 3*n3,
+			n*d*d + 4*n2*d - 3*n3,
+			-n2*d + n3,
+		})
+	}
+	return s
+}
+
+// enlarge does the columns, then the rows, of a square plane, rounding after each.
+func (s *spline) enlarge(out, p []int32) {
+	n := root2(len(p))
+	big := n * s.factor
+	tall := make([]int32, big*n)
+	for y := range big {
+		w, at := &s.weight[y%s.factor], y/s.factor+s.first[y%s.factor]
+		a, b, c, d := p[clamp(at, n)*n:][:n], p[clamp(at+1, n)*n:][:n], p[clamp(at+2, n)*n:][:n], p[clamp(at+3, n)*n:][:n]
+		line := tall[y*n:][:n]
+		for x := range line {
+			line[x] = s.blend(w, a[x], b[x], c[x], d[x])
+		}
+	}
+	for y := range big {
+		from, line := tall[y*n:][:n], out[y*big:][:big]
+		for x := range line {
+			w, at := &s.weight[x%s.factor], x/s.factor+s.first[x%s.factor]
+			line[x] = s.blend(w, from[clamp(at, n)], from[clamp(at+1, n)], from[clamp(at+2, n)], from[clamp(at+3, n)])
+		}
+	}
+}
+
+func (s *spline) blend(w *[4]int64, a, b, c, d int32) int32 {
+	return int32(quant.Round(w[0]*int64(a)+w[1]*int64(b)+w[2]*int64(c)+w[3]*int64(d), s.shift))
+}
+
+// clamp is the nearest of 0..n-1.
+func clamp(i, n int) int { return min(max(i, 0), n-1) }

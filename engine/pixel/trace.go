@@ -1,0 +1,44 @@
+package pixel
+
+import (
+	"context"
+	"iter"
+
+	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/quant"
+)
+
+// Trace draws a picture and goes through all operators that did, as they are finished:
+// what each read and what it put out. Among them are text, network and picture up to the
+// pixels, not the PNG file. The last one's output is the pixels whose digest is
+// Result.PixelsDigest.
+//
+// An operator's layer is the name of its tensors in the weights file, without the part
+// after the last dot for .w, .bias and .mul; those without tensors have the names text.table,
+// z (the noise), luma, chroma, y, cb, cr (the planes) and rgb. Besides those of package
+// quant there are the kinds times16, double, smooth, enlarge and pixels, which the package
+// comment defines.
+//
+// The sequence is the same on every machine and for any number of workers. If it ends in
+// an error, that comes last, with an empty operator; the errors are those of Run.
+func (e *Engine) Trace(ctx context.Context, r engine.Request) iter.Seq2[quant.Op, error] {
+	return func(yield func(quant.Op, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		stopped := false
+		_, err := e.RunTraced(ctx, r, func(o quant.Op) {
+			if !stopped && !yield(o, nil) {
+				stopped = true
+				cancel()
+			}
+		})
+		if err != nil && !stopped {
+			yield(quant.Op{}, err)
+		}
+	}
+}
+
+// RunTraced is Run, and Trace by calls of watch: for who wants both at the price of one.
+func (e *Engine) RunTraced(ctx context.Context, r engine.Request, watch func(quant.Op)) (engine.Result, error) {
+	return e.run(ctx, r, nil, watch)
+}

@@ -1,0 +1,188 @@
+package quant
+
+import "sync"
+
+// Random has no input. Its output is Elements of each key's noise, wide: noise(key, 0),
+// noise(key, 1) and so on, a vector for each key.
+type Random struct {
+	Keys     []uint64
+	Elements int
+}
+
+// Kind is "random".
+func (Random) Kind() string { return "random" }
+
+// Apply is described with the type.
+func (r Random) Apply(_ []Value, workers int) Value {
+	out := newWide(len(r.Keys), r.Elements)
+	Each(len(r.Keys), workers, func(v int) { Noise(vector(out.Wide, v, r.Elements), r.Keys[v]) })
+	return out
+}
+
+// Gather has no input. Its output is, for each list, the sum of some rows of a table,
+// each times its weight.
+type Gather struct {
+	Table []int8 // rows of Cols
+	Cols  int
+	Lists [][]Weighted
+}
+
+// Weighted is the index of a row and its weight.
+type Weighted struct {
+	Row    int
+	Weight int32
+}
+
+// Kind is "gather".
+func (Gather) Kind() string { return "gather" }
+
+// Apply is described with the type.
+func (g Gather) Apply([]Value, int) Value {
+	out := newWide(len(g.Lists), g.Cols)
+	for v, list := range g.Lists {
+		sum := vector(out.Wide, v, g.Cols)
+		for _, w := range list {
+			for i, x := range vector(g.Table, w.Row, g.Cols) {
+				sum[i] += w.Weight * int32(x)
+			}
+		}
+	}
+	return out
+}
+
+// Product has one input, of activations. Its output is the matrix's sums, biases included.
+type Product struct{ *Matrix }
+
+// Kind is "product".
+func (Product) Kind() string { return "product" }
+
+// Apply is described with the type.
+func (p Product) Apply(in []Value, workers int) Value {
+	out := newWide(in[0].Vectors, p.Rows)
+	p.Products(out.Wide, in[0].Narrow, in[0].Vectors, workers)
+	return out
+}
+
+// Sum has two inputs of int32 and adds them, element by element. If the second has one
+// vector, it is added to each of the first.
+type Sum struct{}
+
+// Kind is "sum".
+func (Sum) Kind() string { return "sum" }
+
+// Apply is described with the type.
+func (Sum) Apply(in []Value, _ int) Value {
+	a, b := in[0], in[1]
+	out := newWide(a.Vectors, a.Elements())
+	for v := range a.Vectors {
+		x, dst := vector(a.Wide, v, a.Elements()), vector(out.Wide, v, a.Elements())
+		y := vector(b.Wide, min(v, b.Vectors-1), len(x))
+		for i := range dst {
+			dst[i] = x[i] + y[i]
+		}
+	}
+	return out
+}
+
+// Rescale has one input of int32 and changes its unit: requantise(v, Mul[i], Shift).
+type Rescale struct{ Scale }
+
+// Kind is "rescale".
+func (Rescale) Kind() string { return "rescale" }
+
+// Apply is described with the type.
+func (r Rescale) Apply(in []Value, workers int) Value {
+	n := len(r.Mul)
+	out := newWide(in[0].Vectors, n)
+	Each(in[0].Vectors, workers, func(v int) { r.Wide(vector(out.Wide, v, n), vector(in[0].Wide, v, n)) })
+	return out
+}
+
+// Activate has one input of int32 and changes its unit as Rescale does, to activations
+// within Lo..Hi.
+type Activate struct {
+	Scale
+	Lo, Hi int16
+}
+
+// Kind is "activate".
+func (Activate) Kind() string { return "activate" }
+
+// Apply is described with the type.
+func (a Activate) Apply(in []Value, workers int) Value {
+	n := len(a.Mul)
+	out := newNarrow(in[0].Vectors, n)
+	Each(in[0].Vectors, workers, func(v int) { a.Narrow(vector(out.Narrow, v, n), vector(in[0].Wide, v, n), a.Lo, a.Hi) })
+	return out
+}
+
+// Blend has two inputs of int32 and goes part of the way from the first to the second:
+// a + requantise(b-a, Mul, 16).
+type Blend struct{ Mul int32 }
+
+// Kind is "blend".
+func (Blend) Kind() string { return "blend" }
+
+// Apply is described with the type.
+func (o Blend) Apply(in []Value, _ int) Value {
+	a, b := in[0].Wide, in[1].Wide
+	out := newWide(in[0].Vectors, in[0].Elements())
+	for i := range out.Wide {
+		out.Wide[i] = a[i] + Requantise(b[i]-a[i], o.Mul, 16)
+	}
+	return out
+}
+
+// Lookup has one input of int32. Its output is what the table says of the elements From
+// to From+Elements, without the last, of each vector.
+type Lookup struct {
+	Table
+	From, Elements int
+}
+
+// Kind is "lookup".
+func (Lookup) Kind() string { return "lookup" }
+
+// Apply is described with the type.
+func (l Lookup) Apply(in []Value, workers int) Value {
+	out := newNarrow(in[0].Vectors, l.Elements)
+	Each(in[0].Vectors, workers, func(v int) {
+		dst := vector(out.Narrow, v, l.Elements)
+		for i, x := range vector(in[0].Wide, v, in[0].Elements())[l.From:][:l.Elements] {
+			dst[i] = l.At(x)
+		}
+	})
+	return out
+}
+
+func newWide(vectors, elements int) Value {
+	return Value{Vectors: vectors, Wide: make([]int32, vectors*elements)}
+}
+
+func newNarrow(vectors, elements int) Value {
+	return Value{Vectors: vectors, Narrow: make([]int16, vectors*elements)}
+}
+
+// vector is the i-th of the vectors of n elements that all holds.
+func vector[T any](all []T, i, n int) []T { return all[i*n:][:n:n] }
+
+// Each calls do with 0 to n-1, on at most workers goroutines, all finished when it returns;
+// with 1 or less, in the caller's.
+func Each(n, workers int, do func(i int)) {
+	workers = min(workers, n)
+	if workers <= 1 {
+		for i := range n {
+			do(i)
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < n; i += workers {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
+}
