@@ -306,3 +306,25 @@ func TestFirstBlock(t *testing.T) {
 	start(t, c)
 	t.Logf("keys and genesis %v, first block after %v", made, time.Since(began))
 }
+
+// TestSendBeforeTheFirstBlock: a node that has just restarted accepts transactions
+// before it has made another block. The SDK checks them at height 0 then, where an
+// account's number counts as 0 and every signature but one account's is refused.
+func TestSendBeforeTheFirstBlock(t *testing.T) {
+	c := single(t)
+	n, l := start(t, c)
+	to := essaim.Address{9}
+	if _, err := l.Send(t.Context(), newSigner(t), to, 1); err != nil {
+		t.Fatal(err)
+	}
+	account, err := l.Account(t.Context(), newSigner(t).Address())
+	if err != nil || account.Number == 0 {
+		t.Fatalf("account number %d, %v: the test needs another one than 0", account.Number, err)
+	}
+	stop(t, n)
+	c.TimeoutCommit = 2 * time.Second
+	_, l = start(t, c)
+	if _, err := l.Send(t.Context(), newSigner(t), to, 1); err != nil {
+		t.Errorf("send right after the restart: %v", err)
+	}
+}
