@@ -262,9 +262,9 @@ func (s *status) progress(p essaim.Progress, i, count int) {
 	s.set("drawing%s %s step %d of %d on miner %s", which, bar(p.Step, p.Steps), p.Step, p.Steps, p.Miner.Short())
 }
 
-// write saves a picture and its receipt. Existing files are not overwritten unless
-// --out names them.
-func (o imagineOptions) write(p *client.Picture, i int) (drawn, error) {
+// fileName is where picture i goes. Existing files are not overwritten unless --out names
+// them.
+func (o imagineOptions) fileName(i int) string {
 	name := o.out
 	if name == "" {
 		name = slug(o.prompt) + ".png"
@@ -276,11 +276,24 @@ func (o imagineOptions) write(p *client.Picture, i int) (drawn, error) {
 	if o.out == "" {
 		name = unused(name)
 	}
+	return name
+}
+
+// write saves a picture and its receipt.
+func (o imagineOptions) write(p *client.Picture, i int) (drawn, error) {
+	name := o.fileName(i)
 	d := drawn{p, name, name + ".receipt"}
-	if err := os.WriteFile(d.file, p.Data, 0o644); err != nil {
-		return d, essaim.Errorf(essaim.CodeBadInput, "choose another place with --out", "write picture: %w", err)
+	if err := writePicture(name, p.Data); err != nil {
+		return d, err
 	}
 	return d, os.WriteFile(d.receiptFile, p.ReceiptFile, 0o644)
+}
+
+func writePicture(name string, data []byte) error {
+	if err := os.WriteFile(name, data, 0o644); err != nil {
+		return essaim.Errorf(essaim.CodeBadInput, "choose another place with --out", "write picture: %w", err)
+	}
+	return nil
 }
 
 // slug makes a file name of a prompt: letters, digits and hyphens, at most 40.
