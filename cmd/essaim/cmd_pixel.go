@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -13,13 +15,11 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/pixel"
+	"github.com/essaim/essaim/quant"
 )
 
 func newPixelCommand(c *cli) *cobra.Command {
-	var (
-		o        imagineOptions
-		manifest string
-	)
+	var o localOptions
 	cmd := &cobra.Command{
 		Use:   "pixel PROMPT",
 		Short: "Draw with the built-in engine on this machine: no network, no receipt, no price",
@@ -29,7 +29,7 @@ that is printed is the one that a miner's receipt would name.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.prompt, o.hasSeed = args[0], cmd.Flags().Changed("seed")
-			return drawLocally(cmd.Context(), c, o, manifest)
+			return drawLocally(cmd.Context(), c, o)
 		},
 	}
 	f := cmd.Flags()
@@ -38,8 +38,25 @@ that is printed is the one that a miner's receipt would name.`,
 	f.StringVar(&o.size, "size", "", "WxH in pixels (default: the model's)")
 	f.Uint32Var(&o.steps, "steps", 0, "sampling steps (default: the model's)")
 	f.StringVarP(&o.out, "out", "o", "", "file to write (default: after the prompt)")
-	f.StringVar(&manifest, "model", "", "manifest of another model of this engine, its files beside it (default: the one in the binary)")
+	f.StringVar(&o.trace, "trace", "", "file to write the run's trace to: every operator's output, in the form that package quant defines")
+	f.StringVar(&o.manifest, "model", "", "manifest of another model of this engine, its files beside it (default: the one in the binary)")
 	return cmd
+}
+
+// localOptions is what the flags of pixel say.
+type localOptions struct {
+	imagineOptions
+	manifest string
+	trace    string
+}
+
+// request checks what can be checked before the engine is opened.
+func (o localOptions) request() (engine.Request, error) {
+	r, err := o.imagineOptions.request()
+	if err == nil && o.trace != "" && o.count > 1 {
+		err = essaim.Errorf(essaim.CodeBadInput, "draw one picture at a time", "--trace writes one run, not --count %d", o.count)
+	}
+	return engine.Request{Prompt: r.Prompt, Seed: r.Seed, Width: int(r.Width), Height: int(r.Height), Steps: int(r.Steps)}, err
 }
 
 // local is one picture that was drawn on this machine.
@@ -48,15 +65,16 @@ type local struct {
 	request engine.Request
 	file    string
 	took    time.Duration
+	root    *essaim.Digest // of the trace; nil: none was written
 }
 
-func drawLocally(ctx context.Context, c *cli, o imagineOptions, manifest string) error {
+func drawLocally(ctx context.Context, c *cli, o localOptions) error {
 	began := time.Now()
-	asked, err := o.request()
+	r, err := o.request()
 	if err != nil {
 		return err
 	}
-	e, err := openPixel(manifest)
+	e, err := openPixel(o.manifest)
 	if err != nil {
 		return err
 	}
@@ -65,16 +83,13 @@ func drawLocally(ctx context.Context, c *cli, o imagineOptions, manifest string)
 		return err
 	}
 	model := models[0]
+	r.Model = model.Digest
 	ready := time.Since(began)
 	st := newStatus(c.stderr)
 	defer st.clear()
 	var pictures []local
 	for i := range o.count {
-		r := engine.Request{
-			Model: model.Digest, Prompt: asked.Prompt, Seed: asked.Seed + uint64(i),
-			Width: int(asked.Width), Height: int(asked.Height), Steps: int(asked.Steps),
-		}
-		p, err := drawOne(ctx, e, model, r, func(p engine.Progress) {
+		p, err := drawOne(ctx, e, model, r, o.trace, func(p engine.Progress) {
 			st.set("drawing %d of %d %s step %d of %d", i+1, o.count, bar(p.Step, p.Steps), p.Step, p.Steps)
 		})
 		if err != nil {
@@ -85,12 +100,13 @@ func drawLocally(ctx context.Context, c *cli, o imagineOptions, manifest string)
 			return err
 		}
 		pictures = append(pictures, p)
+		r.Seed++
 	}
 	st.clear()
 	if c.json {
 		return writeJSON(c.stdout, localReport(model, pictures, ready))
 	}
-	return c.tellLocal(model, pictures)
+	return c.tellLocal(model, pictures, o.trace)
 }
 
 func openPixel(manifest string) (*pixel.Engine, error) {
@@ -105,13 +121,18 @@ func openPixel(manifest string) (*pixel.Engine, error) {
 	return e, nil
 }
 
-// drawOne runs one request whose size and steps may be 0, the model's defaults.
-func drawOne(ctx context.Context, e *pixel.Engine, m engine.Model, r engine.Request, progress func(engine.Progress)) (local, error) {
+// drawOne runs one request whose size and steps may be 0, the model's defaults, and
+// writes its trace if a file is named.
+func drawOne(ctx context.Context, e *pixel.Engine, m engine.Model, r engine.Request, trace string, progress func(engine.Progress)) (local, error) {
 	began := time.Now()
-	fitted, err := m.Fit(r)
-	var result engine.Result
-	if err == nil {
-		result, err = e.Run(ctx, fitted, progress)
+	p := local{}
+	var err error
+	if p.request, err = m.Fit(r); err == nil {
+		if trace == "" {
+			p.Result, err = e.Run(ctx, p.request, progress)
+		} else {
+			err = p.runTraced(ctx, e, trace)
+		}
 	}
 	if errors.Is(err, engine.ErrBadRequest) {
 		var sizes []string
@@ -119,12 +140,38 @@ func drawOne(ctx context.Context, e *pixel.Engine, m engine.Model, r engine.Requ
 			sizes = append(sizes, s.String())
 		}
 		hint := fmt.Sprintf("%s draws Latin words, in sizes %s and %d to %d steps", m.Name, strings.Join(sizes, ", "), m.MinSteps, m.MaxSteps)
-		return local{}, essaim.Errorf(essaim.CodeBadInput, hint, "%w", err)
+		return p, essaim.Errorf(essaim.CodeBadInput, hint, "%w", err)
 	}
-	return local{Result: result, request: fitted, took: time.Since(began)}, err
+	p.took = time.Since(began)
+	return p, err
 }
 
-func (c *cli) tellLocal(model engine.Model, pictures []local) error {
+// runTraced writes the records of all operators, one after the other, and commits to
+// them with their root.
+func (p *local) runTraced(ctx context.Context, e *pixel.Engine, name string) (err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return essaim.Errorf(essaim.CodeBadInput, "choose another place with --trace", "write trace: %w", err)
+	}
+	w := bufio.NewWriter(f) // keeps its first error until Flush
+	var (
+		hash   quant.TraceHash
+		record []byte
+	)
+	p.Result, err = e.RunTraced(ctx, p.request, func(o quant.Op) {
+		record = o.AppendRecord(record[:0])
+		w.Write(record)
+		hash.Add(o)
+	})
+	if err != nil {
+		return errors.Join(err, f.Close(), os.Remove(name))
+	}
+	root := essaim.Digest(hash.Root())
+	p.root = &root
+	return errors.Join(w.Flush(), f.Close())
+}
+
+func (c *cli) tellLocal(model engine.Model, pictures []local, trace string) error {
 	w := c.stdout
 	for _, p := range pictures {
 		if err := showPicture(w, detectPictures(c.stdout, c.getenv), p.Data); err != nil {
@@ -134,6 +181,9 @@ func (c *cli) tellLocal(model engine.Model, pictures []local) error {
 		fmt.Fprintf(w, "  picture   %s, seed %d, %d steps of %s, drawn in %d ms\n",
 			engine.Size{Width: p.request.Width, Height: p.request.Height}, p.request.Seed, p.Steps, model.Name, p.took.Milliseconds())
 		fmt.Fprintf(w, "  pixels    %s\n", p.PixelsDigest)
+		if p.root != nil {
+			fmt.Fprintf(w, "  trace     %s, root %s\n", trace, p.root)
+		}
 		for _, warning := range p.Warnings {
 			fmt.Fprintf(c.stderr, "essaim: warning: %s\n", oneLine(warning))
 		}
@@ -152,6 +202,9 @@ func localReport(model engine.Model, pictures []local, ready time.Duration) map[
 	}
 	out := one(pictures[0])
 	out["model"], out["model_digest"], out["engine"], out["ready_ms"] = model.Name, model.Digest, pixel.Name, ready.Milliseconds()
+	if pictures[0].root != nil {
+		out["trace_root"] = pictures[0].root
+	}
 	if len(pictures) > 1 {
 		all := make([]map[string]any, 0, len(pictures))
 		for _, p := range pictures {
