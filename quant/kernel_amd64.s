@@ -12,6 +12,7 @@
 //	R9   w at this column           R8   x at this column
 //	R11  cols                       R13  3·cols
 //	R12  4·rows, in bytes           R10  3·R12
+//	R14  weights to prefetch
 //
 // So the four rows of a group are at (R9), (R9)(R11*1), (R9)(R11*2) and (R9)(R13*1),
 // vectors of bytes likewise at R8, vectors of int16 with twice those factors, and the
@@ -34,7 +35,29 @@
 #define FIRSTCOLUMN \
 	MOVQ SI, R9; \
 	MOVQ BX, R8; \
-	MOVQ DX, CX
+	MOVQ DX, CX; \
+	AHEAD
+
+// AHEAD and FETCH ask for the weights that will be read 16 KiB from now: groups follow one
+// another in memory, so that what four rows take of one column block is that many bytes
+// in a row there. R14 goes along. Without this the processor's own prefetching, of four
+// short streams, gets less than half of the memory's bandwidth. Reading beyond the matrix
+// is harmless, a prefetch never faults.
+#define AHEAD LEAQ 16384(SI), R14
+
+#define FETCH(prefetch, bytes) \
+	prefetch (R14);     \
+	ADDQ     bytes, R14
+
+#define FETCH2(prefetch) \
+	prefetch 64(R14); \
+	FETCH(prefetch, $128)
+
+#define FETCH4(prefetch) \
+	prefetch 64(R14);  \
+	prefetch 128(R14); \
+	prefetch 192(R14); \
+	FETCH(prefetch, $256)
 
 // NEXTGROUP moves on by four rows of w and four sums of dst.
 #define NEXTGROUP \
@@ -74,6 +97,7 @@ group:
 	FIRSTCOLUMN
 
 column:
+	FETCH(PREFETCHT0, $64)
 	VMOVDQU (R8), Y8
 	WEIGHTS2((R9), Y10)
 	WEIGHTS2((R9)(R11*1), Y11)
@@ -113,6 +137,7 @@ group:
 	FIRSTCOLUMN
 
 column:
+	FETCH(PREFETCHT1, $64)
 	VMOVDQU (R8), Y8
 	VMOVDQU (R8)(R11*2), Y9
 	WEIGHTS2((R9), Y10)
@@ -205,6 +230,7 @@ group:
 	FIRSTCOLUMN
 
 column:
+	FETCH2(PREFETCHT0)
 	VMOVDQU64 (R8), Z20
 	WEIGHTS5
 	MADD5(Z20, Z0, Z1, Z2, Z3)
@@ -234,6 +260,7 @@ group:
 	FIRSTCOLUMN
 
 column:
+	FETCH2(PREFETCHT1)
 	VMOVDQU64 (R8), Z20
 	VMOVDQU64 (R8)(R11*2), Z21
 	VMOVDQU64 (R8)(R11*4), Z22
@@ -303,6 +330,7 @@ group:
 	FIRSTCOLUMN
 
 column:
+	FETCH4(PREFETCHT0)
 	VMOVDQU64 (R8), Z20
 	WEIGHTS8
 	MADD8(Z20, Z0, Z1, Z2, Z3)
@@ -348,6 +376,7 @@ group:
 	FIRSTCOLUMN
 
 column:
+	FETCH4(PREFETCHT1)
 	VMOVDQU64 (R8), Z20
 	VMOVDQU64 (R8)(R11*1), Z21
 	VMOVDQU64 (R8)(R11*2), Z22
