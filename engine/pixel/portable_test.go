@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -14,7 +15,7 @@ import (
 // TestNoFloats reads the source of this package and of quant: no floating-point
 // type, literal or package function may be in it.
 func TestNoFloats(t *testing.T) {
-	for _, dir := range []string{".", "../../quant"} {
+	for _, dir := range []string{".", quantFolder} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, error %v", dir, len(files), err)
@@ -61,33 +62,79 @@ func floating(n ast.Node) string {
 	return ""
 }
 
-// TestArm64 runs TestReference and TestGolden on another architecture, emulated.
-func TestArm64(t *testing.T) {
+const quantFolder = "../../quant"
+
+// exact are the tests that hold golden values: pictures, traces, both alone and together.
+const exact = "^(TestReference|TestGolden|TestTraceGolden|TestBatchIsTheSame)$"
+
+// TestOtherMachines runs the tests of exactness, and those of package quant, on other
+// architectures, emulated. s390x is big-endian, arm64 has vector code of its own.
+func TestOtherMachines(t *testing.T) {
 	if testing.Short() {
 		t.Skip("emulation is slow")
 	}
-	if os.Getenv("GOARCH") == "arm64" {
-		t.Skip("this is the inner run")
+	for arch, qemu := range map[string]string{"arm64": "qemu-aarch64", "riscv64": "qemu-riscv64", "s390x": "qemu-s390x"} {
+		t.Run(arch, func(t *testing.T) {
+			emulator := lookAny(qemu+"-static", qemu)
+			if emulator == "" {
+				t.Skipf("no %s-static or %s on PATH (Debian: qemu-user-static)", qemu, qemu)
+			}
+			machine := []string{"GOOS=linux", "GOARCH=" + arch, "CGO_ENABLED=0"}
+			runAgain(t, ".", nil, emulator, build(t, machine, "."), "-test.run", exact)
+			runAgain(t, quantFolder, nil, emulator, build(t, machine, quantFolder))
+		})
 	}
-	emulator := ""
-	for _, name := range []string{"qemu-aarch64-static", "qemu-aarch64"} {
+}
+
+// TestOtherPaths runs the tests of exactness on every path that this machine has, and
+// without assembly.
+func TestOtherPaths(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs the other tests again")
+	}
+	t.Run("purego", func(t *testing.T) {
+		runAgain(t, ".", nil, build(t, nil, ".", "-tags", "purego"), "-test.run", exact)
+		runAgain(t, quantFolder, nil, build(t, nil, quantFolder, "-tags", "purego"))
+	})
+	if runtime.GOARCH != "amd64" {
+		return
+	}
+	for _, deny := range []string{"cpu.avx512vnni=off", "cpu.avx512vnni=off,cpu.avx2=off"} { // quant tests that this works
+		t.Run(deny, func(t *testing.T) {
+			runAgain(t, ".", []string{"GODEBUG=" + deny}, os.Args[0], "-test.run", exact)
+		})
+	}
+}
+
+// lookAny finds one of some programs.
+func lookAny(names ...string) string {
+	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
-			emulator = path
-			break
+			return path
 		}
 	}
-	if emulator == "" {
-		t.Skip("no qemu-aarch64-static or qemu-aarch64 on PATH (Debian: qemu-user-static)")
+	return ""
+}
+
+// build compiles a package's tests.
+func build(t *testing.T, env []string, folder string, flags ...string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "test")
+	cmd := exec.CommandContext(t.Context(), "go", append(append([]string{"test", "-c", "-o", binary}, flags...), folder)...)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("compiling %s: %v\n%s", folder, err, out)
 	}
-	binary := filepath.Join(t.TempDir(), "pixel.test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", binary, ".")
-	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cross-compiling: %v\n%s", err, out)
-	}
-	run := exec.CommandContext(t.Context(), emulator, binary, "-test.run", "^(TestReference|TestGolden)$", "-test.v")
-	out, err := run.CombinedOutput()
-	if err != nil || strings.Count(string(out), "--- PASS") != 2 {
-		t.Fatalf("on arm64: %v\n%s", err, out)
+	return binary
+}
+
+// runAgain runs a folder's compiled tests, which must pass and be some.
+func runAgain(t *testing.T, folder string, env []string, command ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), command[0], append(command[1:], "-test.v", "-test.short")...)
+	cmd.Dir, cmd.Env = folder, append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS") {
+		t.Fatalf("%v: %v\n%s", command, err, out)
 	}
 }
