@@ -14,15 +14,17 @@ import (
 	"errors"
 	"image"
 	"image/png"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/quant"
 )
 
-// Prompt is what the suite asks for: something that any picture model knows.
+// Prompt is what the suite asks for: something that any model knows.
 const Prompt = "red apple"
 
 // Run tests that the engines which open makes keep the contract of package engine. Each
@@ -36,10 +38,12 @@ func Run(t *testing.T, open func() engine.Engine) {
 		{"Results", (*suite).results},
 		{"Exact", (*suite).exact},
 		{"Seeds", (*suite).seeds},
+		{"Prompts", (*suite).prompts},
 		{"Progress", (*suite).progress},
 		{"BadRequests", (*suite).badRequests},
 		{"Cancel", (*suite).cancel},
 		{"Concurrency", (*suite).concurrency},
+		{"Trace", (*suite).trace},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			s := &suite{T: t, engine: open()}
@@ -79,8 +83,14 @@ func (s *suite) run(m engine.Model, r engine.Request, progress func(engine.Progr
 	if got.MediaType == "" || len(got.Data) == 0 {
 		s.Errorf("%s: %d bytes of media type %q", m.Name, len(got.Data), got.MediaType)
 	}
-	if m.Kind == essaim.KindImage {
+	if got.Steps != want.Steps {
+		s.Errorf("%s: %d steps made, want %d", m.Name, got.Steps, want.Steps)
+	}
+	switch m.Kind {
+	case essaim.KindImage:
 		s.checkPicture(m, want, got)
+	case essaim.KindEmbed:
+		s.checkEmbedding(m, got)
 	}
 	return got
 }
@@ -100,9 +110,29 @@ func (s *suite) checkPicture(m engine.Model, r engine.Request, got engine.Result
 	if d := digest(picture); got.PixelsDigest != d {
 		s.Errorf("%s: PixelsDigest is %s, the pixels have %s", m.Name, got.PixelsDigest, d)
 	}
-	if got.Steps != r.Steps {
-		s.Errorf("%s: %d steps made, want %d", m.Name, got.Steps, r.Steps)
+}
+
+// checkEmbedding wants a vector that points somewhere.
+func (s *suite) checkEmbedding(m engine.Model, got engine.Result) {
+	s.Helper()
+	if got.MediaType != engine.MediaEmbedding {
+		s.Fatalf("%s: media type %q", m.Name, got.MediaType)
 	}
+	if bytes.Count(got.Data, []byte{0}) == len(got.Data) {
+		s.Errorf("%s: the embedding is zero", m.Name)
+	}
+	if !got.PixelsDigest.IsZero() {
+		s.Errorf("%s: an embedding has pixels", m.Name)
+	}
+}
+
+// same reports whether two results say the same, which for pictures is a matter of pixels
+// and not of how a file holds them.
+func same(m engine.Model, a, b engine.Result) bool {
+	if m.Kind == essaim.KindImage {
+		return a.PixelsDigest == b.PixelsDigest
+	}
+	return bytes.Equal(a.Data, b.Data)
 }
 
 // digest is the SHA-256 of a picture's RGB bytes.
@@ -163,21 +193,39 @@ func (s *suite) exact() {
 			data := bytes.Clone(one.Data)
 			clear(one.Data)
 			two := s.run(m, engine.Request{Seed: seed}, nil)
-			if one.PixelsDigest != two.PixelsDigest || !bytes.Equal(data, two.Data) || one.Units != two.Units {
+			if one.Data = data; !same(m, one, two) || !bytes.Equal(data, two.Data) || one.Units != two.Units {
 				s.Errorf("%s is exact, but seed %d gave two results", m.Name, seed)
 			}
 		}
 	}
 }
 
+// seeds wants variety where something is drawn at random: of pictures.
 func (s *suite) seeds() {
 	for _, m := range s.all {
+		if m.Kind != essaim.KindImage {
+			continue
+		}
 		different := map[essaim.Digest]bool{}
 		for seed := range uint64(4) {
 			different[essaim.DigestOf(s.run(m, engine.Request{Seed: seed << 60}, nil).Data)] = true
 		}
 		if len(different) < 2 {
 			s.Errorf("%s: the seed changes nothing", m.Name)
+		}
+	}
+}
+
+// prompts wants the text to matter, and embeddings of one model to be of one length.
+func (s *suite) prompts() {
+	for _, m := range s.all {
+		one := s.run(m, engine.Request{Prompt: "red apple"}, nil)
+		two := s.run(m, engine.Request{Prompt: "a house with a garden"}, nil)
+		if bytes.Equal(one.Data, two.Data) {
+			s.Errorf("%s: the prompt changes nothing", m.Name)
+		}
+		if m.Kind == essaim.KindEmbed && len(one.Data) != len(two.Data) {
+			s.Errorf("%s: embeddings have %d and %d numbers", m.Name, len(one.Data), len(two.Data))
 		}
 	}
 }
@@ -209,7 +257,7 @@ func (s *suite) progress() {
 			}
 		})
 		returned.Store(true)
-		if alone := s.run(m, engine.Request{Steps: m.MaxSteps}, nil); m.Exact && alone.PixelsDigest != watched.PixelsDigest {
+		if alone := s.run(m, engine.Request{Steps: m.MaxSteps}, nil); m.Exact && !same(m, alone, watched) {
 			s.Errorf("%s: watching changes the result", m.Name)
 		}
 	}
@@ -227,6 +275,9 @@ func (s *suite) badRequests() {
 		refuse(m.Name+": empty prompt", engine.Request{Model: m.Digest}, engine.ErrBadRequest)
 		refuse(m.Name+": too many steps", engine.Request{Model: m.Digest, Prompt: Prompt, Steps: m.MaxSteps + 1}, engine.ErrBadRequest)
 		refuse(m.Name+": steps below zero", engine.Request{Model: m.Digest, Prompt: Prompt, Steps: -1}, engine.ErrBadRequest)
+		if m.Kind != essaim.KindImage {
+			refuse(m.Name+": a size", engine.Request{Model: m.Digest, Prompt: Prompt, Width: 64, Height: 64}, engine.ErrBadRequest)
+		}
 		if len(m.Sizes) > 0 {
 			refuse(m.Name+": odd size", engine.Request{Model: m.Digest, Prompt: Prompt, Width: 7, Height: 13}, engine.ErrBadRequest)
 			refuse(m.Name+": half a size", engine.Request{Model: m.Digest, Prompt: Prompt, Width: m.Sizes[0].Width}, engine.ErrBadRequest)
@@ -265,11 +316,43 @@ func (s *suite) concurrency() {
 				got, err := s.engine.Run(s.Context(), engine.Request{Model: m.Digest, Prompt: Prompt, Seed: 9}, nil)
 				if err != nil {
 					s.Errorf("%s: together with others: %v", m.Name, err)
-				} else if m.Exact && got.PixelsDigest != want.PixelsDigest {
+				} else if m.Exact && !same(m, got, want) {
 					s.Errorf("%s: together with others the result differs", m.Name)
 				}
 			})
 		}
 		wg.Wait()
+	}
+}
+
+// traced is an engine that shows the operators of its runs.
+type traced interface {
+	RunTraced(ctx context.Context, r engine.Request, watch func(quant.Op)) (engine.Result, error)
+}
+
+// trace wants, of engines that show one, a trace that recomputes, that refers only to
+// what came before, and that changes nothing.
+func (s *suite) trace() {
+	e, ok := s.engine.(traced)
+	if !ok {
+		s.Skip("the engine shows no trace")
+	}
+	for _, m := range s.all {
+		ops := 0
+		got, err := e.RunTraced(s.Context(), engine.Request{Model: m.Digest, Prompt: Prompt, Seed: 9}, func(o quant.Op) {
+			ops++
+			if o.Out.ID != ops || slices.ContainsFunc(o.In, func(v quant.Value) bool { return v.ID >= ops }) {
+				s.Errorf("%s: operator %d (%s of %s) has the ID %d or reads what comes later", m.Name, ops, o.Operator.Kind(), o.Layer, o.Out.ID)
+			}
+			if !o.Holds() {
+				s.Errorf("%s: operator %d (%s of %s) does not recompute", m.Name, ops, o.Operator.Kind(), o.Layer)
+			}
+		})
+		if err != nil || ops == 0 {
+			s.Fatalf("%s: %d operators, error %v", m.Name, ops, err)
+		}
+		if alone := s.run(m, engine.Request{Seed: 9}, nil); !same(m, alone, got) {
+			s.Errorf("%s: tracing changes the result", m.Name)
+		}
 	}
 }
