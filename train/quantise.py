@@ -15,13 +15,12 @@ import numpy as np
 
 import pixelmodel as pm
 from prompts import COLOURS, KNOWN
+from scales import channel_scales, multiplier
 from tensors import write_tensors
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STEPS = (2, 3, 4)
 ONE = 4096                  # 1 with 12 fraction bits
-FLOOR = 1 / 4               # no channel's range is taken for less than this share of the widest channel's
-HEADROOM = 1.05             # room for prompts that calibration did not see
 
 STRANGE = ['Une MAISON à la forêt enneigée, avec des élèves', 'zorbify', 'voiture verte', 'œuf d’or',
            'one two three four five six seven eight nine ten eleven twelve', 'ÉLÉPHANT', 'a' * 80, 'cafe\u0301 au lait']
@@ -33,22 +32,6 @@ def calibration():
     lines = open(os.path.join(HERE, 'concepts.txt'), encoding='utf-8').read().splitlines()
     plain = [t for line in lines for t in line.split('\t') if t]
     return plain + [rng.choice(list(COLOURS)) + ' ' + line.split('\t')[0] for line in lines]
-
-
-def channel_scales(largest, limit=127):
-    """What one unit of each input channel is worth. Half of a channel's range (its square root) goes into the weights, as in
-    SmoothQuant: otherwise a few wide channels leave the others with a handful of levels."""
-    own = np.maximum(largest, largest.max() * FLOOR) * HEADROOM
-    s = np.sqrt(own)
-    return s * np.max(own / s) / limit
-
-
-def multiplier(real, bits=16):
-    """Integers m < 2^bits and one shift with m / 2^shift ~ real."""
-    shift = bits - int(np.ceil(np.log2(np.max(np.abs(real)) * (1 + 2.0 ** -bits))))
-    m = np.round(np.asarray(real) * 2.0 ** shift).astype(np.int64)
-    assert np.abs(m).max() < 1 << bits and shift > 0, (shift, m)
-    return m.astype(np.int32), np.array([shift], np.int32)
 
 
 class Builder:

@@ -4,6 +4,8 @@ Tensors are {name: array} with int8, uint8, int16 or int32 arrays of one to four
 NAME.shift, an element counting 2^-shift; in the file that is a field of NAME.mul, not a tensor. Files are canonical: equal tensors
 give equal bytes, hence one digest.
 """
+import hashlib
+import os
 import struct
 
 import numpy as np
@@ -51,3 +53,9 @@ def read_tensors(path):
         if shift:
             out[name[:-4] + '.shift'] = np.array([shift], np.int32)
     return out
+
+
+def listed(folder, name):
+    """A file as a manifest lists it."""
+    data = open(os.path.join(folder, name), 'rb').read()
+    return {'name': name, 'size': len(data), 'sha256': hashlib.sha256(data).hexdigest()}
