@@ -13,10 +13,18 @@ type path struct {
 	// pack copies n activations, a multiple of packChunk, to dst and reports whether
 	// all of them fit. It is there if bytes is.
 	pack func(dst *int8, src *int16, n int) bool
+
+	// Scale.Wide and Scale.Narrow of n elements, a multiple of scaleChunk and above 0; nil:
+	// scalar Go. Neither changes what Requantise gives.
+	scaleWide   func(dst, src, mul *int32, n int, shift uint)
+	scaleNarrow func(dst *int16, src, mul *int32, n int, shift uint, lo, hi int32)
 }
 
 // packChunk is what pack takes at a time.
 const packChunk = 32
+
+// scaleChunk is what scaleWide and scaleNarrow take at a time, a power of two.
+const scaleChunk = 8
 
 // paths are those that this machine can take, the fastest first, the scalar one last.
 var paths = append(machinePaths(), path{name: "scalar"})

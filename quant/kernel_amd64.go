@@ -14,6 +14,9 @@ func machinePaths() (found []path) {
 			wide:  &kernels[int16]{chunk: 32, many: 4, one: avx512One, some: avx512Four},
 			bytes: &kernels[int8]{chunk: 64, many: 4, one: vnniOne, some: vnniFour},
 			pack:  avx512Pack,
+
+			scaleWide:   avx512Wide,
+			scaleNarrow: avx512Narrow,
 		})
 	}
 	if cpu.X86.HasAVX2 {
@@ -42,3 +45,9 @@ func vnniFour(dst *int32, w *int8, x *int8, groups, n, cols, rows int)
 
 //go:noescape
 func avx512Pack(dst *int8, src *int16, n int) bool
+
+//go:noescape
+func avx512Wide(dst, src, mul *int32, n int, shift uint)
+
+//go:noescape
+func avx512Narrow(dst *int16, src, mul *int32, n int, shift uint, lo, hi int32)

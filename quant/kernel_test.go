@@ -118,8 +118,8 @@ func TestPathsAtEveryEdge(t *testing.T) {
 	onEveryPath(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 4))
 		for _, cols := range []int{0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 192, 1000} {
-			for rows := range 10 {
-				for vectors := range 10 {
+			for _, rows := range []int{0, 1, 3, 4, 5, 8, 9} {
+				for _, vectors := range []int{0, 1, 2, 3, 4, 5, 9} {
 					m := &Matrix{Rows: rows, Cols: cols, W: fill(r, rows*cols, weightFills["any"])}
 					checkProducts(t, m, fill(r, vectors*cols, activationFills["bytes"]), vectors)
 					checkProducts(t, m, fill(r, vectors*cols, activationFills["any"]), vectors)

@@ -76,9 +76,8 @@ func (Sum) Apply(in []Value, _ int) Value {
 	out := newWide(a.Vectors, a.Elements())
 	for v := range a.Vectors {
 		x, dst := vector(a.Wide, v, a.Elements()), vector(out.Wide, v, a.Elements())
-		y := vector(b.Wide, min(v, b.Vectors-1), len(x))
-		for i := range dst {
-			dst[i] = x[i] + y[i]
+		for i, y := range vector(b.Wide, min(v, b.Vectors-1), len(x)) {
+			dst[i] = x[i] + y
 		}
 	}
 	return out

@@ -21,18 +21,28 @@ type Scale struct {
 // Wide writes src in the new unit to dst, which may be src. Both have len(s.Mul)
 // elements.
 func (s Scale) Wide(dst, src []int32) {
-	mul := s.Mul[:len(src)]
-	for i, v := range src {
-		dst[i] = Requantise(v, mul[i], s.Shift)
+	dst, mul := dst[:len(src)], s.Mul[:len(src)]
+	done := 0
+	if chosen.scaleWide != nil && len(src) >= scaleChunk {
+		done = len(src) &^ (scaleChunk - 1)
+		chosen.scaleWide(&dst[0], &src[0], &mul[0], done, s.Shift)
+	}
+	for i := done; i < len(src); i++ {
+		dst[i] = Requantise(src[i], mul[i], s.Shift)
 	}
 }
 
 // Narrow writes src in the new unit to dst, each element clamped to lo..hi. Both
 // have len(s.Mul) elements.
 func (s Scale) Narrow(dst []int16, src []int32, lo, hi int16) {
-	mul := s.Mul[:len(src)]
-	for i, v := range src {
-		dst[i] = int16(min(max(Requantise(v, mul[i], s.Shift), int32(lo)), int32(hi)))
+	dst, mul := dst[:len(src)], s.Mul[:len(src)]
+	done := 0
+	if chosen.scaleNarrow != nil && len(src) >= scaleChunk {
+		done = len(src) &^ (scaleChunk - 1)
+		chosen.scaleNarrow(&dst[0], &src[0], &mul[0], done, s.Shift, int32(lo), int32(hi))
+	}
+	for i := done; i < len(src); i++ {
+		dst[i] = int16(min(max(Requantise(src[i], mul[i], s.Shift), int32(lo)), int32(hi)))
 	}
 }
 
