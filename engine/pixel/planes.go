@@ -78,22 +78,40 @@ func (s smooth) Apply(in []quant.Value, workers int) quant.Value {
 
 func (s smooth) plane(out, p []int32) {
 	n := root2(len(p))
-	for y := range n {
-		above, here, below := p[clamp(y-1, n)*n:][:n], p[y*n:][:n], p[clamp(y+1, n)*n:][:n]
-		line := out[y*n:][:n]
-		for x, v := range here {
-			l, r := clamp(x-1, n), clamp(x+1, n)
-			straight := s.pull(v, above[x]) + s.pull(v, below[x]) + s.pull(v, here[l]) + s.pull(v, here[r])
-			diagonal := s.pull(v, above[l]) + s.pull(v, above[r]) + s.pull(v, below[l]) + s.pull(v, below[r])
-			line[x] = v + 2*straight + diagonal
+	wide := make([]int32, 3*(n+2)) // three rows of p, a pixel of border on each side
+	rows := [3][]int32{wide[:n+2], wide[n+2:][:n+2], wide[2*(n+2):]}
+	for y := -1; y <= n; y++ {
+		rows[0], rows[1], rows[2] = rows[1], rows[2], rows[0]
+		next := rows[2]
+		copy(next[1:], p[clamp(y, n)*n:][:n])
+		next[0], next[n+1] = next[1], next[n]
+		if y > 0 {
+			s.row(out[(y-1)*n:][:n], rows[0], rows[1], rows[2])
 		}
+	}
+}
+
+// row makes one row of pixels from that row and its neighbours, each with borders.
+func (s smooth) row(out, above, here, below []int32) {
+	above, here, below = above[:len(out)+2], here[:len(out)+2], below[:len(out)+2]
+	done := 0
+	if smoothChunk > 0 && len(out) >= smoothChunk {
+		done = len(out) - len(out)%smoothChunk
+		smoothRow(&out[0], &above[0], &here[0], &below[0], done)
+	}
+	for x := done; x < len(out); x++ {
+		v := here[x+1]
+		straight := s.pull(v, above[x+1]) + s.pull(v, below[x+1]) + s.pull(v, here[x]) + s.pull(v, here[x+2])
+		diagonal := s.pull(v, above[x]) + s.pull(v, above[x+2]) + s.pull(v, below[x]) + s.pull(v, below[x+2])
+		out[x] = v + 2*straight + diagonal
 	}
 }
 
 // pull is a sixteenth of the flow from one pixel to its neighbour: the table is in
 // 1/4080, its values are taken as 1/65280.
 func (s smooth) pull(from, to int32) int32 {
-	return int32(s.flow.At(int32(quant.Round(int64(to-from), 4))))
+	d := (to-from+8)>>4 - s.flow.First
+	return int32(s.flow.Out[min(max(d, 0), int32(len(s.flow.Out)-1))])
 }
 
 // newFlow is what a difference moves: Tukey's biweight d·(1 - (d/1024)²)², with

@@ -1,17 +1,66 @@
 package pixel
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
-
-	"github.com/essaim/essaim/engine/enginetest"
 )
 
-func TestIntegersOnly(t *testing.T) { enginetest.IntegersOnly(t, ".", quantFolder) }
+// TestNoFloats reads the source of this package and of quant: no floating-point
+// type, literal or package function may be in it.
+func TestNoFloats(t *testing.T) {
+	for _, dir := range []string{".", quantFolder} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, error %v", dir, len(files), err)
+		}
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				if what := floating(n); what != "" {
+					t.Errorf("%s has %s", name, what)
+				}
+				return true
+			})
+		}
+	}
+}
+
+func floating(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.Ident:
+		switch n.Name {
+		case "float32", "float64", "complex64", "complex128":
+			return n.Name
+		}
+	case *ast.BasicLit:
+		if n.Kind == token.FLOAT || n.Kind == token.IMAG {
+			return n.Value
+		}
+	case *ast.SelectorExpr:
+		if x, ok := n.X.(*ast.Ident); ok && x.Name == "math" && !strings.HasPrefix(n.Sel.Name, "M") { // math.MaxInt32 and the like
+			return "math." + n.Sel.Name
+		}
+	case *ast.ImportSpec:
+		switch n.Path.Value {
+		case `"math/cmplx"`, `"math/big"`, `"math/rand"`, `"math/rand/v2"`:
+			return n.Path.Value
+		}
+	}
+	return ""
+}
 
 const quantFolder = "../../quant"
 
@@ -50,7 +99,7 @@ func TestOtherPaths(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		return
 	}
-	for _, deny := range []string{"cpu.avx512vnni=off", "cpu.avx512vnni=off,cpu.avx2=off"} { // quant tests that this works
+	for _, deny := range []string{"cpu.avx512vnni=off", "cpu.avx512vnni=off,cpu.avx512f=off,cpu.avx2=off"} { // quant tests that this works
 		t.Run(deny, func(t *testing.T) {
 			runAgain(t, ".", []string{"GODEBUG=" + deny}, os.Args[0], "-test.run", exact)
 		})
