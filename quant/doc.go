@@ -39,8 +39,26 @@
 //
 // draw is SplitMix64 started at mix(k); noise is a wide value of mean 0 and deviation 1.
 //
+// # Operators and traces
+//
+// A model is a sequence of [Operator] values, each a pure function of earlier outputs: product,
+// sum, rescale, activate, blend, lookup, gather, random, and what a model adds. A [Tape] executes
+// them and shows each to whoever asks, as an [Op]: what it read, what it put out, and a
+// record of that in bytes. [TraceHash] commits to the records of a run. Nothing is copied
+// for it and nothing is done if nobody asks.
+//
+// # Paths
+//
+// Products and changes of unit are computed in scalar Go, the reference, or in assembly:
+// AVX2 or AVX-512 with VNNI on amd64, whichever the processor has, NEON on arm64. The sums are
+// integers, so that all paths give the same ones on every input, also beyond [Matrix.Limit],
+// where they are those modulo 2³²; tests hold each path to the definition. The build tag purego
+// leaves only scalar Go; GODEBUG=cpu.avx512vnni=off and cpu.avx2=off deny a path at run time.
+//
+// The assembly is written by hand: a comment in each file gives its registers.
+//
 // # Limits
 //
 // The package holds no model and knows no layer order. It must not use floating
-// point (a test reads its source), keep state, do I/O, or leave a goroutine behind.
+// point (a test reads its source), keep state besides the path it chose, do I/O, or leave a goroutine behind.
 package quant

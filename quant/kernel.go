@@ -74,9 +74,11 @@ func (p *path) packAll(x []int16) (packed []int8, ok bool) {
 }
 
 func (k *kernels[T]) rows(m *Matrix, dst []int32, x []T, vectors, lo, hi int) {
-	const near = 16 << 10 // bytes of weights that stay in the first cache while vectors pass
+	// A block of rows stays in a near cache while the vectors pass: 16 KiB, but of long rows
+	// enough that the vectors' own way from the second cache is paid for.
+	const bytes, atLeast = 16 << 10, 32
 	n, full := m.Cols-m.Cols%k.chunk, hi-(hi-lo)%4
-	block := max(4, near/m.Cols&^3)
+	block := max(atLeast, bytes/m.Cols&^3)
 	for r := lo; r < full; r += block {
 		groups, w := min(block, full-r)/4, &m.W[r*m.Cols]
 		v := 0

@@ -48,6 +48,9 @@
 //
 //	R = (2¹⁴Y + 22970Cr) / 2²²    G = (2¹⁴Y - 5638Cb - 11700Cr) / 2²²    B = (2¹⁴Y + 29032Cb) / 2²²
 //
+// In a trace these are the kinds times16 (of luma), double (of chroma), smooth (one pass), enlarge
+// (what follows) and pixels (that last formula, mirrored if the seed says so).
+//
 // 256 x 256 and 512 x 512 are the same 64 x 64 picture, its planes enlarged before that last
 // formula by Catmull-Rom splines with exact integer weights: no added detail.
 //
@@ -56,6 +59,13 @@
 // draw(seed, 512) >> 32 modulo 2 is the style unless the prompt names one (noto, fluent);
 // the top bit of draw(seed, 513) mirrors the picture, unless a word of the prompt stands
 // for lettering or a side.
+//
+// # Machines
+//
+// Pictures drawn together ([Engine.RunBatch]), with any number of workers, with assembly or
+// without, on any processor are the same to the bit, and so are traces ([Engine.Trace]):
+// golden digests of both are tested on amd64 with every path of package quant, and emulated on
+// arm64, riscv64 and s390x, which is big-endian.
 //
 // # Limits
 //
