@@ -1,0 +1,72 @@
+package quant
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Reader takes a model's layers out of a weights file, by the names that layers have
+// there (docs/protocol/weights.md). It keeps the first error, so that a model is
+// read without a check after each tensor: look at Err in the end, and use nothing if it
+// is not nil.
+type Reader struct {
+	all Tensors
+	err error
+}
+
+// NewReader reads a weights file, which must not change afterwards.
+func NewReader(file []byte) *Reader {
+	all, err := ReadTensors(file)
+	return &Reader{all, err}
+}
+
+// Err is the first error. It wraps ErrFormat.
+func (r *Reader) Err() error { return r.err }
+
+// Tensor is the tensor of this name, type and shape; empty if there is none.
+func (r *Reader) Tensor(name string, typ Type, shape ...int) Tensor {
+	t, err := r.all.Get(name, typ, shape...)
+	if r.err == nil {
+		r.err = err
+	}
+	return t
+}
+
+// Matrix is NAME.w and, if there is to be one, NAME.bias.
+func (r *Reader) Matrix(name string, rows, cols int, bias bool) Matrix {
+	m := Matrix{Rows: rows, Cols: cols, W: r.Tensor(name+".w", Int8, rows, cols).Int8()}
+	if bias {
+		m.Bias = r.Tensor(name+".bias", Int32, rows).Int32()
+	}
+	return m
+}
+
+// Scale is NAME.mul with n factors.
+func (r *Reader) Scale(name string, n int) Scale {
+	t := r.factors(name, n)
+	return Scale{Mul: t.Int32(), Shift: t.Shift}
+}
+
+// Scales is NAME.mul with n factors for each of some moments, all with one shift.
+func (r *Reader) Scales(name string, moments, n int) []Scale {
+	t := r.factors(name, moments, n)
+	out := make([]Scale, moments)
+	for i, mul := range slices.Collect(slices.Chunk(t.Int32(), n)) {
+		out[i] = Scale{Mul: mul, Shift: t.Shift}
+	}
+	return out
+}
+
+func (r *Reader) factors(name string, shape ...int) Tensor {
+	t := r.Tensor(name+".mul", Int32, shape...)
+	outside := func(m int32) bool { return m < 0 || m >= 1<<16 }
+	if r.err == nil && (t.Shift < 1 || t.Shift > 46 || slices.ContainsFunc(t.Int32(), outside)) {
+		r.err = fmt.Errorf("%w: %s.mul has shift %d, want 1 to 46, or a factor beyond 0 to 65535", ErrFormat, name, t.Shift)
+	}
+	return t
+}
+
+// Rows is the int32 tensor NAME, n numbers for each of some moments.
+func (r *Reader) Rows(name string, moments, n int) [][]int32 {
+	return slices.Collect(slices.Chunk(r.Tensor(name, Int32, moments, n).Int32(), n))
+}
