@@ -46,3 +46,26 @@ func BenchmarkDraw(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTrace draws one picture of 64 x 64, with nobody watching, with someone who only
+// looks, and with the trace's hash.
+func BenchmarkTrace(b *testing.B) {
+	for name, watch := range map[string]func() func(quant.Op){
+		"none": func() func(quant.Op) { return nil },
+		"look": func() func(quant.Op) { return func(quant.Op) {} },
+		"hash": func() func(quant.Op) { return new(quant.TraceHash).Add },
+	} {
+		b.Run(name, func(b *testing.B) {
+			e := newEngine(b)
+			r := engine.Request{Model: e.model.Digest, Prompt: "red apple", Width: side, Height: side}
+			b.ReportAllocs()
+			before := cpuTime(b)
+			for b.Loop() {
+				if _, err := e.RunTraced(b.Context(), r, watch()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/picture")
+		})
+	}
+}
