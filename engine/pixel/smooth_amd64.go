@@ -5,11 +5,11 @@ package pixel
 import "golang.org/x/sys/cpu"
 
 // smoothChunk is how many pixels smoothRow takes at a time; 0: this machine cannot run it.
-var smoothChunk = chunkIf(cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ)
+var smoothChunk = chunkIf(cpu.X86.HasAVX512F)
 
 func chunkIf(able bool) int {
 	if able {
-		return 8
+		return 16
 	}
 	return 0
 }
