@@ -13,11 +13,11 @@ import (
 // pixels, not the PNG file. The last one's output is the pixels whose digest is
 // Result.PixelsDigest.
 //
-// An operator's layer is the name of its tensors in the weights file, without the part
-// after the last dot for .w, .bias and .mul; those without tensors have the names text.table,
-// z (the noise), luma, chroma, y, cb, cr (the planes) and rgb. Besides those of package
-// quant there are the kinds times16, double, smooth, enlarge and pixels, which the package
-// comment defines.
+// An operator's layer is the name of its tensors in the weights file, without .w, .bias and
+// .mul; those without tensors are named for what they put out: z (the noise), y, cb and cr
+// (the planes), rgb, and the layer to whose sums they add. Besides those of package quant
+// there are the kinds times16, double, smooth, enlarge and pixels, which the package comment
+// defines.
 //
 // The sequence is the same on every machine and for any number of workers. If it ends in
 // an error, that comes last, with an empty operator; the errors are those of Run.
