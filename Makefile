@@ -5,7 +5,7 @@ PROMPT  ?= a red apple
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: build imagine demo test check fmt vet lint tidy gen gen-check cross vuln bench clean help
+.PHONY: build imagine demo test check fmt vet lint tidy gen gen-check cross vuln bench train clean help
 
 build: ## build bin/essaim
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/essaim
@@ -51,6 +51,9 @@ vuln: ## known vulnerabilities in what is linked; asks vuln.go.dev
 
 bench: ## benchmarks of our own packages
 	$(GO) test -run '^$$' -bench . -benchmem ./quant ./engine/... ./seal ./blob/... ./coordinator ./gateway ./bench/...
+
+train: ## make the models anew from open data: hours of CPU; python3 with torch, npm (train/README.md)
+	train/run.sh
 
 clean: ## remove what was built
 	rm -rf bin tools/bin
