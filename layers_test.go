@@ -32,6 +32,7 @@ var floors = map[string]int{
 	"quant":     2,
 
 	"engine/pixel":      3, // drivers
+	"engine/text":       3,
 	"engine/enginetest": 3,
 	"blob/dir":          3,
 	"blob/mem":          3,
@@ -79,9 +80,9 @@ var bans = []struct {
 	{"github.com/cometbft/cometbft/...", []string{"chain", "gen/chain", "node", "devnet"}, nil, true, "miner and coordinator build and test without the ledger's software"},
 	{"github.com/libp2p/...", []string{"transport"}, nil, false, "one package knows the peer network's library"},
 	{"modernc.org/sqlite/...", []string{"internal/durable"}, nil, true, "one package knows how the database is opened"},
-	{"net/http/...", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "chain/encoding", "quant", "engine/pixel", "coordinator", "miner", "wallet", "seal"}, false, "none of these has business with HTTP"},
-	{"net", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "quant", "engine/pixel"}, false, "no network"},
-	{"math/rand/...", nil, []string{".", "chain", "quant", "engine/pixel", "seal", "wallet"}, false, "consensus, models and keys use no process-wide randomness"},
+	{"net/http/...", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "chain/encoding", "quant", "engine/pixel", "engine/text", "coordinator", "miner", "wallet", "seal"}, false, "none of these has business with HTTP"},
+	{"net", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "quant", "engine/pixel", "engine/text"}, false, "no network"},
+	{"math/rand/...", nil, []string{".", "chain", "quant", "engine/pixel", "engine/text", "seal", "wallet"}, false, "consensus, models and keys use no process-wide randomness"},
 	{"os/exec", []string{"cmd", "e2e", "devnet"}, nil, false, "only composition starts processes"},
 	{"log", nil, nil, false, "log/slog, passed in"},
 	{"github.com/cosmos/cosmos-sdk/enterprise/...", nil, nil, true, "another licence"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/pixel"
+	"github.com/essaim/essaim/engine/text"
 )
 
 // Driver is one kind of engine and how to get one.
@@ -27,6 +28,7 @@ type Driver struct {
 func Registry() []Driver {
 	return []Driver{
 		{pixel.Name, "the built-in picture model, exact on every machine", true, openPixel},
+		{text.Name, "the built-in text model, exact on every machine", true, openText},
 	}
 }
 
@@ -57,12 +59,20 @@ func Engines() ([]engine.Engine, error) {
 }
 
 func openPixel(address string) (engine.Engine, error) {
+	return builtIn(pixel.Name, address, func() (*pixel.Engine, error) { return pixel.New() })
+}
+
+func openText(address string) (engine.Engine, error) {
+	return builtIn(text.Name, address, text.New)
+}
+
+func builtIn[E engine.Engine](name, address string, open func() (E, error)) (engine.Engine, error) {
 	if address != "" {
-		return nil, fmt.Errorf("engine pixel is built in and has no address, not %q", address)
+		return nil, fmt.Errorf("engine %s is built in and has no address, not %q", name, address)
 	}
-	e, err := pixel.New()
+	e, err := open()
 	if err != nil {
-		return nil, err
+		return nil, err // not e: a nil pointer in an interface is not nil
 	}
 	return e, nil
 }

@@ -1,0 +1,135 @@
+package text
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/quant"
+)
+
+// Name of the engine.
+const Name = "text"
+
+var (
+	//go:embed manifest.json
+	manifestFile string
+	//go:embed weights.bin
+	weightsFile []byte
+	//go:embed concepts.txt
+	conceptsFile string
+)
+
+// Manifest is the model's manifest, in JSON; the model's digest is its SHA-256.
+func Manifest() []byte { return []byte(manifestFile) }
+
+// Engine is the text engine with its one model. Use New.
+type Engine struct {
+	model    engine.Model
+	units    uint64 // of work that an embedding is
+	weights  *weights
+	concepts []Concept
+	lengths  []int64 // squared, of the concepts' embeddings
+}
+
+var _ engine.Engine = (*Engine)(nil)
+
+// New reads the embedded model and checks it against its manifest. It fails only if the
+// binary was built wrongly.
+func New() (*Engine, error) {
+	return open(engine.ModelFiles{
+		Manifest: Manifest(),
+		Files:    map[string][]byte{"weights.bin": weightsFile, "concepts.txt": []byte(conceptsFile)},
+	})
+}
+
+// Open reads another model of the same shape from its manifest's file and the files beside
+// it, which it maps: they must not be changed in place while the program runs.
+func Open(manifest string) (*Engine, error) {
+	files, err := engine.ReadModel(manifest, Name)
+	if err != nil {
+		return nil, fmt.Errorf("text model: %w", err)
+	}
+	return open(files)
+}
+
+func open(files engine.ModelFiles) (*Engine, error) {
+	m, err := engine.ParseManifest(files.Manifest, Name)
+	if err == nil {
+		err = m.Check(files.Files)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("text model: %w", err)
+	}
+	if m.Kind != essaim.KindEmbed {
+		return nil, fmt.Errorf("text model: its kind is %q, want %q", m.Kind, essaim.KindEmbed)
+	}
+	e := &Engine{model: m.Model(), units: m.Units.Each}
+	if e.concepts, err = readConcepts(string(files.Files["concepts.txt"])); err != nil {
+		return nil, fmt.Errorf("text model: %w", err)
+	}
+	if e.weights, err = readWeights(files.Files["weights.bin"], len(e.concepts)); err != nil {
+		return nil, fmt.Errorf("text weights: %w", err)
+	}
+	for i := range e.concepts {
+		c := e.weights.concepts[i*size:][:size]
+		e.lengths = append(e.lengths, dot(c, c))
+	}
+	return e, nil
+}
+
+// Name is "text".
+func (e *Engine) Name() string { return Name }
+
+// Models is the one model.
+func (e *Engine) Models(context.Context) ([]engine.Model, error) {
+	return []engine.Model{e.model}, nil
+}
+
+// Run embeds the prompt: the result's data are the 128 numbers, one byte each. It calls
+// no progress.
+func (e *Engine) Run(ctx context.Context, r engine.Request, _ func(engine.Progress)) (engine.Result, error) {
+	return e.RunTraced(ctx, r, nil)
+}
+
+// RunTraced is Run, and calls watch for each operator that computes the embedding, as it
+// is finished. An operator's layer is the name of its tensors in the weights file,
+// without the part after the last dot; the last one's output is the embedding.
+func (e *Engine) RunTraced(ctx context.Context, r engine.Request, watch func(quant.Op)) (engine.Result, error) {
+	if r.Model != e.model.Digest {
+		return engine.Result{}, fmt.Errorf("%w: text has %s only", engine.ErrNoModel, e.model.Digest.Short())
+	}
+	r, err := e.model.Fit(r)
+	if err != nil {
+		return engine.Result{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return engine.Result{}, fmt.Errorf("embedding a text: %w", err)
+	}
+	v, more, err := e.embed(r.Prompt, watch)
+	if err != nil {
+		return engine.Result{}, err
+	}
+	out := engine.Result{MediaType: engine.MediaEmbedding, Data: make([]byte, size), Units: e.units}
+	for i, x := range v {
+		out.Data[i] = byte(x)
+	}
+	if more {
+		out.Warnings = []string{fmt.Sprintf("only the first %d words are read", maxWords)}
+	}
+	return out, nil
+}
+
+func (e *Engine) embed(text string, watch func(quant.Op)) (v []int8, more bool, err error) {
+	if !utf8.ValidString(text) {
+		return nil, false, fmt.Errorf("%w: the text is not UTF-8", engine.ErrBadRequest)
+	}
+	ws, more := words(text)
+	if len(ws) == 0 {
+		return nil, false, fmt.Errorf("%w: the text has no word in Latin or Cyrillic letters or digits", engine.ErrBadRequest)
+	}
+	return e.weights.embed(&quant.Tape{Watch: watch}, encode(ws)), more, nil
+}

@@ -1,0 +1,74 @@
+package text
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/essaim/essaim/quant"
+)
+
+// Shape of the network; see the package comment.
+const (
+	tableRows = 57344
+	tableCols = 128
+	hidden    = 512
+	size      = 128 // of an embedding
+)
+
+// A layer is a product and the change of unit after it.
+type layer struct {
+	quant.Matrix
+	quant.Scale
+}
+
+// weights are the content of weights.bin. They are not changed once read.
+type weights struct {
+	table    []int8
+	tableOut quant.Scale
+	up, out  layer
+	concepts []int8 // one embedding after the other
+}
+
+// readWeights reads the file of a model with that many concepts.
+func readWeights(file []byte, concepts int) (*weights, error) {
+	r := quant.NewReader(file)
+	w := &weights{
+		table:    r.Tensor("table", quant.Int8, tableRows, tableCols).Int8(),
+		tableOut: r.Scale("table", tableCols),
+		up:       layer{r.Matrix("up", hidden, tableCols, true), r.Scale("up", hidden)},
+		out:      layer{r.Matrix("out", size, hidden, true), r.Scale("out", size)},
+		concepts: r.Tensor("concepts", quant.Int8, concepts, size).Int8(),
+	}
+	return w, r.Err()
+}
+
+// embed computes the embedding of a text's rows, on a tape.
+func (w *weights) embed(t *quant.Tape, rows []quant.Weighted) []int8 {
+	sum := t.Do("table", quant.Gather{Table: w.table, Cols: tableCols, Lists: [][]quant.Weighted{rows}})
+	e := t.Do("table", quant.Activate{Scale: w.tableOut, Lo: -127, Hi: 127}, sum)
+	h := w.up.apply(t, "up", e, 0)
+	v := w.out.apply(t, "out", h, -127)
+	out := make([]int8, size)
+	for i, x := range v.Narrow {
+		out[i] = int8(x)
+	}
+	return out
+}
+
+// apply computes a layer's output, clamped to lo..127.
+func (l *layer) apply(t *quant.Tape, name string, x quant.Value, lo int16) quant.Value {
+	return t.Do(name, quant.Activate{Scale: l.Scale, Lo: lo, Hi: 127}, t.Do(name, quant.Product{Matrix: &l.Matrix}, x))
+}
+
+// readConcepts reads lines of an emoji, a tab and a name.
+func readConcepts(file string) ([]Concept, error) {
+	var out []Concept
+	for line := range strings.Lines(file) {
+		emoji, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if !ok || emoji == "" || name == "" {
+			return nil, fmt.Errorf("line %d of the concepts is not an emoji, a tab and a name", len(out)+1)
+		}
+		out = append(out, Concept{Emoji: emoji, Name: name})
+	}
+	return out, nil
+}
