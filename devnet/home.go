@@ -18,6 +18,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine/pixel"
+	"github.com/essaim/essaim/engine/text"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -30,17 +31,18 @@ const (
 	coordinatorFee essaim.Bps = 1_000
 	modelRoyalty   essaim.Bps = 500
 
-	modelPrice essaim.Amount = 1_000 // uaim a picture
+	modelPrice essaim.Amount = 1_000 // uaim a unit of work
 	priceStep  essaim.Amount = 50    // each further miner asks this much more
 
 	operatorName  = "operator"  // submits settlements, pays for API keys' sessions
-	modellerName  = "modeller"  // owns the model, receives its royalty
+	modellerName  = "modeller"  // owns the models, receives their royalty
 	validatorName = "validator" // operates the validator
 )
 
 func minerPrice(i int) essaim.Amount { return modelPrice + essaim.Amount(i)*priceStep }
 
-func modelDigest() essaim.Digest { return essaim.DigestOf(pixel.Manifest()) }
+// manifests are those of the models in the binary, which every miner runs.
+func manifests() [][]byte { return [][]byte{pixel.Manifest(), text.Manifest()} }
 
 // funds is what each account begins with; a miner's is like minerName(0)'s.
 func (n *Network) funds() []struct {
@@ -65,7 +67,7 @@ func (n *Network) funds() []struct {
 }
 
 // create makes a new home: keys for everybody, and a genesis in which they hold coins
-// and the reference engine's model is registered.
+// and the models in the binary are registered.
 func (n *Network) create() error {
 	if entries, err := os.ReadDir(n.cfg.Home); err == nil && hasNetworkParts(entries) {
 		return essaim.Errorf(essaim.CodeBadInput, "restore "+infoName+" from a backup, or start anew in another --home", "home %s is damaged: it has a network's folders and no %s", n.cfg.Home, infoName)
@@ -112,7 +114,9 @@ func (n *Network) writeGenesis() error {
 	g := chain.Genesis{
 		ChainID: n.info.ChainID, Time: time.Now(),
 		Validators: []chain.Validator{{Name: validatorName, Key: id.Validator, Operator: n.accounts[validatorName].Address(), Stake: validatorStake}},
-		Models:     []chain.Model{{Manifest: pixel.Manifest(), Owner: n.accounts[modellerName].Address(), UnitPrice: modelPrice, Royalty: modelRoyalty}},
+	}
+	for _, m := range manifests() {
+		g.Models = append(g.Models, chain.Model{Manifest: m, Owner: n.accounts[modellerName].Address(), UnitPrice: modelPrice, Royalty: modelRoyalty})
 	}
 	for _, f := range n.funds() {
 		if f.has > 0 {

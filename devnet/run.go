@@ -83,11 +83,12 @@ func (n *Network) register(ctx context.Context) error {
 		return n.registerOne(ctx, "coordinator", essaim.Actor{Role: essaim.RoleCoordinator, Bond: coordinatorBond, Fee: coordinatorFee, URL: n.ports.gatewayURL()})
 	})
 	for i := range n.info.Miners {
+		var offers []essaim.Offer
+		for _, m := range manifests() {
+			offers = append(offers, essaim.Offer{Model: essaim.DigestOf(m), UnitPrice: minerPrice(i)})
+		}
 		g.Go(func() error {
-			return n.registerOne(ctx, minerName(i), essaim.Actor{
-				Role: essaim.RoleMiner, Bond: minerBond,
-				Offers: []essaim.Offer{{Model: modelDigest(), UnitPrice: minerPrice(i)}},
-			})
+			return n.registerOne(ctx, minerName(i), essaim.Actor{Role: essaim.RoleMiner, Bond: minerBond, Offers: offers})
 		})
 	}
 	return g.Wait()
