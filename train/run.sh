@@ -4,16 +4,16 @@
 #   train/run.sh [STAGE ...]        data, picture, text; default: all of them, in this order
 #
 # Needs python3 with numpy and torch, npm, and for picture also pillow. README.md says how long each stage takes.
-#   PYTHON   the interpreter                     (default: python3)
-#   BUILD    folder for everything in between    (default: train/build)
-#   OUT      where the models go                 (default: engine; text goes to OUT/text, picture to OUT/pixel)
+#   PYTHON   the interpreter                                       (default: python3)
+#   BUILD    folder for everything in between, relative to train/  (default: build)
+#   OUT      where OUT/text and OUT/pixel go, relative to train/   (default: ../engine)
 # and, to try the way without walking it: TEXT_STEPS, PICTURE_MINUTES.
 set -eu
 cd "$(dirname "$0")"
 PYTHON=${PYTHON:-python3}
-mkdir -p "${BUILD:=build}"
+mkdir -p "${BUILD:=build}" "${OUT:=../engine}"
 BUILD=$(cd "$BUILD" && pwd)
-OUT=$(cd "${OUT:-../engine}" && pwd)
+OUT=$(cd "$OUT" && pwd)
 export PYTHON BUILD OUT
 # Two threads on shared cores are slower than one: OpenBLAS spins.
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
