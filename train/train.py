@@ -1,285 +1,203 @@
-"""Trains the picture model, on one machine without a GPU:
+"""Trains the picture model:  train.py CORPUS.pt OUT.pt --minutes M [--device cuda]
 
-  train.py train  --corpus corpus.pt --out model.pt --minutes M [--plain]
-  train.py grid   --model model.pt --out x.png --prompts "a;b;c"
-  train.py export --model model.pt --out model-f16.npz
-
-Flow matching: z_t = t x + (1-t) noise, and the network learns what remains after the linear (Wiener) estimate of each
-coefficient. docs/pixel.md says what was found to matter.
+The model maps the words of one thing and a style straight to the coefficients of one picture: given its conditions a
+picture is deterministic, so there is no noise to remove and one pass is enough. See NOTES.md.
 """
-
 import argparse
 import math
-import random
 import time
 
 import numpy as np
 import torch
+import torch.nn as nn
+import torch.nn.functional as F
 
-from captions import clean_captions
-from network import Net, bag, encode, grid, open_model, precond, scales
-from prompts import KNOWN, NOVEL
+from words import ROWS, encode
 
-
-def load(a):
-    D = torch.load(a.corpus)
-    return D
+COMMON = {1: .3, 8: .35}        # emojibase groups seen less often: people and body, symbols
 
 
-class Shared:
-    """Data-parallel training by two or more one-threaded processes: shared flat parameters, gradients and Adam state;
-    every process updates its own slice."""
+class FakeInt8(torch.autograd.Function):
+    """Rounds to a scale's int8 grid; the gradient passes through where nothing was cut off."""
 
-    def __init__(s, net, n):
-        flat = torch.cat([p.data.flatten() for p in net.parameters()])
-        s.n = n
-        s.p = flat.clone().share_memory_()
-        s.ema = flat.clone().share_memory_()
-        s.g = torch.zeros(n, len(flat)).share_memory_()
-        s.m = torch.zeros_like(flat).share_memory_()
-        s.v = torch.zeros_like(flat).share_memory_()
-        s.norm = torch.zeros(n).share_memory_()
-        s.wd = torch.cat(
-            [torch.full((p.numel(),), float(p.dim() > 1 and 'emb' not in k)) for k, p in net.named_parameters()]
-        ).share_memory_()
-        s.stop = torch.zeros(1).share_memory_()
-        s.bar = torch.multiprocessing.get_context('fork').Barrier(n)
+    @staticmethod
+    def forward(ctx, x, scale):
+        q = x / scale
+        ctx.save_for_backward(q.abs() <= 127.5)
+        return q.round_().clamp_(-127, 127).mul_(scale)
 
-    def bind(s, net, flat, grad=None):
-        o = 0
-        for p in net.parameters():
-            n = p.numel()
-            p.data = flat[o : o + n].view_as(p)
-            if grad is not None:
-                p.grad = grad[o : o + n].view_as(p)
-            o += n
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0], None
 
 
-def worker(rank, a, D, Z, S):
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    random.seed(a.seed + rank)
-    np.random.seed(a.seed + rank)
-    torch.manual_seed(a.seed + rank)
-    sig = D['sig']
-    wk = D['scale'] * sig
-    wk = wk**a.wpow
-    wk = wk / wk.mean()  # loss weight of each coefficient
-    kind = D['kind']
-    w = torch.where(kind == 0, 1.0, float(a.recol / (1 - a.recol) * (kind == 0).sum() / (kind == 1).sum())) * D['weight']
-    cum = np.cumsum(w.double().numpy() / w.double().sum().item())
-    memo = {}
+class Linear(nn.Linear):
+    """With self.quant: weights rounded to int8 a row, inputs to int8 with one static scale for all channels."""
+    quant = False
 
-    def enc(c, s):
-        k = (c, s)
-        if k not in memo:
-            memo[k] = encode(c, s)
-        return memo[k]
+    def __init__(self, i, o, bias=True):
+        super().__init__(i, o, bias)
+        self.register_buffer('top', torch.zeros(()))      # the largest input, slowly forgotten
 
-    net, ema = Net(**D['cfg']), Net(**D['cfg'])
-    S.bind(net, S.p, S.g[rank])
-    S.bind(ema, S.ema)
-    n = len(S.p)
-    lo, hi = n * rank // S.n, n * (rank + 1) // S.n
-    sl = slice(lo, hi)
-    t0 = time.time()
-    k = 0
-    acc = []
-    nxt = a.every * 60
-    caps, style = D['caps'], D['style']
-    B = a.batch // S.n
-    while True:
-        if rank == 0 and time.time() - t0 >= a.minutes * 60:
-            S.stop.fill_(1)
-        ii = np.minimum(np.searchsorted(cum, np.random.rand(B // a.copies)), len(cum) - 1)
-        prs = []
-        for i in ii:
-            u = random.random()
-            prs.append(enc('' if u < a.drop else random.choice(caps[i]), style[i] if random.random() > a.nostyle else None))
-        x = Z[torch.from_numpy(ii)].repeat(a.copies, 1)
-        t = torch.sigmoid(torch.randn(B) * 1.4 - 0.6)
-        eps = torch.randn_like(x)
-        z = t[:, None] * x + (1 - t[:, None]) * eps
-        ci, cs, co = precond(t[:, None], sig)
-        f = net(z * ci, t, net.text(*bag(prs)))
-        loss = ((f - (x - cs * z) / co).pow(2) * wk).mean()
-        S.g[rank].zero_()
-        loss.backward()
-        acc.append(loss.item())
-        S.bar.wait()
-        if S.stop.item():
-            break
-        g = S.g[:, sl].mean(0)
-        S.norm[rank] = g.pow(2).sum()
-        S.bar.wait()
-        g *= min(1.0, 1.0 / (S.norm.sum().sqrt().item() + 1e-6))
-        k += 1
-        el = min(1.0, (time.time() - t0) / 60 / a.minutes)
-        lr = a.lr * min(1, k / a.warm) * (0.5 + 0.5 * math.cos(math.pi * el)) + 5e-6
-        p, m, v = S.p[sl], S.m[sl], S.v[sl]
-        m.lerp_(g, 0.1)
-        v.lerp_(g * g, 0.01)
-        p.sub_(p * S.wd[sl], alpha=lr * a.wd)
-        p.addcdiv_(m, (v / (1 - 0.99**k)).sqrt_().add_(1e-8), value=-lr / (1 - 0.9**k))
-        S.ema[sl].lerp_(p, 1 - min(0.998, (k + 1) / (k + 20)))
-        S.bar.wait()
-        if rank == 0:
-            if k in (5, 20) or k % a.log == 0:
-                print(
-                    '%d loss %.4f  %.0f samp/s  el %.1f min  lr %.5f'
-                    % (k, np.mean(acc), k * a.batch / (time.time() - t0), (time.time() - t0) / 60, lr),
-                    flush=True,
-                )
-                acc = []
-            if time.time() - t0 > nxt and a.every < a.minutes:
-                nxt += a.every * 60
-                save(ema, D, a)
-                grid(
-                    ema,
-                    D,
-                    KNOWN + NOVEL,
-                    a.out.replace('.pt', '_%02d.png' % ((time.time() - t0) / 60)),
-                    2,
-                    steps=6,
-                    boost=a.boost,
-                )
-    if rank == 0:
-        save(ema, D, a)
-        grid(ema, D, KNOWN + NOVEL, a.out.replace('.pt', '_end.png'), 2, steps=6, boost=a.boost)
-        print('steps', k, 'samples', k * a.batch, flush=True)
+    def forward(self, x):
+        if not self.quant:
+            return F.linear(x, self.weight, self.bias)
+        if self.training:
+            top = x.detach().abs().amax(1).float().mean() * 1.6
+            self.top.copy_(torch.where(self.top == 0, top, .98 * self.top + .02 * top))
+        x = FakeInt8.apply(x, (self.top / 127).to(x.dtype))
+        return F.linear(x, FakeInt8.apply(self.weight, self.weight.detach().abs().amax(1, keepdim=True) / 127), self.bias)
 
 
-COMMON = {1: 0.3, 8: 0.35}  # emojibase groups seen less often: people and body, symbols
+class Net(nn.Module):
+    """c = ReLU(E2 ReLU(E1 e)); x = Ci c; 4 times x += B ReLU(A x + C c); z = Out x. Powers of two throughout."""
+
+    def __init__(self, K=512, W=512, H=2048, L=4, E=256, C=512, rows=ROWS):
+        super().__init__()
+        self.cfg = dict(K=K, W=W, H=H, L=L, E=E, C=C, rows=rows)
+        self.emb = nn.EmbeddingBag(rows, E, mode='sum')
+        nn.init.normal_(self.emb.weight, 0, .3)
+        self.e1, self.e2 = Linear(E, 2 * C), Linear(2 * C, C)
+        self.ci = Linear(C, W)
+        self.cb = nn.ModuleList([Linear(C, H, bias=False) for _ in range(L)])
+        self.a = nn.ModuleList([Linear(W, H) for _ in range(L)])
+        self.b = nn.ModuleList([Linear(H, W) for _ in range(L)])
+        self.out = Linear(W, K)
+        for m in (self.e1, self.e2, self.ci, *self.cb, *self.a):
+            nn.init.kaiming_uniform_(m.weight, math.sqrt(3))
+        for l in self.b:
+            l.weight.data.mul_(.5)
+
+    def forward(self, ids, weights):
+        e = self.emb(ids, per_sample_weights=weights)
+        c = F.relu(self.e2(F.relu(self.e1(e))))
+        x = self.ci(c).float()
+        for a, b, cb in zip(self.a, self.b, self.cb):
+            x = x + b(F.relu(a(x) + cb(c)))
+        return self.out(x).float()
 
 
-def select(D, sets, plain):
-    """Keep the chosen styles (and, with plain, only unflipped, unjittered variants); the basis is turned to fit what is left."""
-    pic, kind = D['pic'], D['kind']
-    new = torch.cat([torch.zeros(1), (pic[1:] <= pic[:-1]).float()]).cumsum(0).long()  # block number
-    first = new[kind == 1][0]
-    ok = torch.tensor([s in sets for s in D['style']])
-    if plain:
-        ok &= torch.where(kind == 0, new == 0, (new - first) % 3 == 0)
-    i = ok.nonzero()[:, 0]
-    Z = D['Z'][i]
-    kind = kind[i]
-    w = torch.where(kind == 0, 1.0, 0.5 * (kind == 0).sum() / (kind == 1).sum())[:, None]
-    w /= w.sum()
-    mu = (Z * w).sum(0)
-    Z = Z - mu
-    ev, R = np.linalg.eigh(((Z * w).T @ Z).double().numpy())
-    R = torch.from_numpy(R[:, ::-1].copy()).float()
-    D.update(
-        mean=D['mean'] + D['U'] @ mu,
-        Z=Z @ R,
-        U=D['U'] @ R,
-        sd=torch.from_numpy(ev[::-1].copy()).float().clamp(min=1e-9).sqrt(),
-        kind=kind,
-        pic=pic[i],
-        sets=sets,
-        caps=[D['caps'][j] for j in i],
-        style=[D['style'][j] for j in i],
-    )
-    return D
+def table(captions, styles):
+    """Rows and weights of every caption, padded; the padding has weight 0. The first column is for the style's row."""
+    enc = [encode(tuple(c), 'x') for c in captions]
+    n = max(len(i) for i, _ in enc)
+    ids, wt = np.zeros((len(enc), n), np.int16), np.zeros((len(enc), n), np.float32)
+    for k, (i, w) in enumerate(enc):
+        ids[k, :len(i)], wt[k, :len(w)] = i, w
+    return torch.from_numpy(ids), torch.from_numpy(wt), torch.tensor([encode(['x'], s)[0][0] for s in styles])
 
 
-def train(a):
+def main(a):
     torch.manual_seed(a.seed)
-    D = clean_captions(select(load(a), a.sets.split(','), a.plain))
-    K = a.k or D['Z'].shape[1]
-    D['U'] = D['U'][:, :K].contiguous()
-    D['sd'] = D['sd'][:K]
-    D = scales(D, a.power)
-    Z = D.pop('Z')
-    print(
-        'training variants',
-        len(Z),
-        'real',
-        int((D['kind'] == 0).sum()),
-        'var kept of basis %.4f' % (Z[:, :K].pow(2).sum() / Z.pow(2).sum()),
-    )
-    Z = (Z[:, :K] / D['scale']).contiguous().share_memory_()
-    gw = torch.tensor(
-        [
-            (
-                COMMON.get(m['group'], 1.0)
-                if m['label'] not in ('man', 'woman', 'boy', 'girl', 'baby', 'eye', 'ear', 'hand', 'foot')
-                else 1.0
-            )
-            for m in D['meta']
-        ]
-    )
-    D['weight'] = gw[D['pic']]
-    D['cfg'] = dict(K=K, W=a.w, H=a.h, L=a.l, C=a.c, act=a.act, norm=a.norm, gate=a.gate)
-    net = Net(**D['cfg'])
+    dev, D = torch.device(a.device), torch.load(a.corpus)
+    if dev.type == 'cpu':
+        torch.set_num_threads(1)
+        torch.set_flush_denormal(True)
+    sd = D['sd']
+    sig = sd ** .5
+    sig /= sig.pow(2).mean().sqrt()
+    scale = sd / sig                              # coefficient = scale * sig * F, with F of deviation 1
+    target = (D['Z'].float() / sd).to(dev, torch.float32 if dev.type == 'cpu' else torch.bfloat16)
+    wk = (sd ** a.power / (sd ** a.power).mean()).to(dev)
+    ids, wts, style_rows = (t.to(dev) for t in table(D['table'], D['sets']))
+    lengths = (wts > 0).sum(1)
+    style = torch.tensor([D['sets'].index(m['set']) for m in D['meta']])[D['pic']].to(dev)
+    pool, kind = D['pool'].to(dev).long(), D['kind']
+    plainly = {'man', 'woman', 'boy', 'girl', 'baby', 'eye', 'ear', 'hand', 'foot'}
+    freq = torch.tensor([COMMON.get(m['group'], 1.) if m['label'] not in plainly else 1. for m in D['meta']])[D['pic']]
+    real, tinted = freq * (kind == 0), freq * (kind > 0)
+    prob = ((1 - a.recol) * real / real.sum() + a.recol * tinted / tinted.sum()).double()
+    cum = (prob.cumsum(0) / prob.sum()).to(dev)
+    net = Net(D['U'].shape[1], a.w, a.h, a.l).to(dev)
     if a.init:
-        net.load_state_dict(torch.load(a.init)['net'])
-    print('params %.2fM' % (sum(p.numel() for p in net.parameters()) / 1e6), vars(a), flush=True)
-    S = Shared(net, a.procs)
-    ctx = torch.multiprocessing.get_context('fork')
-    ps = [ctx.Process(target=worker, args=(r, a, D, Z, S)) for r in range(1, a.procs)]
-    for p in ps:
-        p.start()
-    worker(0, a, D, Z, S)
-    for p in ps:
-        p.join()
+        start(net, np.load(a.init), D, sd)
+    if a.resume:
+        r = torch.load(a.resume)
+        turn = (D['U'].T @ r['U']) * r['sd'] / sd[:, None]                # the bases may differ a little
+        r['net']['out.bias'] = turn @ r['net']['out.bias'] + D['U'].T @ (r['mean'] - D['mean']) / sd
+        r['net']['out.weight'] = turn @ r['net']['out.weight']
+        net.load_state_dict(r['net'])
+    run, ema = net, Net(**net.cfg).to(dev)
+    ema.load_state_dict(net.state_dict())
+    matrices = [p for n, p in net.named_parameters() if p.dim() > 1 and 'emb' not in n]
+    rest = [p for n, p in net.named_parameters() if not (p.dim() > 1 and 'emb' not in n)]
+    opt = torch.optim.AdamW([dict(params=matrices, weight_decay=a.wd), dict(params=rest, weight_decay=0.)], lr=a.lr, betas=(.9, .99), foreach=True)
+    pairs = list(zip(ema.parameters(), net.parameters()))
+    print('parameters %.2f M' % (sum(p.numel() for p in net.parameters()) / 1e6), len(D['table']), 'captions', len(target), 'pictures', flush=True)
+    t0, step, total, seen = time.time(), 0, 0., 0
+    while True:
+        el = (time.time() - t0) / 60 / a.minutes
+        if el >= 1 or step == a.steps:
+            break
+        if el >= 1 - a.qat and not Linear.quant:
+            Linear.quant = True
+            print('int8-aware from step', step, flush=True)
+        i = torch.searchsorted(cum, torch.rand(a.batch, device=dev, dtype=torch.double)).clamp(max=len(cum) - 1)
+        cap = pool[i, torch.randint(pool.shape[1], (a.batch,), device=dev)]
+        n = int(lengths[cap].max()) if dev.type == 'cpu' else ids.shape[1]
+        rows, w = ids[cap, :n].long(), wts[cap, :n]
+        rows[:, 0] = style_rows[style[i]]
+        with torch.autocast(dev.type, torch.bfloat16, enabled=not a.fp32):
+            f = run(rows, w)
+        loss = ((f - target[i]).pow(2) * wk).mean()
+        opt.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.)
+        lr = a.lr * min(1, (step + 1) / a.warm) * (.5 + .5 * math.cos(math.pi * el)) + a.lr * .003
+        for g in opt.param_groups:
+            g['lr'] = lr
+        opt.step()
+        step, seen = step + 1, seen + a.batch
+        if step % a.ema_every == 0:
+            with torch.no_grad():
+                d = min(a.ema ** a.ema_every, step / (step + 10 * a.ema_every))
+                for p, q in pairs:
+                    p.lerp_(q, 1 - d)
+        if step % 10 == 1 or dev.type == 'cpu':
+            total += loss.item()
+        if step % a.log == 0:
+            print('%d loss %.4f  %.0f samples/s  %.1f min' % (step, total / (a.log if dev.type == 'cpu' else a.log / 10), seen / (time.time() - t0), el * a.minutes), flush=True)
+            total = 0.
+        if a.every and step % a.every == 0:
+            save(ema, net, D, sig, scale, a, step, seen)
+    save(ema, net, D, sig, scale, a, step, seen)
+    print('steps', step, 'samples', seen, flush=True)
 
 
-def save(net, D, a):
-    torch.save(
-        dict(
-            net=net.state_dict(),
-            cfg=net.cfg,
-            args=vars(a),
-            U=D['U'],
-            mean=D['mean'],
-            sd=D['sd'],
-            sig=D['sig'],
-            scale=D['scale'],
-            sets=D['sets'],
-        ),
-        a.out,
-    )
+def start(net, d, D, sd):
+    """Begins from the weights of the flow model of the same shape: its first step, turned to the new basis."""
+    g = {k[4:]: torch.from_numpy(d[k].astype(np.float32)) for k in d.files if k.startswith('net.')}
+    top = {k: torch.from_numpy(d[k].astype(np.float32)) for k in d.files if not k.startswith('net.')}
+    s = net.state_dict()
+    for k in s:
+        if k in g and g[k].shape == s[k].shape:
+            s[k] = g[k]
+    tb = g['tb.weight'] @ F.silu(g['t1.weight'] @ torch.cat([torch.zeros(16), torch.ones(16)]) + g['t1.bias']) + g['tb.bias']
+    for l, t in enumerate(tb.chunk(net.cfg['L'])):
+        s[f'a.{l}.bias'] = g[f'a.{l}.bias'] + t
+    s['ci.bias'] = g['inp.bias']
+    turn = D['U'].T @ top['U'] * (top['scale'] * top['sig']) / sd[:, None]
+    s['out.weight'] = turn @ g['out.weight']
+    s['out.bias'] = turn @ g['out.bias'] + D['U'].T @ (top['mean'] - D['mean']) / sd
+    net.load_state_dict(s)
 
 
-def export(path, out):
-    """The float weights as quantise.py reads them: half precision where it costs nothing."""
-    D = torch.load(path)
-    arrays = {'net.' + k: v.numpy() for k, v in D['net'].items()}
-    arrays.update((k, D[k].numpy()) for k in ('U', 'mean', 'sd', 'sig', 'scale'))
-    half = {k for k, v in arrays.items() if k in ('U', 'mean') or v.ndim > 1 and '.t1.' not in k or '.tb.' in k}
-    np.savez(out, **{k: v.astype(np.float16 if k in half else np.float32) for k, v in arrays.items()})
+def save(ema, net, D, sig, scale, a, step, seen):
+    n = ema.state_dict()
+    n.update({k: v for k, v in net.state_dict().items() if k.endswith('.top')})
+    keep = ('U', 'mean', 'sd', 'sets', 'vocabulary', 'joined', 'variants')
+    torch.save(dict(net={k: v.cpu() for k, v in n.items()}, cfg=net.cfg, args=vars(a), sig=sig, scale=scale, steps=step, samples=seen, **{k: D[k] for k in keep}), a.out)
 
 
 if __name__ == '__main__':
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('mode', choices=['train', 'grid', 'export'])
-    for k, v in dict(
-        sets='noto,fluent-emoji-flat',
-        corpus='corpus.pt',
-        model='model.pt',
-        init='',
-        out='out',
-        prompts='',
-        act='relu',
-        norm='none',
-    ).items():
-        p.add_argument('--' + k, default=v)
-    for k, v in dict(
-        k=0, w=512, h=2048, l=4, c=512, batch=2048, procs=2, warm=100, copies=2, seed=0, log=50, steps=6
-    ).items():
+    p = argparse.ArgumentParser()
+    p.add_argument('corpus'), p.add_argument('out')
+    p.add_argument('--device', default='cpu')
+    p.add_argument('--init', default='', help='.npz of the flow model')
+    p.add_argument('--resume', default='', help='.pt of this script; the optimiser starts afresh')
+    p.add_argument('--fp32', action='store_true')
+    for k, v in dict(w=512, h=2048, l=4, batch=1024, warm=50, log=50, every=500, seed=0, steps=-1, ema_every=8).items():
         p.add_argument('--' + k, type=int, default=v)
-    for k, v in dict(
-        minutes=10, every=8, lr=1.5e-3, wd=0.01, power=0.5, wpow=1.0, recol=0.35, drop=0.08, nostyle=0.08, cfg=1.0, boost=1.4
-    ).items():
+    for k, v in dict(minutes=35., lr=1.5e-3, wd=.01, power=1., recol=.5, ema=.998, qat=.15).items():
         p.add_argument('--' + k, type=float, default=v)
-    p.add_argument('--gate', action='store_true')
-    p.add_argument('--plain', action='store_true')
-    a = p.parse_args()
-    if a.mode == 'train':
-        train(a)
-    elif a.mode == 'export':
-        export(a.model, a.out)
-    else:
-        net, D = open_model(a.model)
-        grid(net, D, a.prompts.split(';') if a.prompts else KNOWN + NOVEL, a.out, 2, steps=a.steps, cfg=a.cfg, boost=a.boost)
+    main(p.parse_args())

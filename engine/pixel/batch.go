@@ -2,61 +2,52 @@ package pixel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/quant"
 )
 
-// together is how many pictures are drawn at once: more would read the weights hardly
-// less often and take more memory.
+// together is how many things are drawn at once, or one picture's if that is more: yet more
+// would read the weights hardly less often and take more memory.
 const together = 16
 
 // RunBatch draws several pictures, each the same as Run would draw, and returns their
-// results in the order of the requests. It reads each weight once for up to sixteen
-// pictures of the same number of steps.
+// results in the order of the requests. It reads each weight once for up to sixteen things.
 //
 // Errors: as Run, for the first request that cannot be run, before any is.
 func (e *Engine) RunBatch(ctx context.Context, rs []engine.Request) ([]engine.Result, error) {
 	plans := make([]plan, len(rs))
-	bySteps := make([][]int, e.model.MaxSteps+1) // the requests' indices
 	for i, r := range rs {
 		p, err := e.plan(r)
 		if err != nil {
 			return nil, fmt.Errorf("request %d of %d: %w", i+1, len(rs), err)
 		}
 		plans[i] = p
-		bySteps[p.request.Steps] = append(bySteps[p.request.Steps], i)
 	}
-	out := make([]engine.Result, len(rs))
-	for _, same := range bySteps {
-		for len(same) > 0 {
-			n := min(len(same), together)
-			if err := e.drawSome(ctx, out, plans, same[:n]); err != nil {
-				return nil, fmt.Errorf("drawing %d pictures: %w", n, err)
-			}
-			same = same[n:]
+	var out []engine.Result
+	for len(plans) > 0 {
+		n, things := 1, len(plans[0].things)
+		for n < len(plans) && things+len(plans[n].things) <= together {
+			things += len(plans[n].things)
+			n++
 		}
+		some, err := e.drawSome(ctx, plans[:n])
+		if err != nil {
+			return nil, fmt.Errorf("drawing %d pictures: %w", n, err)
+		}
+		out, plans = append(out, some...), plans[n:]
 	}
 	return out, nil
 }
 
-// drawSome puts the results of the chosen plans to their places in out.
-func (e *Engine) drawSome(ctx context.Context, out []engine.Result, plans []plan, chosen []int) error {
-	ps := make([]plan, len(chosen))
-	for i, c := range chosen {
-		ps[i] = plans[c]
-	}
+func (e *Engine) drawSome(ctx context.Context, ps []plan) ([]engine.Result, error) {
 	pictures, err := e.draw(ctx, &quant.Tape{Workers: e.workers}, ps, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	failed := make([]error, len(ps))
-	quant.Each(len(ps), e.workers, func(i int) { out[chosen[i]], failed[i] = e.finish(ps[i], pictures[i]) })
-	for _, err := range failed {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	out, failed := make([]engine.Result, len(ps)), make([]error, len(ps))
+	quant.Each(len(ps), e.workers, func(i int) { out[i], failed[i] = e.finish(ps[i], pictures[i]) })
+	return out, errors.Join(failed...)
 }

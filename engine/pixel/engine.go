@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"fmt"
 	"image"
 	"image/png"
@@ -24,25 +24,19 @@ var (
 	manifestFile string
 	//go:embed weights.bin
 	weightsFile []byte
-	//go:embed vocabulary.txt
-	vocabularyFile string
+	//go:embed vocabulary.tsv joined.txt variants.tsv tintable.txt
+	lexiconFolder embed.FS
 )
 
 // Manifest is the model's manifest, in JSON; the model's digest is its SHA-256.
 func Manifest() []byte { return []byte(manifestFile) }
-
-// Draws of the seed that choose, counted from those that make the noise.
-const (
-	drawStyle = iota
-	drawFlip
-)
 
 // Engine is the reference engine with its one model. Use New.
 type Engine struct {
 	model   engine.Model
 	units   uint64 // of work that a picture is
 	weights *weights
-	known   vocabulary
+	lexicon *lexicon
 	workers int
 }
 
@@ -58,10 +52,15 @@ func WithWorkers(n int) Option { return func(e *Engine) { e.workers = n } }
 // New reads the embedded model and checks it against its manifest, which takes some
 // ten milliseconds. It fails only if the binary was built wrongly.
 func New(options ...Option) (*Engine, error) {
-	return open(engine.ModelFiles{
-		Manifest: Manifest(),
-		Files:    map[string][]byte{"weights.bin": weightsFile, "vocabulary.txt": []byte(vocabularyFile)},
-	}, options)
+	files := map[string][]byte{"weights.bin": weightsFile}
+	for _, name := range lexiconFiles {
+		b, err := lexiconFolder.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("pixel model: %w", err)
+		}
+		files[name] = b
+	}
+	return open(engine.ModelFiles{Manifest: Manifest(), Files: files}, options)
 }
 
 // Open reads another model of the same shape from its manifest's file and the files beside
@@ -84,17 +83,18 @@ func open(files engine.ModelFiles, options []Option) (*Engine, error) {
 		return nil, fmt.Errorf("pixel model: %w", err)
 	case m.Kind != essaim.KindImage:
 		return nil, fmt.Errorf("pixel model: its kind is %q, want %q", m.Kind, essaim.KindImage)
-	case m.Steps.Min < minSteps || m.Steps.Max > maxSteps:
-		return nil, fmt.Errorf("pixel model: it offers %d to %d steps, the weights have %d to %d", m.Steps.Min, m.Steps.Max, minSteps, maxSteps)
+	case m.Steps.Min != 1 || m.Steps.Max != 1:
+		return nil, fmt.Errorf("pixel model: it offers %d to %d steps, there is one", m.Steps.Min, m.Steps.Max)
 	}
 	w, err := readWeights(files.Files["weights.bin"])
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{
-		model: m.Model(), units: m.Units.Each, weights: w,
-		known: newVocabulary(string(files.Files["vocabulary.txt"])), workers: 1,
+	l, err := newLexicon(files.Files)
+	if err != nil {
+		return nil, fmt.Errorf("pixel model: %w", err)
 	}
+	e := &Engine{model: m.Model(), units: m.Units.Each, weights: w, lexicon: l, workers: 1}
 	for _, o := range options {
 		o(e)
 	}
@@ -109,7 +109,8 @@ func (e *Engine) Models(context.Context) ([]engine.Model, error) {
 	return []engine.Model{e.model}, nil
 }
 
-// Run draws a picture; see engine.Engine. Previews are of the native size.
+// Run draws a picture; see engine.Engine. Its progress is told in things: one step for each that
+// has been laid onto the picture, and one for the finished picture. Previews are of the native size.
 func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine.Progress)) (engine.Result, error) {
 	return e.run(ctx, r, progress, nil)
 }
@@ -136,7 +137,7 @@ func (e *Engine) finish(p plan, picture *image.RGBA) (engine.Result, error) {
 	return engine.Result{
 		MediaType:    "image/png",
 		Data:         file.Bytes(),
-		PixelsDigest: sha256.Sum256(rgb(picture)),
+		PixelsDigest: sha256.Sum256(pixelBytes(picture)),
 		Steps:        p.request.Steps,
 		Units:        e.units,
 		Warnings:     p.warnings,
@@ -146,9 +147,7 @@ func (e *Engine) finish(p plan, picture *image.RGBA) (engine.Result, error) {
 // A plan is what a request's words and seed decide before any arithmetic.
 type plan struct {
 	request  engine.Request // with its defaults filled
-	words    []string
-	style    string
-	flip     bool
+	things   []thing
 	warnings []string
 }
 
@@ -163,71 +162,85 @@ func (e *Engine) plan(r engine.Request) (plan, error) {
 	if !utf8.ValidString(r.Prompt) {
 		return plan{}, fmt.Errorf("%w: the prompt is not UTF-8", engine.ErrBadRequest)
 	}
-	ws, more := words(r.Prompt, maxWords)
-	ws, named := namedStyle(ws)
-	if len(ws) == 0 {
-		return plan{}, fmt.Errorf("%w: the prompt has no word to draw in Latin letters or digits", engine.ErrBadRequest)
+	read := e.lexicon.read(r.Prompt)
+	switch {
+	case len(read.things) > 0:
+	case len(read.unknown) > 0:
+		return plan{}, fmt.Errorf("%w: the model knows nothing called %s", engine.ErrBadRequest, strings.Join(read.unknown, ", "))
+	default:
+		return plan{}, fmt.Errorf("%w: the prompt names nothing to draw in Latin letters or digits", engine.ErrBadRequest)
 	}
-	if named < 0 {
-		named = int(e.choice(r.Seed, drawStyle) >> 32 % uint64(len(styles)))
-	}
-	p := plan{request: r, words: ws, style: styles[named], flip: e.choice(r.Seed, drawFlip)>>63 == 1}
-	for _, w := range ws {
-		p.flip = p.flip && !lettered[w]
-	}
-	if unseen := e.known.unseen(ws); len(unseen) > 0 {
-		for i, w := range unseen {
-			unseen[i] = w[:min(len(w), maxLetters)]
-		}
-		p.warnings = append(p.warnings, "words never seen in training: "+strings.Join(unseen, ", "))
-	}
-	if more {
-		p.warnings = append(p.warnings, fmt.Sprintf("only the first %d words that say something are read", maxWords))
-	}
-	return p, nil
+	return plan{request: r, things: e.lexicon.choose(read, r.Seed), warnings: read.warnings()}, nil
 }
 
-// choice is a draw of the seed that is not noise.
-func (e *Engine) choice(seed uint64, n int) uint64 {
-	return quant.Draw(seed, uint64(e.weights.in.Cols+n))
+// warnings say where the picture may not be what was asked for.
+func (r reading) warnings() (out []string) {
+	for _, s := range r.slips {
+		out = append(out, fmt.Sprintf("read %q as %q", s[0], s[1]))
+	}
+	if len(r.unknown) > 0 {
+		out = append(out, "words never seen in training: "+strings.Join(r.unknown, ", "))
+	}
+	if r.longer {
+		out = append(out, fmt.Sprintf("only the first %d words of a thing, and %d in all, are read", maxWords, maxPrompt))
+	}
+	if r.more {
+		out = append(out, fmt.Sprintf("only the first %d things are drawn", maxThings))
+	}
+	return out
 }
 
-// draw draws pictures together; all take the same number of steps. progress is told of
-// the first.
+// draw draws pictures together. progress is told of the first.
 func (e *Engine) draw(ctx context.Context, t *quant.Tape, ps []plan, progress func(engine.Progress)) ([]*image.RGBA, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var (
-		texts = make([][]quant.Weighted, len(ps))
-		seeds = make([]uint64, len(ps))
-		steps = ps[0].request.Steps
-	)
-	for i, p := range ps {
-		texts[i], seeds[i] = encode(p.words, p.style), p.request.Seed
-	}
-	var done func(int, quant.Value)
-	if progress != nil {
-		done = func(step int, estimate quant.Value) {
-			aside := &quant.Tape{Workers: e.workers}
-			preview := e.weights.planes(aside, estimate.Vector(0))[0].image(ps[0].flip)
-			progress(engine.Progress{Step: step, Steps: steps, Preview: preview})
+	var lists [][]quant.Weighted
+	for _, p := range ps {
+		for _, thing := range p.things {
+			lists = append(lists, encode(thing.words, thing.style))
 		}
 	}
-	z, err := e.weights.sample(ctx, t, e.weights.condition(t, texts), seeds, steps, done)
-	if err != nil {
-		return nil, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
+	drawn := e.weights.planes(t, e.weights.draw(t, lists))
 	out := make([]*image.RGBA, len(ps))
-	for i, native := range e.weights.planes(t, z) {
-		big := native.enlarge(t, ps[i].request.Width/side)
-		if t.Watch != nil {
-			t.Do("rgb", pixels{ps[i].flip}, big.y, big.cb, big.cr)
+	for i, p := range ps {
+		canvas, err := p.compose(ctx, t, drawn[:len(p.things)], progress)
+		if err != nil {
+			return nil, err
 		}
-		out[i] = big.image(ps[i].flip)
+		out[i], drawn, progress = picture(canvas), drawn[len(p.things):], nil
 	}
 	return out, nil
+}
+
+// compose lays the things of a picture onto it.
+func (p plan) compose(ctx context.Context, t *quant.Tape, drawn []planes, progress func(engine.Progress)) (quant.Value, error) {
+	var canvas, preview quant.Value
+	for i, thing := range p.things {
+		if err := ctx.Err(); err != nil {
+			return quant.Value{}, err
+		}
+		t.Step = i + 1
+		canvas = thing.lay(t, drawn[i], p.request.Width/side, canvas)
+		if progress != nil {
+			preview = thing.lay(new(quant.Tape), drawn[i], 1, preview)
+			progress(engine.Progress{Step: i + 1, Steps: len(p.things) + 1, Preview: picture(preview)})
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return quant.Value{}, err
+	}
+	if progress != nil {
+		progress(engine.Progress{Step: len(p.things) + 1, Steps: len(p.things) + 1, Preview: picture(preview)})
+	}
+	return canvas, nil
+}
+
+// lay enlarges a drawn thing by a factor and lays it onto a canvas, which the first one has not.
+func (o thing) lay(t *quant.Tape, drawn planes, factor int, canvas quant.Value) quant.Value {
+	rgb := drawn.rgb(t, factor)
+	if canvas.Vectors == 0 {
+		return t.Do("canvas", o.pose, rgb)
+	}
+	return t.Do("canvas", o.pose, rgb, canvas)
 }

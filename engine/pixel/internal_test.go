@@ -1,9 +1,7 @@
 package pixel
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"image"
+	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -11,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/quant"
 )
 
@@ -23,22 +22,10 @@ func load(t testing.TB) *weights {
 	return w
 }
 
-func (w *weights) picture(t testing.TB, prompt, style string, seed uint64, steps int) *image.RGBA {
-	t.Helper()
-	ws, _ := words(prompt, maxWords)
-	tape := new(quant.Tape)
-	c := w.condition(tape, [][]quant.Weighted{encode(ws, style)})
-	z, err := w.sample(t.Context(), tape, c, []uint64{seed}, steps, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w.planes(tape, z)[0].image(false)
-}
-
 // TestReference compares with train/pixelmodel.py, an implementation in another language
-// that shares no code with this one: text, noise, network and picture, to the bit.
+// that shares no code with this one: text, seed's choices, network and picture, to the bit.
 func TestReference(t *testing.T) {
-	w := load(t)
+	e := newEngine(t)
 	file, err := os.ReadFile("testdata/reference.tsv")
 	if err != nil {
 		t.Fatal(err)
@@ -48,15 +35,15 @@ func TestReference(t *testing.T) {
 		t.Fatalf("only %d pictures", len(lines))
 	}
 	if raced || testing.Short() {
-		lines = lines[:4]
+		lines = lines[:10]
 	}
 	for _, line := range lines {
 		f := strings.Split(line, "\t")
-		steps, _ := strconv.Atoi(f[0])
+		size, _ := strconv.Atoi(f[0])
 		seed, _ := strconv.ParseUint(f[1], 10, 64)
-		sum := sha256.Sum256(rgb(w.picture(t, f[4], f[2], seed, steps)))
-		if got := hex.EncodeToString(sum[:]); got != f[3] {
-			t.Errorf("%q in %s, seed %d, %d steps: %s, want %s", f[4], f[2], seed, steps, got, f[3])
+		got, err := e.Run(t.Context(), engine.Request{Model: e.model.Digest, Prompt: f[3], Seed: seed, Width: size, Height: size}, nil)
+		if err != nil || got.PixelsDigest.String() != f[2] {
+			t.Errorf("%q, seed %d, %d pixels: %s, error %v; want %s", f[3], seed, size, got.PixelsDigest, err, f[2])
 		}
 	}
 }
@@ -73,72 +60,178 @@ func TestFilesWithFaultsAreRefused(t *testing.T) {
 	}
 }
 
-func TestWords(t *testing.T) {
-	for _, c := range []struct {
-		prompt string
-		want   string
-	}{
-		{"A red Apple", "red apple"},
-		{"l’œuf d'or", "oeuf or"},
-		{"Voiture VERTE, des bateaux", "voiture vert bateau"},
-		{"glass boxes bus", "glass boxe bus"},
+func TestPlain(t *testing.T) {
+	for _, c := range []struct{ prompt, want string }{
+		{"A red Apple", "a red apple"},
+		{"l’œuf d'or", "l oeuf d or"},
+		{"cat,dog+fish; pig & cow", "cat and dog and fish and pig and cow"},
 		{"E\u0301le\u0301phant éléphant", "elephant elephant"},
-		{"gray grey grise", "grey grey gris"},
 		{"猫 cat—dog_3", "cat dog 3"},
 		{"", ""},
 	} {
-		if got, _ := words(c.prompt, maxWords); strings.Join(got, " ") != c.want {
+		if got := strings.Join(plain(c.prompt), " "); got != c.want {
 			t.Errorf("%q becomes %q, want %q", c.prompt, got, c.want)
 		}
 	}
 }
 
-func FuzzEncode(f *testing.F) {
-	for _, s := range []string{"red apple", "œ’é", "ssss xxxx", strings.Repeat("z ", 99), strings.Repeat("ab", 99), "\xff\xfe", "\u0301"} {
-		f.Add(s)
+func TestReading(t *testing.T) {
+	l := newEngine(t).lexicon
+	for _, c := range []struct{ prompt, want string }{
+		{"a red apple", "red apple"},
+		{"a cat and a red car", "cat|red car"},
+		{"fork and knife", "fork knife"},
+		{"three cats", "cat|cat|cat"},
+		{"deux voitures bleues et un arbre", "voiture blue|voiture blue|arbre"},
+		{"deux coeurs roses; trois coeurs", "deu coeur pink|coeur|coeur|coeur"},
+		{"voiture rose", "voiture pink"},
+		{"rose rouge", "rose red"},
+		{"une orange; une robe orange", "tangerine|robe orange"},
+		{"elefant", "elephant; elefant is elephant"},
+		{"rde aple", "red apple; rde is red; aple is apple"},
+		{"zorbify", "; unknown zorbify"},
+		{"a blue zorbify and a zorbified cat", "cat; unknown zorbify zorbified"},
+		{"blue", "blue"},
+		{"noto style dog", "dog; in noto"},
+		{"a fluent emoji flat, dog", "dog; in fluent-emoji-flat"},
+		{"twemoji", "; in twemoji"},
+		{"four cats, two dogs", "cat|cat|cat|cat; more"},
+		{strings.Repeat("red ", 11) + "apple", strings.Repeat("red ", 9) + "red; longer"},
+	} {
+		r := l.read(c.prompt)
+		var things []string
+		for _, thing := range r.things {
+			things = append(things, strings.Join(thing, " "))
+		}
+		got := []string{strings.Join(things, "|")}
+		for _, s := range r.slips {
+			got = append(got, s[0]+" is "+s[1])
+		}
+		if len(r.unknown) > 0 {
+			got = append(got, "unknown "+strings.Join(r.unknown, " "))
+		}
+		if r.style >= 0 {
+			got = append(got, "in "+styles[r.style])
+		}
+		if r.more {
+			got = append(got, "more")
+		}
+		if r.longer {
+			got = append(got, "longer")
+		}
+		if got := strings.Join(got, "; "); got != c.want {
+			t.Errorf("%q is read as %q, want %q", c.prompt, got, c.want)
+		}
 	}
-	f.Fuzz(func(t *testing.T, s string) {
-		ws, _ := words(s, maxWords)
-		if len(ws) > maxWords {
-			t.Fatalf("%d words", len(ws))
+}
+
+func TestSlips(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{
+		{"rde", "red", slipSwap}, {"aple", "apple", slipCount}, {"appple", "apple", slipCount}, {"apples", "apple", slipCount},
+		{"epple", "apple", slipOther}, {"applo", "apple", slipOther}, {"aplle", "apple", slipOther}, {"pale", "apple", slipFar}, {"a", "apple", slipFar},
+		{"elppa", "apple", slipFar},
+	} {
+		if got, back := slip(c.a, c.b), slip(c.b, c.a); got != c.want || back != c.want {
+			t.Errorf("%s, %s: %d and %d, want %d", c.a, c.b, got, back, c.want)
 		}
-		for _, w := range ws {
-			if w == "" || strings.Trim(w, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
-				t.Fatalf("word %q", w)
+	}
+}
+
+// TestChoices: what is lettered is never mirrored, anything else half the time; every style,
+// layout and variant comes up.
+func TestChoices(t *testing.T) {
+	l := newEngine(t).lexicon
+	seen := map[string]int{}
+	for seed := range uint64(400) {
+		for _, prompt := range []string{"calendar", "cat", "tree and cat", "noto key"} {
+			for _, thing := range l.choose(l.read(prompt), seed) {
+				seen[prompt+" in "+thing.style]++
+				seen[fmt.Sprint(prompt, " at ", thing.pose.place)]++
+				seen[prompt+" is "+strings.Join(thing.words, " ")]++
+				if thing.pose.mirror {
+					seen[prompt+" mirrored"]++
+				}
 			}
 		}
-		total := int32(0)
-		for _, r := range encode(ws, styles[0]) {
-			if r.Row < 0 || r.Row >= textRows || r.Weight <= 0 || r.Weight > 4096 {
-				t.Fatalf("row %+v", r)
-			}
-			total += r.Weight
+	}
+	for what, bounds := range map[string][2]int{
+		"calendar mirrored": {0, 0}, "cat mirrored": {150, 250}, "cat in noto": {100, 170}, "cat in twemoji": {100, 170},
+		"noto key in noto": {400, 400}, "tree and cat at {36 0 4}": {100, 170}, "tree and cat at {34 30 15}": {100, 170},
+		"tree and cat is palm tree": {100, 170}, "noto key is blue key": {1, 20}, "noto key is key": {300, 399},
+	} {
+		if n := seen[what]; n < bounds[0] || n > bounds[1] {
+			t.Errorf("%s: %d times in 400, want %v", what, n, bounds)
 		}
-		if int64(total)*127 > math.MaxInt32 {
-			t.Fatalf("weights of %d can overflow", total)
+	}
+}
+
+func FuzzEncode(f *testing.F) {
+	for _, s := range []string{"red apple", "œ’é", "ssss xxxx", strings.Repeat("z ", 99), strings.Repeat("ab", 99), "\xff\xfe", "\u0301", "two 2 deux and", "two and and"} {
+		f.Add(s, uint64(1))
+	}
+	l := newEngine(f).lexicon
+	f.Fuzz(func(t *testing.T, s string, seed uint64) {
+		r := l.read(s)
+		if len(r.things) > maxThings {
+			t.Fatalf("%d things", len(r.things))
+		}
+		if len(r.things) == 0 {
+			return
+		}
+		for _, thing := range l.choose(r, seed) {
+			if len(thing.words) == 0 || len(thing.words) > maxWords+1 {
+				t.Fatalf("%d words", len(thing.words))
+			}
+			total := int32(0)
+			for _, r := range encode(thing.words, thing.style) {
+				if r.Row < 0 || r.Row >= textRows || r.Weight <= 0 || r.Weight > 4096 {
+					t.Fatalf("row %+v", r)
+				}
+				total += r.Weight
+			}
+			if int64(total)*127 > math.MaxInt32 {
+				t.Fatalf("weights of %d can overflow", total)
+			}
 		}
 	})
 }
 
-func TestRootTable(t *testing.T) {
-	for n := 1; n < len(root); n++ {
-		if want := int32(math.Round(4096 / math.Sqrt(float64(n)))); root[n] != want {
-			t.Errorf("root[%d] = %d, want %d", n, root[n], want)
+func TestShares(t *testing.T) {
+	for n := 1; n < len(share); n++ {
+		if want := int32(math.Round(4096 / math.Sqrt(float64(n)))); share[n] != want {
+			t.Errorf("share[%d] = %d, want %d", n, share[n], want)
 		}
 	}
-	if n := len(letterParts("abcdefghijklmnopqrstuvwxyz012345")); n != len(root)-1 {
-		t.Errorf("a word of %d letters has %d parts, the table ends at %d", maxLetters, n, len(root)-1)
+	if n := (maxWords + 1) * len(letterParts("abcdefghijklmnopqrstuvwxyz012345")); n >= len(share) {
+		t.Errorf("a thing can need share[%d], the table ends at %d", n, len(share)-1)
 	}
 }
 
-func TestVocabularyIsSortedAndNormal(t *testing.T) {
-	v := newVocabulary(vocabularyFile)
-	if len(v) < 5000 || !slices.IsSorted(v) {
-		t.Fatalf("%d words, sorted %v", len(v), slices.IsSorted(v))
+func TestLexiconIsNormal(t *testing.T) {
+	l := newEngine(t).lexicon
+	if len(l.sorted) < 5000 || !slices.IsSorted(l.sorted) || len(l.joined) < 200 || len(l.variants) < 30 || len(l.tintable) < 200 {
+		t.Fatalf("%d words, sorted %v; %d joined, %d variants, %d tintable", len(l.sorted), slices.IsSorted(l.sorted), len(l.joined), len(l.variants), len(l.tintable))
 	}
-	for _, w := range v {
-		if got := plain(w); got != w {
+	for _, w := range l.sorted {
+		if got := plain(w); len(got) != 1 || got[0] != w || l.seen[w] < 1 {
 			t.Errorf("word %q is not normal", w)
+		}
+	}
+	for name := range l.joined {
+		if n := len(strings.Fields(name)); n < 2 || n > maxJoined {
+			t.Errorf("joined name %q has %d words", name, n)
+		}
+	}
+	for name, all := range l.variants {
+		for _, v := range all {
+			for _, w := range strings.Fields(v) {
+				if l.seen[w] == 0 {
+					t.Errorf("%q may mean %q, whose word %q nobody knows", name, v, w)
+				}
+			}
 		}
 	}
 }
@@ -163,26 +256,14 @@ func (l *linear) reach(x int64, wide bool) int64 {
 	return worst
 }
 
-func largest(v []int32) (m int64) {
-	for _, x := range v {
-		m = max(m, int64(x), -int64(x))
-	}
-	return m
-}
-
 // TestNothingOverflows bounds every wide value and every sum over all inputs there can
 // be, from the weights alone.
 func TestNothingOverflows(t *testing.T) {
 	w := load(t)
-	x := w.in.reach(127, true) + w.cond.reach(127, true)
+	x := w.cond.reach(127, true)
 	for l := range w.blocks {
 		b := &w.blocks[l]
-		sum := b.up.reach(127, false) + b.cond.reach(127, true)
-		time := int64(0)
-		for _, row := range b.time {
-			time = max(time, largest(row))
-		}
-		if sum += time; sum > math.MaxInt32 {
+		if sum := b.up.reach(127, false) + b.cond.reach(127, true); sum > math.MaxInt32 {
 			t.Errorf("block %d: a sum may be %d", l, sum)
 		}
 		if limit := min(b.up.Limit(), b.down.Limit()); limit < 127 {
@@ -193,38 +274,29 @@ func TestNothingOverflows(t *testing.T) {
 	if x > math.MaxInt32 {
 		t.Errorf("x may be %d", x)
 	}
-	for steps := minSteps; steps <= maxSteps; steps++ {
-		z := int64(5 * 4096)
-		for i := range steps {
-			at := moment(i, steps)
-			out := linear{w.out.Matrix, w.gain[at]}
-			e := quant.Round(z*largest(w.skip[at].Mul), w.skip[at].Shift) + out.reach(127, true)
-			if e+z > math.MaxInt32 {
-				t.Errorf("step %d of %d: the estimate may be %d, z %d", i, steps, e, z)
-			}
-			z = max(z, e) + 1 // the new z lies between
-		}
+	if z := w.out.reach(127, true); z > math.MaxInt32 {
+		t.Errorf("a coefficient may be %d", z)
 	}
 	if limit := w.basis.Limit(); limit < 16383 {
 		t.Errorf("basis: limit %d", limit)
+	}
+	for _, flow := range []quant.Table{w.flowLuma, w.flowChroma} {
+		pull := max(int64(slices.Max(flow.Out)), -int64(slices.Min(flow.Out)))
+		if p := w.basis.reach(16383, true) + passes*pull; p > math.MaxInt32 {
+			t.Errorf("a sample may be %d", p)
+		}
 	}
 }
 
 func TestFactorsAreInRange(t *testing.T) {
 	w := load(t)
-	scales := []quant.Scale{w.text, w.text1.Scale, w.text2.Scale, w.in.Scale, w.cond.Scale, w.outPre, w.basisPre, w.basis.Scale}
-	scales = slices.Concat(scales, w.inPre, w.gain, w.skip)
+	scales := []quant.Scale{w.text, w.text1.Scale, w.text2.Scale, w.cond.Scale, w.outPre, w.out.Scale, w.basisPre, w.basis.Scale}
 	for _, b := range w.blocks {
 		scales = append(scales, b.pre, b.up.Scale, b.cond.Scale, b.down.Scale)
 	}
 	for i, s := range scales {
 		if slices.Min(s.Mul) < 0 || slices.Max(s.Mul) >= 1<<16 {
 			t.Errorf("scale %d: factors %d..%d", i, slices.Min(s.Mul), slices.Max(s.Mul))
-		}
-	}
-	for _, steps := range []int{2, 3, 4} {
-		if last := w.rate[moment(steps-1, steps)]; last != 1<<16 {
-			t.Errorf("%d steps: the last rate is %d", steps, last)
 		}
 	}
 }
@@ -261,11 +333,48 @@ func TestDoubleOfAFlatPlane(t *testing.T) {
 	}
 }
 
-func TestFlipMirrors(t *testing.T) {
-	grey := quant.Value{Vectors: 1, Wide: make([]int32, 4)}
-	p := planes{2, quant.Value{Vectors: 1, Wide: []int32{0, 65280, 65280, 0}}, grey, grey}
-	a, b := p.image(false), p.image(true)
-	if a.RGBAAt(0, 0) != b.RGBAAt(1, 0) || a.RGBAAt(0, 0) == a.RGBAAt(1, 0) {
-		t.Error("not mirrored")
+// noise is an RGB picture without any order in it.
+func noise(n int) quant.Value {
+	v := quant.Value{Vectors: 1, Narrow: make([]int16, channels*n*n)}
+	for i := range v.Narrow {
+		v.Narrow[i] = int16(quant.Draw(1, uint64(i)) & 255)
+	}
+	return v
+}
+
+func TestPose(t *testing.T) {
+	plain := pose{place: place{side, 0, 0}, zoom: 256}
+	for _, n := range []int{64, 256} {
+		in := noise(n)
+		if got := plain.Apply([]quant.Value{in}, 1); !got.Equal(in) {
+			t.Errorf("%d: a plain pose changes the picture", n)
+		}
+		mirror := plain
+		mirror.mirror = true
+		once := mirror.Apply([]quant.Value{in}, 1)
+		if once.Equal(in) || !mirror.Apply([]quant.Value{once}, 1).Equal(in) {
+			t.Errorf("%d: mirrored twice it is not the same, or once it is", n)
+		}
+		grey := quant.Value{Vectors: 1, Narrow: slices.Repeat([]int16{128}, channels*n*n)}
+		for _, layout := range slices.Concat(layouts[2:]...) {
+			for _, at := range layout {
+				small := pose{place: at, zoom: 256, tilt: -30}
+				out := small.Apply([]quant.Value{in, grey}, 1)
+				for i, v := range out.Narrow {
+					x, y := i/channels%n*side/n-at.x, i/channels/n*side/n-at.y
+					if outside := x < 0 || y < 0 || x >= at.size || y >= at.size; v > 128 || outside && v != 128 {
+						t.Fatalf("%d, %v: pixel %d, %d from its corner is %d", n, at, x, y, v)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestFloorDiv(t *testing.T) {
+	for _, c := range [][3]int{{7, 2, 3}, {-7, 2, -4}, {-8, 2, -4}, {0, 5, 0}, {-1, 36, -1}} {
+		if got := floorDiv(c[0], c[1]); got != c[2] {
+			t.Errorf("%d by %d is %d, want %d", c[0], c[1], got, c[2])
+		}
 	}
 }

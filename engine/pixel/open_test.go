@@ -15,7 +15,7 @@ import (
 func copyModel(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"manifest.json", "weights.bin", "vocabulary.txt"} {
+	for _, name := range []string{"manifest.json", "weights.bin", "vocabulary.tsv", "joined.txt", "variants.tsv", "tintable.txt"} {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -64,7 +64,7 @@ func TestOpenRefusesWhatWasAltered(t *testing.T) {
 		}
 	}
 	manifest := copyModel(t)
-	if err := os.Remove(filepath.Join(filepath.Dir(manifest), "vocabulary.txt")); err != nil {
+	if err := os.Remove(filepath.Join(filepath.Dir(manifest), "joined.txt")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := pixel.Open(manifest); !errors.Is(err, os.ErrNotExist) {

@@ -6,86 +6,94 @@ import (
 	"github.com/essaim/essaim/quant"
 )
 
-// planes is a picture before its conversion to RGB: luma and chroma of n x n pixels, each
-// row by row, in 1/65280.
-type planes struct {
-	n         int
-	y, cb, cr quant.Value // one vector each
-}
+// planes are a thing before its conversion to RGB: luma and chroma of one size, in 1/65280,
+// one vector each.
+type planes struct{ y, cb, cr quant.Value }
 
-// planes turns coefficients (1/4096) into pictures of side x side.
+// planes turns the coefficients of things into their planes of side x side.
 func (w *weights) planes(t *quant.Tape, z quant.Value) []planes {
 	v := w.basis.wide(t, "basis", t.Do("basis.pre", quant.Activate{Scale: w.basisPre, Lo: -16383, Hi: 16383}, z))
 	const full, quarter = side * side, half * half
-	y := t.Do("luma", quant.Lookup{Table: w.luma, From: 0, Elements: full}, v)
-	cb := t.Do("chroma", quant.Lookup{Table: w.chroma, From: full, Elements: quarter}, v)
-	cr := t.Do("chroma", quant.Lookup{Table: w.chroma, From: full + quarter, Elements: quarter}, v)
-	y, cb, cr = t.Do("y", times16{}, y), t.Do("cb", double{}, cb), t.Do("cr", double{}, cr)
-	for range passes {
-		y, cb, cr = t.Do("y", smooth{w.flow}, y), t.Do("cb", smooth{w.flow}, cb), t.Do("cr", smooth{w.flow}, cr)
-	}
+	y := smoothed(t, "y", w.flowLuma, v, 0, full)
+	cb := smoothed(t, "cb", w.flowChroma, v, full, quarter)
+	cr := smoothed(t, "cr", w.flowChroma, v, full+quarter, quarter)
+	y = t.Do("y", times16{}, t.Do("luma", quant.Lookup{Table: w.luma, Elements: full}, y))
+	cb = t.Do("cb", double{}, t.Do("chroma", quant.Lookup{Table: w.chroma, Elements: quarter}, cb))
+	cr = t.Do("cr", double{}, t.Do("chroma", quant.Lookup{Table: w.chroma, Elements: quarter}, cr))
 	out := make([]planes, z.Vectors)
 	for i := range out {
-		out[i] = planes{side, y.Vector(i), cb.Vector(i), cr.Vector(i)}
+		out[i] = planes{t.Do("y", take{i}, y), t.Do("cb", take{i}, cb), t.Do("cr", take{i}, cr)}
 	}
 	return out
 }
 
-// enlarge returns the picture with factor times as many pixels each way; factor is a
-// power of two.
-func (p planes) enlarge(t *quant.Tape, factor int) planes {
-	if factor == 1 {
-		return p
+// take has one input and puts out one of its vectors.
+type take struct{ index int }
+
+// Kind is "take".
+func (take) Kind() string { return "take" }
+
+// Apply is described with the type.
+func (o take) Apply(in []quant.Value, _ int) quant.Value { return in[0].Vector(o.index) }
+
+// smoothed takes one plane out of each vector and smooths it.
+func smoothed(t *quant.Tape, name string, flow quant.Table, v quant.Value, from, elements int) quant.Value {
+	for range passes {
+		v = t.Do(name, smooth{flow, from, elements}, v)
+		from = 0
 	}
-	o := enlarge{newSpline(factor)}
-	return planes{p.n * factor, t.Do("y", o, p.y), t.Do("cb", o, p.cb), t.Do("cr", o, p.cr)}
+	return v
 }
 
-// image converts to RGB, mirrored left to right if flip is set.
-func (p planes) image(flip bool) *image.RGBA {
-	m := image.NewRGBA(image.Rect(0, 0, p.n, p.n))
-	for y := range p.n {
-		line := m.Pix[y*m.Stride:][:4*p.n]
-		for x := range p.n {
-			from := y*p.n + x
-			if flip {
-				from = y*p.n + p.n - 1 - x
-			}
-			l, cb, cr := int64(p.y.Wide[from])<<14, int64(p.cb.Wide[from]), int64(p.cr.Wide[from])
-			line[4*x] = level(l + 22970*cr)
-			line[4*x+1] = level(l - 5638*cb - 11700*cr)
-			line[4*x+2] = level(l + 29032*cb)
-			line[4*x+3] = 255
-		}
+// rgb enlarges a thing's planes by a factor, a power of two, and converts them.
+func (p planes) rgb(t *quant.Tape, factor int) quant.Value {
+	if factor > 1 {
+		o := enlarge{newSpline(factor)}
+		p = planes{t.Do("y", o, p.y), t.Do("cb", o, p.cb), t.Do("cr", o, p.cr)}
 	}
-	return m
+	return t.Do("rgb", pixels{}, p.y, p.cb, p.cr)
 }
 
-// level brings 1/65280·2⁻¹⁴ to 0..255.
-func level(v int64) uint8 { return uint8(min(max(quant.Round(v, 22), 0), 255)) }
-
-// rgb is the picture's bytes, three a pixel, row by row.
-func rgb(m *image.RGBA) []byte {
-	out := make([]byte, 0, len(m.Pix)/4*3)
-	for i := 0; i < len(m.Pix); i += 4 {
-		out = append(out, m.Pix[i:i+3]...)
-	}
-	return out
-}
-
-// pixels has three inputs, the planes of one picture, and puts out its RGB values, row by
-// row, mirrored left to right if flip is set.
-type pixels struct{ flip bool }
+// pixels has three inputs, the planes of one thing, and puts out its RGB values, row by row.
+type pixels struct{}
 
 // Kind is "pixels".
 func (pixels) Kind() string { return "pixels" }
 
 // Apply is described with the type.
-func (o pixels) Apply(in []quant.Value, _ int) quant.Value {
-	p := planes{root2(in[0].Elements()), in[0], in[1], in[2]}
-	out := quant.Value{Vectors: 1}
-	for _, v := range rgb(p.image(o.flip)) {
-		out.Narrow = append(out.Narrow, int16(v))
+func (pixels) Apply(in []quant.Value, _ int) quant.Value {
+	n := in[0].Elements()
+	y, cb, cr := in[0].Wide, in[1].Wide[:n], in[2].Wide[:n]
+	out := quant.Value{Vectors: 1, Narrow: make([]int16, channels*n)}
+	for i, l := range y {
+		l, cb, cr := int64(l)<<14, int64(cb[i]), int64(cr[i])
+		p := out.Narrow[channels*i:][:channels]
+		p[0] = level(l + 22970*cr)
+		p[1] = level(l - 5638*cb - 11700*cr)
+		p[2] = level(l + 29032*cb)
+	}
+	return out
+}
+
+// level brings 1/65280·2⁻¹⁴ to 0..255.
+func level(v int64) int16 { return int16(min(max(quant.Round(v, 22), 0), white)) }
+
+// picture makes an image of RGB values.
+func picture(rgb quant.Value) *image.RGBA {
+	n := root2(rgb.Elements() / channels)
+	m := image.NewRGBA(image.Rect(0, 0, n, n))
+	for i := range n * n {
+		to, from := m.Pix[4*i:][:4], rgb.Narrow[channels*i:][:channels]
+		to[0], to[1], to[2], to[3] = uint8(from[0]), uint8(from[1]), uint8(from[2]), white
+	}
+	return m
+}
+
+// pixelBytes is the picture's bytes, three a pixel, row by row.
+func pixelBytes(m *image.RGBA) []byte {
+	out := make([]byte, 0, len(m.Pix)/4*channels)
+	for i := 0; i < len(m.Pix); i += 4 {
+		out = append(out, m.Pix[i:i+channels]...)
 	}
 	return out
 }

@@ -51,7 +51,7 @@ func TestManifestNamesTheModel(t *testing.T) {
 	if err := json.Unmarshal(pixel.Manifest(), &manifest); err != nil {
 		t.Fatal(err)
 	}
-	if manifest.Name != m.Name || manifest.Licence != "Apache-2.0" || len(manifest.Data) != 3 || len(manifest.Limits) == 0 {
+	if manifest.Name != m.Name || manifest.Licence != "Apache-2.0" || len(manifest.Data) != 4 || len(manifest.Limits) == 0 {
 		t.Errorf("manifest %+v", manifest)
 	}
 }
@@ -64,14 +64,13 @@ var goldenRequests = []engine.Request{
 	{Prompt: "red apple", Seed: 1, Width: 64, Height: 64},
 	{Prompt: "red apple", Seed: 1, Width: 512, Height: 512},
 	{Prompt: "un chat noir", Seed: 7},
-	{Prompt: "cœur rouge", Seed: 8, Steps: 3},
-	{Prompt: "Une fusée !", Seed: 9, Steps: 4},
+	{Prompt: "cœur rouge et une fusée !", Seed: 8},
 	{Prompt: "blue butterfly, noto", Seed: 10},
-	{Prompt: "blue butterfly, fluent", Seed: 10},
+	{Prompt: "blue butterfly, twemoji", Seed: 10, Width: 64, Height: 64},
 	{Prompt: "visage souriant", Seed: 1 << 63},
-	{Prompt: "house with garden", Seed: 11, Steps: 4, Width: 64, Height: 64},
-	{Prompt: "zorbify", Seed: 12},
-	{Prompt: "green rocket", Seed: 13, Width: 512, Height: 512},
+	{Prompt: "a cat and a red car", Seed: 11, Steps: 1},
+	{Prompt: "four elefants", Seed: 12, Width: 64, Height: 64},
+	{Prompt: "sun, tree and house", Seed: 13, Width: 512, Height: 512},
 }
 
 func golden(t *testing.T, e *pixel.Engine, m engine.Model) string {
@@ -113,9 +112,10 @@ func TestWarnings(t *testing.T) {
 	for prompt, want := range map[string]string{
 		"red apple":                        "",
 		"une pomme verte":                  "",
-		"a blue zorbify with zorbify":      "words never seen in training: zorbify",
-		"Rde Aple":                         "words never seen in training: rde, aple",
-		strings.Repeat("apple ", 11):       "only the first 10 words that say something are read",
+		"a cat, zorbify with zorbify":      "words never seen in training: zorbify",
+		"Rde Aple":                         `read "rde" as "red"|read "aple" as "apple"`,
+		strings.Repeat("apple ", 11):       "only the first 10 words of a thing, and 64 in all, are read",
+		strings.Repeat("apple, ", 5):       "only the first 4 things are drawn",
 		"apple " + strings.Repeat("q", 99): "words never seen in training: " + strings.Repeat("q", 32),
 		"noto style dog":                   "",
 		"a fluent emoji flat, dog":         "",
@@ -127,24 +127,28 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-func TestPromptsWithoutWordsAreRefused(t *testing.T) {
+func TestPromptsThatNameNothingAreRefused(t *testing.T) {
 	e, m := open(t)
-	for _, prompt := range []string{"", "   ", "!?", "the", "猫", "noto", "\xff apple"} {
+	for prompt, want := range map[string]string{
+		"": "", "   ": "names nothing", "!?": "names nothing", "the": "names nothing", "猫": "names nothing", "noto": "names nothing", "\xff apple": "UTF-8",
+		"zorbify qwrtp": "nothing called zorbify, qwrtp",
+		"a blue qwrtp":  "nothing called qwrtp",
+	} {
 		_, err := e.Run(t.Context(), engine.Request{Model: m.Digest, Prompt: prompt}, nil)
-		if !errors.Is(err, engine.ErrBadRequest) {
+		if !errors.Is(err, engine.ErrBadRequest) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v", prompt, err)
 		}
 	}
 }
 
-// TestCancelStopsBetweenSteps counts the steps after a cancellation.
-func TestCancelStopsBetweenSteps(t *testing.T) {
+// TestCancelStopsBetweenThings counts the steps after a cancellation.
+func TestCancelStopsBetweenThings(t *testing.T) {
 	e, m := open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	steps := 0
-	_, err := e.Run(ctx, engine.Request{Model: m.Digest, Prompt: "dog", Steps: 4}, func(p engine.Progress) {
-		if p.Preview.Bounds().Dx() != 64 {
-			t.Errorf("preview is %v", p.Preview.Bounds())
+	_, err := e.Run(ctx, engine.Request{Model: m.Digest, Prompt: "dog and cat"}, func(p engine.Progress) {
+		if p.Preview.Bounds().Dx() != 64 || p.Steps != 3 {
+			t.Errorf("preview is %v, steps %d", p.Preview.Bounds(), p.Steps)
 		}
 		steps++
 		cancel()

@@ -6,7 +6,7 @@ import (
 	"github.com/essaim/essaim/quant"
 )
 
-// passes of smooth that a picture gets.
+// passes of smooth that a plane gets.
 const passes = 3
 
 // eachPlane makes an output whose planes, one a vector, have grown by a factor, and
@@ -63,17 +63,26 @@ func doublePlane(out []int32, p []int16) {
 // root2 is the side of a square plane whose side is a power of two.
 func root2(area int) int { return 1 << (bits.Len(uint(area)) / 2) }
 
-// smooth has one input, square planes, and takes the mottling out of areas while it leaves
-// their edges: one pass of anisotropic diffusion (Perona and Malik, 1990). Each neighbour
-// pulls a pixel by a table of their difference, diagonal ones half as much.
-type smooth struct{ flow quant.Table }
+// smooth has one input, of int32, in each of whose vectors a square plane begins at element
+// from. It takes the mottling out of the plane's areas and leaves their edges: one pass of
+// anisotropic diffusion (Perona and Malik, 1990). Each neighbour pulls a pixel by a table of
+// their difference, diagonal ones half as much.
+type smooth struct {
+	flow           quant.Table // sixteen times what a difference moves
+	from, elements int
+}
 
 // Kind is "smooth".
 func (smooth) Kind() string { return "smooth" }
 
 // Apply is described with the type.
 func (s smooth) Apply(in []quant.Value, workers int) quant.Value {
-	return eachPlane(in[0], 1, workers, func(dst []int32, from, n int) { s.plane(dst, in[0].Wide[from:][:n]) })
+	stride := in[0].Elements()
+	out := quant.Value{Vectors: in[0].Vectors, Wide: make([]int32, in[0].Vectors*s.elements)}
+	quant.Each(in[0].Vectors, workers, func(v int) {
+		s.plane(out.Wide[v*s.elements:][:s.elements], in[0].Wide[v*stride+s.from:][:s.elements])
+	})
+	return out
 }
 
 func (s smooth) plane(out, p []int32) {
@@ -94,36 +103,18 @@ func (s smooth) plane(out, p []int32) {
 // row makes one row of pixels from that row and its neighbours, each with borders.
 func (s smooth) row(out, above, here, below []int32) {
 	above, here, below = above[:len(out)+2], here[:len(out)+2], below[:len(out)+2]
-	done := 0
-	if smoothChunk > 0 && len(out) >= smoothChunk {
-		done = len(out) - len(out)%smoothChunk
-		smoothRow(&out[0], &above[0], &here[0], &below[0], done)
-	}
-	for x := done; x < len(out); x++ {
+	for x := range out {
 		v := here[x+1]
 		straight := s.pull(v, above[x+1]) + s.pull(v, below[x+1]) + s.pull(v, here[x]) + s.pull(v, here[x+2])
 		diagonal := s.pull(v, above[x]) + s.pull(v, above[x+2]) + s.pull(v, below[x]) + s.pull(v, below[x+2])
-		out[x] = v + 2*straight + diagonal
+		out[x] = v + (2*straight+diagonal+16)>>5
 	}
 }
 
-// pull is a sixteenth of the flow from one pixel to its neighbour: the table is in
-// 1/4080, its values are taken as 1/65280.
+// pull is what the table says of the way from one pixel to its neighbour.
 func (s smooth) pull(from, to int32) int32 {
-	d := (to-from+8)>>4 - s.flow.First
+	d := to - from - s.flow.First
 	return int32(s.flow.Out[min(max(d, 0), int32(len(s.flow.Out)-1))])
-}
-
-// newFlow is what a difference moves: Tukey's biweight d·(1 - (d/1024)²)², with
-// differences in 1/4080. Those of edges, 1024 and more, move nothing.
-func newFlow() quant.Table {
-	const edge = 1 << 10
-	t := quant.Table{First: -edge}
-	for d := int64(-edge); d <= edge; d++ {
-		keep := edge*edge - d*d
-		t.Out = append(t.Out, int16(quant.Round(d*keep*keep, 40)))
-	}
-	return t
 }
 
 // enlarge has one input, square planes, and enlarges them by a spline.

@@ -12,11 +12,11 @@ import (
 const (
 	textRows   = 8192 // of the table
 	textCols   = 256
-	maxWords   = 10
-	maxLetters = 32
+	maxWords   = 10 // of a thing
+	maxLetters = 32 // of a word
 )
 
-// folds maps each letter with an accent to letters without: pairs, lower case.
+// folds maps each letter with an accent to the letter without.
 var folds = foldTable(
 	"aàáâãäåāăąǎ", "cçćĉċč", "dď", "eèéêëēĕėęěẽ", "gĝğġģ", "hĥ", "iìíîïĩīĭįǐ", "jĵ", "kķ", "lĺļľ", "nñńņňǹ",
 	"oòóôõöōŏőǒ", "rŕŗř", "sśŝşšș", "tţťț", "uùúûüũūŭůűųǔ", "wŵẁẃẅ", "yýÿŷỳỹ", "zźżž")
@@ -31,51 +31,9 @@ func foldTable(groups ...string) map[rune]byte {
 	return m
 }
 
-// stopWords carry no picture.
-var stopWords = wordSet(`a an the of with un une de la le les des du d l avec au aux et and in on`)
-
-// oneForm maps spellings and inflections of colours to the one that was trained.
-var oneForm = map[string]string{
-	"gray": "grey", "violette": "violet", "verte": "vert", "bleue": "bleu", "noire": "noir", "blanche": "blanc",
-	"grise": "gris", "brun": "marron", "brune": "marron",
-}
-
-// lettered are normalised words for things that show lettering or a side, and so are never mirrored.
-var lettered = wordSet(`abc abcd 100 1234 ok atm zzz 24 18 number nombre letter lettre clock horloge watch montre calendar calendrier
-	date left right gauche droite sign panneau symbol symbole question note musique dollar euro yen pound livre sterling medal
-	medaille 1st 2nd 3rd first second third keyboard clavier newspaper journal map carte check aries belier taurus taureau gemini
-	gemeaux cancer leo libra virgo scorpio sagittarius capricorn capricorne aquarius verseau pisces`)
-
-func wordSet(s string) map[string]bool {
-	m := map[string]bool{}
-	for _, w := range strings.Fields(s) {
-		m[w] = true
-	}
-	return m
-}
-
-// words normalises a prompt: at most limit words of a-z and 0-9, and whether there
-// were more.
-func words(prompt string, limit int) (out []string, more bool) {
-	for _, w := range strings.FieldsFunc(plain(prompt), func(r rune) bool { return r == ' ' }) {
-		if stopWords[w] {
-			continue
-		}
-		if len(out) == limit {
-			return out, true
-		}
-		w = trimPlural(w)
-		if f, ok := oneForm[w]; ok {
-			w = f
-		}
-		out = append(out, w)
-	}
-	return out, false
-}
-
-// plain keeps a-z and 0-9, folds letters to those, drops combining accents, and
-// makes a space of everything else.
-func plain(s string) string {
+// plain splits a text into words of a-z and 0-9: lower case, without accents. What lists
+// things (, ; + &) becomes the word "and", everything else a space.
+func plain(s string) []string {
 	var b strings.Builder
 	b.Grow(len(s))
 	for _, r := range s {
@@ -88,42 +46,110 @@ func plain(s string) string {
 		case r == 'œ':
 			b.WriteString("oe")
 		case 0x300 <= r && r <= 0x36f: // combining accents
+		case strings.ContainsRune(",;+&", r):
+			b.WriteString(" and ")
 		default:
 			b.WriteByte(' ')
 		}
 	}
-	return b.String()
+	return strings.Fields(b.String())
 }
 
-func trimPlural(w string) string {
+// singular cuts the s or x of a plural.
+func singular(w string) string {
 	if n := len(w); n > 3 && (w[n-1] == 's' || w[n-1] == 'x') && w[n-2:] != "ss" {
 		return w[:n-1]
 	}
 	return w
 }
 
-// root[n] is round(4096/√n).
-var root = [...]int32{
-	0, 4096, 2896, 2365, 2048, 1832, 1672, 1548, 1448, 1365, 1295, 1235, 1182, 1136, 1095, 1058,
-	1024, 993, 965, 940, 916, 894, 873, 854, 836, 819, 803, 788, 774, 761, 748, 736,
-	724, 713, 702, 692, 683, 673, 664, 656, 648, 640, 632, 625, 617, 611, 604, 597,
-	591, 585, 579, 574, 568, 563, 557, 552, 547, 543, 538, 533, 529, 524, 520, 516,
+// colours are those that the model was trained in. The seed may choose one of the first
+// few for a thing.
+var colours = []string{"red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey"}
+
+func isColour(w string) bool { return slices.Contains(colours, w) }
+
+// oneColour maps other spellings, and French, to the names in colours.
+var oneColour = map[string]string{
+	"gray": "grey", "rouge": "red", "jaune": "yellow", "vert": "green", "verte": "green", "bleu": "blue", "bleue": "blue",
+	"violet": "purple", "violette": "purple", "mauve": "purple", "pourpre": "purple", "brun": "brown", "brune": "brown",
+	"noir": "black", "noire": "black", "blanc": "white", "blanche": "white", "gri": "grey", "gris": "grey", "grise": "grey",
+}
+
+// doubles are words for a colour and a thing. Beside another thing they are the colour,
+// some only after it: "rose rouge" is a red rose, "voiture rose" a pink car.
+var doubles = map[string]struct {
+	colour, thing string
+	first         bool // the colour even as the first word
+}{
+	"orange": {"orange", "tangerine", true},
+	"rose":   {"pink", "rose", false},
+	"marron": {"brown", "chestnut", true},
+}
+
+// nameColours gives the colours among the words of a thing their one name.
+func nameColours(ws []string) []string {
+	things := 0 // words that are no colour for certain
+	for _, w := range ws {
+		if !surelyColour(w) {
+			things++
+		}
+	}
+	out := make([]string, len(ws))
+	for i, w := range ws {
+		switch double, ok := doubles[w]; {
+		case ok && things > 1 && (double.first || i > 0):
+			out[i] = double.colour
+		case ok:
+			out[i] = double.thing
+		default:
+			out[i] = colourName(w)
+		}
+	}
+	return out
+}
+
+func surelyColour(w string) bool {
+	_, double := doubles[w]
+	return !double && isColour(colourName(w))
+}
+
+func colourName(w string) string {
+	if c, ok := oneColour[w]; ok {
+		return c
+	}
+	return w
+}
+
+// share is round(4096/√n) for n up to what a prompt can need: the weight of each of n equal
+// parts whose squares sum to one. A tint adds a word.
+var share = shares((maxWords + 1) * 2 * maxLetters)
+
+func shares(largest int) []int32 {
+	out := make([]int32, largest+1)
+	for n, r := 1, 4096; n <= largest; n++ {
+		for (2*r-1)*(2*r-1)*n > 4*4096*4096 { // r - 1/2 is above 4096/√n
+			r--
+		}
+		out[n] = int32(r)
+	}
+	return out
 }
 
 func tableRow(kind, s string) int {
 	return int(crc32.ChecksumIEEE([]byte(kind+s)) % textRows)
 }
 
-// encode lists the rows of the text table that stand for normalised words, 1 to maxWords of
-// them, in a style, with their weights in 1/4096.
+// encode lists the rows of the text table that stand for the words of a thing, 1 to maxWords
+// of them, in a style, with their weights in 1/4096.
 func encode(ws []string, style string) []quant.Weighted {
-	share := root[len(ws)]
-	out := []quant.Weighted{{Row: tableRow("s", style), Weight: 4096}}
+	out := []quant.Weighted{{Row: tableRow("s", style), Weight: share[1]}}
 	for _, w := range ws {
 		w = w[:min(len(w), maxLetters)]
+		weight := share[len(ws)]
+		out = append(out, quant.Weighted{Row: tableRow("1", w), Weight: weight}, quant.Weighted{Row: tableRow("2", w), Weight: weight})
 		parts := letterParts(w)
-		out = append(out, quant.Weighted{Row: tableRow("1", w), Weight: share}, quant.Weighted{Row: tableRow("2", w), Weight: share})
-		weight := (root[len(parts)]*share + 2048) >> 12
+		weight = share[len(parts)*len(ws)]
 		for _, p := range parts {
 			out = append(out, quant.Weighted{Row: tableRow("g", p), Weight: weight})
 		}
@@ -142,40 +168,4 @@ func letterParts(w string) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// styles are those of the training data, by the names that their table rows have;
-// their first word, in a prompt, chooses them.
-var styles = []string{"noto", "fluent-emoji-flat"}
-
-// namedStyle takes the words that name a style out of ws. style is -1 if there are none.
-func namedStyle(ws []string) (rest []string, style int) {
-	style = -1
-	for i, name := range styles {
-		first, _, _ := strings.Cut(name, "-")
-		if slices.Contains(ws, first) {
-			style = i
-		}
-	}
-	if style < 0 {
-		return ws, style
-	}
-	parts := append(strings.Split(styles[style], "-"), "style")
-	return slices.DeleteFunc(slices.Clone(ws), func(w string) bool { return slices.Contains(parts, w) }), style
-}
-
-// A vocabulary is the sorted words of the training captions.
-type vocabulary []string
-
-func newVocabulary(file string) vocabulary { return strings.Fields(file) }
-
-// unseen lists, once each, the words that the model never saw.
-func (v vocabulary) unseen(ws []string) []string {
-	var out []string
-	for _, w := range ws {
-		if _, ok := slices.BinarySearch(v, w); !ok && !slices.Contains(out, w) {
-			out = append(out, w)
-		}
-	}
-	return out
 }

@@ -34,7 +34,7 @@ func traced(e *Engine) []engine.Request {
 	return []engine.Request{
 		{Model: d, Prompt: "red apple", Width: 64, Height: 64},
 		{Model: d, Prompt: "red apple", Seed: 1, Width: 64, Height: 64},
-		{Model: d, Prompt: "une fusée bleue", Seed: 2, Steps: 4, Width: 64, Height: 64},
+		{Model: d, Prompt: "une fusée bleue et deux chats", Seed: 2, Width: 64, Height: 64},
 		{Model: d, Prompt: "number", Seed: 3, Width: 256, Height: 256},
 	}
 }
@@ -121,7 +121,7 @@ func TestTraceHangsTogether(t *testing.T) {
 			t.Errorf("%q: the trace ends with pixels %x, the picture has %s", r.Prompt, got, want.PixelsDigest)
 		}
 	}
-	all := []string{"activate", "blend", "double", "enlarge", "gather", "lookup", "pixels", "product", "random", "rescale", "smooth", "sum", "times16"}
+	all := []string{"activate", "double", "enlarge", "gather", "lookup", "pixels", "pose", "product", "rescale", "smooth", "sum", "take", "times16"}
 	if got := slices.Sorted(maps.Keys(kinds)); !slices.Equal(got, all) {
 		t.Errorf("kinds are %v, want %v", got, all)
 	}
