@@ -1,5 +1,5 @@
 // Package quant is integer arithmetic for neural networks: matrices of bytes,
-// changes of unit, noise, and the file that holds them.
+// changes of unit, choices by a seed, and the file that holds them.
 //
 // It exists so that an engine, its rerun, a dispute and a proof compute the very
 // same numbers on every machine: floating point does not (another CPU, another
@@ -35,14 +35,13 @@
 //
 //	mix(x):     x ^= x>>30; x *= 0xBF58476D1CE4E5B9; x ^= x>>27; x *= 0x94D049BB133111EB; x ^= x>>31
 //	draw(k, i) = mix(mix(k) + (i+1)·0x9E3779B97F4A7C15)        all modulo 2⁶⁴
-//	noise(k, i) = requantise(sum of the eight bytes of draw(k, i) - 1020, 20066, 10)
 //
-// draw is SplitMix64 started at mix(k); noise is a wide value of mean 0 and deviation 1.
+// draw is SplitMix64 started at mix(k).
 //
 // # Operators and traces
 //
 // A model is a sequence of [Operator] values, each a pure function of earlier outputs: product,
-// sum, rescale, activate, blend, lookup, gather, random, and what a model adds. A [Tape] executes
+// sum, rescale, activate, lookup, gather, and what a model adds. A [Tape] executes
 // them and shows each to whoever asks, as an [Op]: what it read, what it put out, and a
 // record of that in bytes. [TraceHash] commits to the records of a run. Nothing is copied
 // for it and nothing is done if nobody asks.

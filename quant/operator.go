@@ -2,23 +2,6 @@ package quant
 
 import "sync"
 
-// Random has no input. Its output is Elements of each key's noise, wide: noise(key, 0),
-// noise(key, 1) and so on, a vector for each key.
-type Random struct {
-	Keys     []uint64
-	Elements int
-}
-
-// Kind is "random".
-func (Random) Kind() string { return "random" }
-
-// Apply is described with the type.
-func (r Random) Apply(_ []Value, workers int) Value {
-	out := newWide(len(r.Keys), r.Elements)
-	Each(len(r.Keys), workers, func(v int) { Noise(vector(out.Wide, v, r.Elements), r.Keys[v]) })
-	return out
-}
-
 // Gather has no input. Its output is, for each list, the sum of some rows of a table,
 // each times its weight.
 type Gather struct {
@@ -112,23 +95,6 @@ func (a Activate) Apply(in []Value, workers int) Value {
 	n := len(a.Mul)
 	out := newNarrow(in[0].Vectors, n)
 	Each(in[0].Vectors, workers, func(v int) { a.Narrow(vector(out.Narrow, v, n), vector(in[0].Wide, v, n), a.Lo, a.Hi) })
-	return out
-}
-
-// Blend has two inputs of int32 and goes part of the way from the first to the second:
-// a + requantise(b-a, Mul, 16).
-type Blend struct{ Mul int32 }
-
-// Kind is "blend".
-func (Blend) Kind() string { return "blend" }
-
-// Apply is described with the type.
-func (o Blend) Apply(in []Value, _ int) Value {
-	a, b := in[0].Wide, in[1].Wide
-	out := newWide(in[0].Vectors, in[0].Elements())
-	for i := range out.Wide {
-		out.Wide[i] = a[i] + Requantise(b[i]-a[i], o.Mul, 16)
-	}
 	return out
 }
 

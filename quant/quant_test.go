@@ -152,24 +152,6 @@ func TestDrawIsSplitMix64(t *testing.T) {
 	}
 }
 
-func TestNoiseLooksGaussian(t *testing.T) {
-	v := make([]int32, 1<<16)
-	quant.Noise(v, 42)
-	var sum, square float64
-	for _, x := range v {
-		sum += float64(x)
-		square += float64(x) * float64(x)
-	}
-	mean, dev := sum/float64(len(v))/4096, math.Sqrt(square/float64(len(v)))/4096
-	if math.Abs(mean) > .02 || math.Abs(dev-1) > .01 {
-		t.Errorf("mean %.4f, deviation %.4f", mean, dev)
-	}
-	other := make([]int32, 8)
-	if quant.Noise(other, 43); slices.Equal(other, v[:8]) {
-		t.Error("two keys give the same noise")
-	}
-}
-
 func BenchmarkProduct(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	m := randomMatrix(r, 2048, 512)
@@ -183,15 +165,10 @@ func BenchmarkProduct(b *testing.B) {
 func BenchmarkNarrow(b *testing.B) {
 	s := quant.Scale{Mul: slices.Repeat([]int32{12345}, 2048), Shift: 20}
 	src, dst := make([]int32, 2048), make([]int16, 2048)
-	quant.Noise(src, 1)
+	for i := range src {
+		src[i] = int32(quant.Draw(1, uint64(i)) % 65536)
+	}
 	for b.Loop() {
 		s.Narrow(dst, src, 0, 127)
-	}
-}
-
-func BenchmarkNoise(b *testing.B) {
-	dst := make([]int32, 512)
-	for b.Loop() {
-		quant.Noise(dst, 7)
 	}
 }

@@ -43,30 +43,10 @@ func (r *Reader) Matrix(name string, rows, cols int, bias bool) Matrix {
 
 // Scale is NAME.mul with n factors.
 func (r *Reader) Scale(name string, n int) Scale {
-	t := r.factors(name, n)
-	return Scale{Mul: t.Int32(), Shift: t.Shift}
-}
-
-// Scales is NAME.mul with n factors for each of some moments, all with one shift.
-func (r *Reader) Scales(name string, moments, n int) []Scale {
-	t := r.factors(name, moments, n)
-	out := make([]Scale, moments)
-	for i, mul := range slices.Collect(slices.Chunk(t.Int32(), n)) {
-		out[i] = Scale{Mul: mul, Shift: t.Shift}
-	}
-	return out
-}
-
-func (r *Reader) factors(name string, shape ...int) Tensor {
-	t := r.Tensor(name+".mul", Int32, shape...)
+	t := r.Tensor(name+".mul", Int32, n)
 	outside := func(m int32) bool { return m < 0 || m >= 1<<16 }
 	if r.err == nil && (t.Shift < 1 || t.Shift > 46 || slices.ContainsFunc(t.Int32(), outside)) {
 		r.err = fmt.Errorf("%w: %s.mul has shift %d, want 1 to 46, or a factor beyond 0 to 65535", ErrFormat, name, t.Shift)
 	}
-	return t
-}
-
-// Rows is the int32 tensor NAME, n numbers for each of some moments.
-func (r *Reader) Rows(name string, moments, n int) [][]int32 {
-	return slices.Collect(slices.Chunk(r.Tensor(name, Int32, moments, n).Int32(), n))
+	return Scale{Mul: t.Int32(), Shift: t.Shift}
 }

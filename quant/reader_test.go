@@ -10,21 +10,18 @@ import (
 
 func TestReader(t *testing.T) {
 	bias := entry{name: "a.bias", typ: quant.Int32, dims: 1, shape: [4]uint32{1}, data: []byte{5, 0, 0, 0}}
-	mul := entry{name: "a.mul", typ: quant.Int32, dims: 2, shift: 7, shape: [4]uint32{2, 1}, data: []byte{1, 0, 0, 0, 2, 0, 0, 0}}
 	one := entry{name: "b.mul", typ: quant.Int32, dims: 1, shift: 9, shape: [4]uint32{1}, data: []byte{3, 0, 0, 0}}
-	file := weightsFile(bias, mul, tensorA, one)
+	file := weightsFile(bias, tensorA, one)
 
 	r := quant.NewReader(file)
-	m, scales, scale, rows := r.Matrix("a", 1, 3, true), r.Scales("a", 2, 1), r.Scale("b", 1), r.Rows("a.mul", 2, 1)
+	m, scale := r.Matrix("a", 1, 3, true), r.Scale("b", 1)
 	switch {
 	case r.Err() != nil:
 		t.Error(r.Err())
 	case !slices.Equal(m.W, []int8{1, -128, -1}) || !slices.Equal(m.Bias, []int32{5}) || m.Rows != 1 || m.Cols != 3:
 		t.Errorf("matrix %+v", m)
-	case len(scales) != 2 || scales[1].Mul[0] != 2 || scales[1].Shift != 7 || scale.Mul[0] != 3 || scale.Shift != 9:
-		t.Errorf("scales %+v, %+v", scales, scale)
-	case len(rows) != 2 || rows[1][0] != 2:
-		t.Errorf("rows %v", rows)
+	case scale.Mul[0] != 3 || scale.Shift != 9:
+		t.Errorf("scale %+v", scale)
 	}
 	if m := r.Matrix("a", 1, 3, false); m.Bias != nil {
 		t.Errorf("a bias that nobody asked for: %v", m.Bias)
@@ -38,7 +35,7 @@ func TestReaderKeepsItsFirstError(t *testing.T) {
 	if r.Matrix("a", 1, 3, true); !errors.Is(first, quant.ErrFormat) || r.Err() != first {
 		t.Errorf("errors %v, then %v", first, r.Err())
 	}
-	if r := quant.NewReader(nil); len(r.Scales("a", 2, 3)) != 2 || !errors.Is(r.Err(), quant.ErrFormat) {
+	if r := quant.NewReader(nil); r.Scale("a", 3).Mul != nil || !errors.Is(r.Err(), quant.ErrFormat) {
 		t.Errorf("an empty file: error %v", r.Err())
 	}
 }

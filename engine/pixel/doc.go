@@ -4,61 +4,78 @@
 //
 // It is what replicas, reruns, disputes and proofs are tried on, and what makes a
 // fresh install draw something within milliseconds. It knows some 1,200 things of the
-// emoji kind in two styles, in English and French, and their colours; what it cannot do
+// emoji kind in three styles, in English and French, and their colours; what it cannot do
 // is in the manifest and in docs/pixel.md.
+//
+// # From a prompt to things
+//
+// A prompt is lower-cased; accents go; , ; + and & become "and"; everything else but a-z and
+// 0-9 separates words; stop words go; a final s or x of a word longer than three letters goes
+// (not ss). 64 words are kept. A word that is not in the vocabulary becomes the known word, of
+// three letters or more, that is one slip away: with ph for f or f for ph; else with two
+// neighbours swapped, then with a letter missing or too many, then with a wrong letter; among
+// equals the more frequent one, then the alphabetically first. Of words of three letters only the
+// first two kinds are corrected, of shorter ones and of numbers none.
+//
+// Joints ("and", "avec", "in" ...) end a thing, unless they are inside a name of joined.txt; a
+// count from two to four before a thing repeats it. Colours get one name in both languages;
+// orange, rose and marron are a colour beside another thing (rose only after it), else a thing.
+// Unknown words are dropped, and so are things of which then nothing but a colour is left. At
+// most ten words of a thing and four things are kept; without any, the prompt is refused.
+//
+// # What the seed chooses
+//
+// r = draw(seed, 0) chooses the style, by r modulo 3, unless the prompt names one; draw(seed, 9)
+// modulo their number the layout. q = draw(seed, 1+i) chooses for thing i: bit 0 whether it is
+// mirrored, unless a word stands for lettering or a side; bits 8-9 the zoom, of a thing alone; bits
+// 16-31, modulo 6, the tilt; bits 32-39, modulo their number, which of the things of variants.tsv a
+// name means; and, if bits 48-50 are zero and the thing is in tintable.txt and no colour was
+// asked for, bits 40-47, modulo 8, a colour.
 //
 // # Text
 //
-// A prompt is lower-cased; accents go; everything but a-z and 0-9 separates words; stop
-// words go; a final s or x of a word longer than three letters goes (not ss);
-// inflected colours become one form; ten words are kept. Each word w, cut to 32 letters,
-// stands for rows of an 8192 x 256 table: crc32("1"+w), crc32("2"+w) and crc32("g"+g), all
-// modulo 8192, for the n different 3- and 4-letter parts g of "<"+w+">". With k words and
-// root(n) = round(4096/√n), a word's two rows weigh root(k), its parts
-// (root(n)·root(k) + 2048) >> 12. The style's row crc32("s"+style) weighs 4096. The weighted
-// sum of rows becomes int8, passes two ReLU layers (256 → 1024 → 512), and is c.
+// Each word w of a thing, cut to 32 letters, stands for rows of an 8192 x 256 table: crc32("1"+w),
+// crc32("2"+w) and crc32("g"+g), all modulo 8192, for the n different 3- and 4-letter parts g of
+// "<"+w+">". With share(n) = round(4096/√n) and k words, a word's two rows weigh share(k), its
+// parts share(k·n). The style's row crc32("s"+style) weighs 4096. The weighted sum of rows becomes
+// int8, passes two ReLU layers (256 → 1024 → 512), and is c.
 //
-// # Network and sampler
+// # Network
 //
-// All matrices are int8, all sums int32; rounding, clamping and noise are those of
-// package quant. [ ] is a change to int8 with one factor a channel, ( )+ one to 0..127
-// (so the ReLU), and z, x, f are wide values (1/4096). Each step t of N has its own
-// constants, marked t:
+// All matrices are int8, all sums int32; rounding and clamping are those of package quant.
+// [ ] is a change to int8 with one factor a channel, ( )+ one to 0..127 (so the ReLU), and x, z
+// are wide values (1/4096):
 //
-//	z      = noise(seed), 512 values
-//	x      = in·[z]t + cond·c
-//	x     += downₗ·(upₗ·[x] + timeₗt + condₗ·c)+      l = 0..3, 2048 hidden values each
-//	e      = skipt·z + gaint·(out·[x])               the estimate of the picture
-//	z     += ratet·(e - z)                           the last rate is 1
+//	x   = cond·c
+//	x  += downₗ·(upₗ·[x] + condₗ·c)+      l = 0..3, 2048 hidden values each
+//	z   = out·[x]                         512 coefficients
 //
-// It is flow matching with the preconditioning of EDM (Karras et al., 2022): skip and gain
-// are those of a Gaussian with each coefficient's variance, and gain is 1.4 times too
-// large on purpose, which does what guidance does without a second pass.
+// Given the words and the style, a picture is determined, so there is no noise to remove and one
+// pass is enough.
 //
 // # Picture
 //
 // z becomes 15-bit coefficients of a linear basis: 64 x 64 luma, then 32 x 32 Cb and Cr, in
-// 1/4096. Two tables whiten the ground and drop faint chroma and give units of
-// 1/4080; luma is multiplied by 16, chroma doubled bilinearly (weights 1 and 3 over 4 each
-// way, undivided), so that all is in 1/65280. Beyond the border the border repeats. Each
-// plane is then smoothed three times: to each pixel p are added 2·flow(q-p) for the four
-// neighbours q beside it and flow(q-p) for the four diagonal ones, all of the plane before;
-// with d = requantise(q-p, 1, 4), flow is requantise(d·(2²⁰-d²)², 1, 40), or 0 if |d| > 1024.
-// Then, halves rounded up and clamped to 0..255:
+// 1/4096. Each plane is smoothed three times: to each pixel p are added, with the table T of the
+// weights file, floor((2·ΣT(q-p) + ΣT(r-p) + 16) / 32), over the four neighbours q beside it and the
+// four diagonal ones r, all of the plane before; beyond the border the border repeats. Two more
+// tables whiten the ground and drop faint chroma and give units of 1/4080; luma is multiplied by
+// 16, chroma doubled bilinearly (weights 1 and 3 over 4 each way, undivided), so that all is in
+// 1/65280. For 256 x 256 and 512 x 512 the planes are enlarged by Catmull-Rom splines with exact
+// integer weights: no added detail. Then, halves rounded up and clamped to 0..255:
 //
 //	R = (2¹⁴Y + 22970Cr) / 2²²    G = (2¹⁴Y - 5638Cb - 11700Cr) / 2²²    B = (2¹⁴Y + 29032Cb) / 2²²
 //
-// In a trace these are the kinds times16 (of luma), double (of chroma), smooth (one pass), enlarge
-// (what follows) and pixels (that last formula, mirrored if the seed says so).
+// Each thing, n x n, is then laid onto the picture: mirrored, at its place, and turned. With m the
+// side of the place, d = 64m/n, u = 2x-m+1, v = 2y-m+1, a tilt t and a zoom s, both in 1/256, and
+// C = s - floor(t²/512), its pixel (x, y) is read, in 1/16 of a pixel, at
 //
-// 256 x 256 and 512 x 512 are the same 64 x 64 picture, its planes enlarged before that last
-// formula by Catmull-Rom splines with exact integer weights: no added detail.
+//	(floor(2(uC - vt)/d), floor(2(vC + ut)/d)) + 8n - 8
 //
-// # The seed's choices
-//
-// draw(seed, 512) >> 32 modulo 2 is the style unless the prompt names one (noto, fluent);
-// the top bit of draw(seed, 513) mirrors the picture, unless a word of the prompt stands
-// for lettering or a side.
+// kept within -16..16n, bilinearly, (... + 128) >> 8, with white beyond the border. A thing smaller
+// than the picture is first replaced by the means (... + 2) >> 2 of each pixel and those to its right,
+// below and diagonally below, and read 8 less to the right and down. The darker of it and of what was
+// there stays.
 //
 // # Machines
 //

@@ -14,10 +14,11 @@ import (
 // Result.PixelsDigest.
 //
 // An operator's layer is the name of its tensors in the weights file, without .w, .bias and
-// .mul; those without tensors are named for what they put out: z (the noise), y, cb and cr
-// (the planes), rgb, and the layer to whose sums they add. Besides those of package quant
-// there are the kinds times16, double, smooth, enlarge and pixels, which the package comment
-// defines.
+// .mul; those without tensors are named for what they put out: y, cb and cr (the planes), rgb,
+// canvas, and the layer to whose sums they add. Its step is the number of the thing that it lays
+// onto the picture, 0 for the network, which draws all things at once. Besides those of package
+// quant there are the kinds smooth, times16, double, take (one thing of several), enlarge, pixels
+// and pose, which the package comment defines.
 //
 // The sequence is the same on every machine and for any number of workers. If it ends in
 // an error, that comes last, with an empty operator; the errors are those of Run.
