@@ -17,8 +17,8 @@ from PIL import Image
 
 from corpus import HELD_OUT, analyse, joined_names, load, recolour, typo
 from judge import open_judge
-from export import calibrated, tintable
-from model import Integer, LAYOUTS, Painter, open_checkpoint, pose, quantise
+from pixelmodel import LAYOUTS, Integer, Painter, pose
+from quantise import VARIANTS, calibrated, open_checkpoint, quantise, tintable
 from words import COLOURS, Lexicon, words
 
 KNOWN = ('red apple;cat face;blue heart;pizza;sun;house with garden;rocket;dog face;tree;airplane;coeur rouge;visage de chat;banana;strawberry;car;bicycle;'
@@ -90,14 +90,13 @@ def main(a):
     look = {(m['set'], m['label']): i for i, m in enumerate(M)}
     concepts = {m['label']: m for m in M}
     joined = joined_names(concepts)
-    lex = Lexicon(D['vocabulary'], joined, D['variants'])
+    lex = Lexicon(D['vocabulary'], joined, {**D['variants'], **VARIANTS}, tintable(concepts))
     rng = random.Random(5)
     f = calibrated(d, concepts, styles)
     tensors = quantise(f)
     f.seen = None
     integer = Integer(tensors)
-    objects = tintable(concepts)
-    exact, floats = Painter(integer, lex, styles, objects), Painter(f, lex, styles, objects)
+    exact, floats = Painter(integer, lex, styles), Painter(f, lex, styles)
     R = dict(samples=D['samples'], steps=D['steps'], int8_bytes=int(sum(v.size for k, v in tensors.items() if k.endswith('.w') or k.endswith('table'))))
 
     # integers against floats
@@ -144,7 +143,7 @@ def main(a):
     A['French name'] = J.both(exact.pictures([concepts[l]['fr'] for l in fr], seeds[:len(fr)], st[:len(fr)], True), fr)
     bad = [' '.join(typo(rng, w) for w in l.split()) for l in pick]
     A['one slip in every word'] = J.both(exact.pictures(bad, seeds, st, True), pick)
-    off = Painter(integer, Lexicon({}, joined), styles)      # corrects nothing
+    off = Painter(integer, Lexicon({}, joined, keep=True), styles)      # corrects nothing
     A['same, without the spelling table'] = J.both(off.pictures(bad, seeds, st, True), pick)
     A['plural'] = J.both(exact.pictures([l + 's' for l in pick], seeds, st, True), pick)
 
@@ -167,10 +166,6 @@ def main(a):
     ideal = np.stack([recoloured(look[(s, l)], c) for l, s, c in pc])
     C['random pairs, mostly trained'] = dict(right=J.colours(made, [c for _, _, c in pc]), ceiling=J.colours(ideal, [c for _, _, c in pc]), noun=J.both(made, [l for l, _, _ in pc]),
                                              noun_ceiling=J.both(ideal, [l for l, _, _ in pc]), pictures=len(pc))
-    if a.spike:    # the sheet of the earlier model: same pairs, two styles
-        im = np.asarray(Image.open(a.spike).convert('RGB'))
-        old = im.reshape(2, 64, 20, 64, 3).transpose(0, 2, 1, 3, 4).reshape(40, 64, 64, 3)
-        C['held-out pairs, earlier model'] = dict(right=J.colours(old, cols[:40]), noun=J.both(old, labs[:40]), pictures=40)
 
     # two things
     nouns = [(l, s) for l, s, _ in pc]
@@ -217,7 +212,7 @@ def main(a):
 if __name__ == '__main__':
     p = argparse.ArgumentParser()
     p.add_argument('model'), p.add_argument('data'), p.add_argument('out')
-    for k, v in dict(judge='', unseen='', colour='', spike='', unseen_sets='noto-v1,emojione').items():
+    for k, v in dict(judge='', unseen='', colour='', unseen_sets='noto-v1,emojione').items():
         p.add_argument('--' + k, default=v)
     p.add_argument('--n', type=int, default=300)
     p.add_argument('--sheets', action='store_true')

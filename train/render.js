@@ -1,5 +1,5 @@
 // Renders icon sets to 64 x 64 RGB on white and joins them with their English and French names:
-//   node prep.js OUT_DIR SET,SET,...     (run where sharp, emojibase-data and the @iconify-json sets are installed)
+//   node render.js OUT_DIR SET,SET,...     (run where sharp, emojibase-data and the @iconify-json sets are installed)
 // Writes OUT_DIR/data.json (list of {set, name, label, tags, group, fr, frtags}) and OUT_DIR/data.rgb (N x 64 x 64 x 3).
 const sharp = require('sharp'), fs = require('fs'), S = 64;
 sharp.concurrency(1);

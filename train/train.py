@@ -1,7 +1,7 @@
 """Trains the picture model:  train.py CORPUS.pt OUT.pt --minutes M [--device cuda]
 
 The model maps the words of one thing and a style straight to the coefficients of one picture: given its conditions a
-picture is deterministic, so there is no noise to remove and one pass is enough. See NOTES.md.
+picture is deterministic, so there is no noise to remove and one pass is enough.
 """
 import argparse
 import math
@@ -109,8 +109,6 @@ def main(a):
     prob = ((1 - a.recol) * real / real.sum() + a.recol * tinted / tinted.sum()).double()
     cum = (prob.cumsum(0) / prob.sum()).to(dev)
     net = Net(D['U'].shape[1], a.w, a.h, a.l).to(dev)
-    if a.init:
-        start(net, np.load(a.init), D, sd)
     if a.resume:
         r = torch.load(a.resume)
         turn = (D['U'].T @ r['U']) * r['sd'] / sd[:, None]                # the bases may differ a little
@@ -164,24 +162,6 @@ def main(a):
     print('steps', step, 'samples', seen, flush=True)
 
 
-def start(net, d, D, sd):
-    """Begins from the weights of the flow model of the same shape: its first step, turned to the new basis."""
-    g = {k[4:]: torch.from_numpy(d[k].astype(np.float32)) for k in d.files if k.startswith('net.')}
-    top = {k: torch.from_numpy(d[k].astype(np.float32)) for k in d.files if not k.startswith('net.')}
-    s = net.state_dict()
-    for k in s:
-        if k in g and g[k].shape == s[k].shape:
-            s[k] = g[k]
-    tb = g['tb.weight'] @ F.silu(g['t1.weight'] @ torch.cat([torch.zeros(16), torch.ones(16)]) + g['t1.bias']) + g['tb.bias']
-    for l, t in enumerate(tb.chunk(net.cfg['L'])):
-        s[f'a.{l}.bias'] = g[f'a.{l}.bias'] + t
-    s['ci.bias'] = g['inp.bias']
-    turn = D['U'].T @ top['U'] * (top['scale'] * top['sig']) / sd[:, None]
-    s['out.weight'] = turn @ g['out.weight']
-    s['out.bias'] = turn @ g['out.bias'] + D['U'].T @ (top['mean'] - D['mean']) / sd
-    net.load_state_dict(s)
-
-
 def save(ema, net, D, sig, scale, a, step, seen):
     n = ema.state_dict()
     n.update({k: v for k, v in net.state_dict().items() if k.endswith('.top')})
@@ -193,7 +173,6 @@ if __name__ == '__main__':
     p = argparse.ArgumentParser()
     p.add_argument('corpus'), p.add_argument('out')
     p.add_argument('--device', default='cpu')
-    p.add_argument('--init', default='', help='.npz of the flow model')
     p.add_argument('--resume', default='', help='.pt of this script; the optimiser starts afresh')
     p.add_argument('--fp32', action='store_true')
     for k, v in dict(w=512, h=2048, l=4, batch=1024, warm=50, log=50, every=500, seed=0, steps=-1, ema_every=8).items():
