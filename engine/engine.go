@@ -74,7 +74,8 @@ type Request struct {
 // (two's complement), in order. What is alike has a large cosine.
 const MediaEmbedding = "application/vnd.essaim.embedding"
 
-// Progress tells how far a request is.
+// Progress tells how far a request is, in steps that need not be the request's: an engine
+// that samples once may count what it draws.
 type Progress struct {
 	Step    int         // steps finished, 1 to Steps
 	Steps   int         // steps in all

@@ -334,7 +334,7 @@ func (c *cli) tellDrawn(model essaim.ModelInfo, pictures []drawn, settled essaim
 		}
 		r := d.Receipt
 		fmt.Fprintf(w, "%s\n", d.file)
-		fmt.Fprintf(w, "  picture   %dx%d, seed %d, %d steps of %s, drawn in %d ms\n", r.Width, r.Height, r.Seed, r.Steps, model.Name, r.Finished-r.Started)
+		fmt.Fprintf(w, "  picture   %dx%d, seed %d, %s of %s, drawn in %d ms\n", r.Width, r.Height, r.Seed, steps(int(r.Steps)), model.Name, r.Finished-r.Started)
 		fmt.Fprintf(w, "  cid       %s\n", d.CID)
 		fmt.Fprintf(w, "  task      %s\n", r.Task)
 		fmt.Fprintf(w, "  miner     %s\n", r.Miner)

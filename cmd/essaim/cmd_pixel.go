@@ -139,7 +139,10 @@ func drawOne(ctx context.Context, e *pixel.Engine, m engine.Model, r engine.Requ
 		for _, s := range m.Sizes {
 			sizes = append(sizes, s.String())
 		}
-		hint := fmt.Sprintf("%s draws Latin words, in sizes %s and %d to %d steps", m.Name, strings.Join(sizes, ", "), m.MinSteps, m.MaxSteps)
+		hint := fmt.Sprintf("%s draws what it knows by a name in Latin letters, in sizes %s", m.Name, strings.Join(sizes, ", "))
+		if m.MaxSteps > 1 {
+			hint += fmt.Sprintf(" and %d to %s", m.MinSteps, steps(m.MaxSteps))
+		}
 		return p, essaim.Errorf(essaim.CodeBadInput, hint, "%w", err)
 	}
 	p.took = time.Since(began)
@@ -178,8 +181,8 @@ func (c *cli) tellLocal(model engine.Model, pictures []local, trace string) erro
 			return err
 		}
 		fmt.Fprintf(w, "%s\n", p.file)
-		fmt.Fprintf(w, "  picture   %s, seed %d, %d steps of %s, drawn in %d ms\n",
-			engine.Size{Width: p.request.Width, Height: p.request.Height}, p.request.Seed, p.Steps, model.Name, p.took.Milliseconds())
+		fmt.Fprintf(w, "  picture   %s, seed %d, %s of %s, drawn in %d ms\n",
+			engine.Size{Width: p.request.Width, Height: p.request.Height}, p.request.Seed, steps(p.Steps), model.Name, p.took.Milliseconds())
 		fmt.Fprintf(w, "  pixels    %s\n", p.PixelsDigest)
 		if p.root != nil {
 			fmt.Fprintf(w, "  trace     %s, root %s\n", trace, p.root)

@@ -55,7 +55,7 @@ func printReceipt(w io.Writer, r essaim.Receipt, t essaim.Task, payer essaim.Nod
 		{"miner", r.Miner.String()},
 		{"coordinator", r.Coordinator.String()},
 		{"model", fmt.Sprintf("%s run by %s", r.Model.Short(), r.Engine)},
-		{"seed", fmt.Sprintf("%d, %d steps", r.Seed, r.Steps)},
+		{"seed", fmt.Sprintf("%d, %s", r.Seed, steps(int(r.Steps)))},
 		{"output", fmt.Sprintf("%s, %dx%d, %d bytes", r.MediaType, r.Width, r.Height, r.Size)},
 		{"cid", r.CID()},
 		{"pixels", r.Pixels.String()},

@@ -120,3 +120,11 @@ func bar(done, total int) string {
 	n := min(10*done/total, 10)
 	return strings.Repeat("█", n) + strings.Repeat("·", 10-n)
 }
+
+// steps counts sampling steps.
+func steps(n int) string {
+	if n == 1 {
+		return "1 step"
+	}
+	return fmt.Sprintf("%d steps", n)
+}
