@@ -17,6 +17,7 @@ echo "machine: $(nproc) cores, $(grep -m1 'model name' /proc/cpuinfo | cut -d: -
 echo "binary: $(stat -c %s "$bin") bytes"
 
 for i in $(seq 5); do
+	rm -f "$work/up.json"
 	"$bin" up --home "$work/fresh$i" --http 127.0.0.1:0 --json >"$work/up.json" 2>/dev/null & up=$!
 	until [ -s "$work/up.json" ]; do sleep 0.01; done
 	number ready_ms <"$work/up.json" >>"$work/ready"
@@ -24,7 +25,7 @@ for i in $(seq 5); do
 done
 echo "exec to ready, new home: median $(percentile 50 "$work/ready") ms of 5"
 
-: >"$work/up.json"
+rm -f "$work/up.json"
 "$bin" up --home "$work/home" --http 127.0.0.1:0 --json >"$work/up.json" 2>/dev/null & up=$!
 until [ -s "$work/up.json" ]; do sleep 0.05; done
 sleep 5
