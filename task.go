@@ -61,8 +61,8 @@ func (t Task) Check() error {
 	switch {
 	case t.Version != taskVersion:
 		return Errorf(CodeBadInput, "upgrade the older of the two programs", "task version %d is not known", t.Version)
-	case t.Kind != KindImage:
-		return Errorf(CodeBadInput, "ask for kind \"image\"", "task kind %q is not known", t.Kind)
+	case t.Kind != KindImage && t.Kind != KindEmbed:
+		return Errorf(CodeBadInput, fmt.Sprintf("ask for kind %q or %q", KindImage, KindEmbed), "task kind %q is not known", t.Kind)
 	case t.Seq == 0:
 		return Errorf(CodeBadInput, "number a session's tasks from 1", "task has no sequence number")
 	case t.Input.IsZero() || t.Model.IsZero():

@@ -124,7 +124,7 @@ func (c *Coordinator) able(j *job) []*miner {
 	var out []*miner
 	for _, m := range c.miners {
 		info, ok := m.models[j.task.Model]
-		if !ok || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.hpke) {
+		if !ok || info.Kind != j.task.Kind || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.hpke) {
 			continue
 		}
 		if price, ok := info.UnitPrice.Mul(j.task.Units()); ok && price <= j.task.MaxPrice {

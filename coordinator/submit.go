@@ -170,14 +170,17 @@ func (c *Coordinator) admissible(t essaim.Task, s essaim.Submission) (deadline t
 // whyNobody says why no miner can do a job. c.mu is held.
 func (c *Coordinator) whyNobody(j *job) error {
 	lowest, found := essaim.Amount(0), false
+	var makes essaim.ModelInfo
 	for _, m := range c.miners {
 		if info, ok := m.models[j.task.Model]; ok && (!found || info.UnitPrice < lowest) {
-			lowest, found = info.UnitPrice, true
+			lowest, found, makes = info.UnitPrice, true, info
 		}
 	}
 	switch {
 	case !found:
 		return errNoMiner(j.task.Model)
+	case j.task.Kind != makes.Kind:
+		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("ask for kind %q", makes.Kind), "the task asks for %q, model %s does %q", j.task.Kind, makes.Name, makes.Kind)
 	case lowest > j.task.MaxPrice: // a task is one unit
 		return essaim.Errorf(essaim.CodeInsufficient, fmt.Sprintf("offer at least %d uaim", lowest), "no miner draws for %d uaim", j.task.MaxPrice)
 	}

@@ -141,6 +141,8 @@ func (m *Miner) check(ctx context.Context, l *link, o transport.Offer) (*attempt
 	switch {
 	case task.ChainID != m.cfg.ChainID:
 		return nil, fail(transport.FailEngine, essaim.CodeRefused, "", "the task is for chain %q", task.ChainID)
+	case task.Kind != a.runner.model.Kind:
+		return nil, fail(transport.FailRefused, essaim.CodeBadInput, "name a model that does what the task asks for", "the task asks for %q, model %s does %q", task.Kind, a.runner.model.Name, a.runner.model.Kind)
 	case o.UnitPrice < a.runner.price:
 		return nil, fail(transport.FailEngine, essaim.CodeInsufficient, "", "offered %d uaim a unit, this miner takes %d", o.UnitPrice, a.runner.price)
 	case !ok || a.price > task.MaxPrice:

@@ -2,6 +2,7 @@ package miner_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -36,14 +37,15 @@ var model = essaim.DigestOf([]byte("model"))
 
 // fake is an engine of two steps.
 type fake struct {
+	kind essaim.Kind // of its model; "": a picture's
 	err  error
 	hold func(context.Context) // called before the second step
 }
 
 func (*fake) Name() string { return "fake" }
 
-func (*fake) Models(context.Context) ([]engine.Model, error) {
-	return []engine.Model{{Digest: model, Name: "fake", Kind: essaim.KindImage, Sizes: []engine.Size{{Width: 8, Height: 8}}, MinSteps: 1, MaxSteps: 4, Steps: 2}}, nil
+func (f *fake) Models(context.Context) ([]engine.Model, error) {
+	return []engine.Model{{Digest: model, Name: "fake", Kind: cmp.Or(f.kind, essaim.KindImage), Sizes: []engine.Size{{Width: 8, Height: 8}}, MinSteps: 1, MaxSteps: 4, Steps: 2}}, nil
 }
 
 func (f *fake) Run(ctx context.Context, r engine.Request, progress func(engine.Progress)) (engine.Result, error) {
@@ -340,6 +342,26 @@ func TestOffersThatAreNotTaken(t *testing.T) {
 				t.Errorf("reason %q", f.Reason)
 			}
 		})
+	}
+}
+
+// TestKindOfTheModel: a task for one sort of work that names a model for another is
+// refused for good, whatever the engine would have made of it.
+func TestKindOfTheModel(t *testing.T) {
+	for _, c := range []struct{ task, model essaim.Kind }{
+		{essaim.KindEmbed, essaim.KindImage},
+		{essaim.KindImage, essaim.KindEmbed},
+	} {
+		d := newDesk(t, &fake{kind: c.model}, nil)
+		o, _ := d.offer(1, func(k *essaim.Task, _ *essaim.Input, _ *transport.Offer) { k.Kind = c.task })
+		last, steps := d.end(d.send(d.conn(), o))
+		if last.Failure == nil || last.Failure.Kind != transport.FailRefused || len(steps) != 0 {
+			t.Fatalf("%s task for a model of kind %s: report %+v after steps %v, want a refusal", c.task, c.model, last.Failure, steps)
+		}
+		r := last.Failure.Refusal
+		if r.Code != essaim.CodeBadInput || !strings.Contains(r.Reason, string(c.task)) || !strings.Contains(r.Reason, string(c.model)) {
+			t.Errorf("refusal %+v does not say what differs", r)
+		}
 	}
 }
 
