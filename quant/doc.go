@@ -44,11 +44,12 @@
 // sum, rescale, activate, lookup, gather, and what a model adds. A [Tape] executes
 // them and shows each to whoever asks, as an [Op]: what it read, what it put out, and a
 // record of that in bytes. [TraceHash] commits to the records of a run. Nothing is copied
-// for it and nothing is done if nobody asks.
+// for it and nothing is done if nobody asks; then outputs that nobody needs any more lend their
+// memory to later ones ([Room]).
 //
 // # Paths
 //
-// Products and changes of unit are computed in scalar Go, the reference, or in assembly:
+// Products, changes of unit and flows are computed in scalar Go, the reference, or in assembly:
 // AVX2 or AVX-512 with VNNI on amd64, whichever the processor has, NEON on arm64. The sums are
 // integers, so that all paths give the same ones on every input, also beyond [Matrix.Limit],
 // where they are those modulo 2³²; tests hold each path to the definition. The build tag purego

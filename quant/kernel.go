@@ -18,6 +18,10 @@ type path struct {
 	// scalar Go. Neither changes what Requantise gives.
 	scaleWide   func(dst, src, mul *int32, n int, shift uint)
 	scaleNarrow func(dst *int16, src, mul *int32, n int, shift uint, lo, hi int32)
+
+	// Flow.row of n pixels, a multiple of flowChunk and above 0, and what the last one is pulled by
+	// from its right; nil: scalar Go.
+	flow func(dst, here, below, was, now, pulls *int32, n, wide int, first, last int32) (before int32)
 }
 
 // packChunk is what pack takes at a time.
@@ -25,6 +29,9 @@ const packChunk = 32
 
 // scaleChunk is what scaleWide and scaleNarrow take at a time, a power of two.
 const scaleChunk = 8
+
+// flowChunk is what flow takes at a time, a power of two.
+const flowChunk = 16
 
 // paths are those that this machine can take, the fastest first, the scalar one last.
 var paths = append(machinePaths(), path{name: "scalar"})
@@ -45,12 +52,11 @@ type kernels[T int8 | int16] struct {
 }
 
 // prepare returns a function that computes rows lo to hi, without hi, of all vectors'
-// sums. It may be called for several ranges at the same time.
-func (p *path) prepare(m *Matrix, dst []int32, x []int16, vectors int) (rows func(lo, hi int)) {
-	if p.bytes != nil && m.Cols >= p.bytes.chunk {
-		if packed, ok := p.packAll(x); ok {
-			return func(lo, hi int) { p.bytes.rows(m, dst, packed, vectors, lo, hi) }
-		}
+// sums. It may be called for several ranges at the same time. packed has the length of x and is
+// used while rows is.
+func (p *path) prepare(m *Matrix, dst []int32, x []int16, packed []int8, vectors int) (rows func(lo, hi int)) {
+	if p.bytes != nil && m.Cols >= p.bytes.chunk && p.packAll(packed, x) {
+		return func(lo, hi int) { p.bytes.rows(m, dst, packed, vectors, lo, hi) }
 	}
 	if p.wide != nil && m.Cols >= p.wide.chunk {
 		return func(lo, hi int) { p.wide.rows(m, dst, x, vectors, lo, hi) }
@@ -58,19 +64,19 @@ func (p *path) prepare(m *Matrix, dst []int32, x []int16, vectors int) (rows fun
 	return func(lo, hi int) { scalarRows(m, dst, x, vectors, lo, hi) }
 }
 
-func (p *path) packAll(x []int16) (packed []int8, ok bool) {
-	packed = make([]int8, len(x))
+// packAll copies x to packed and reports whether all of it fits.
+func (p *path) packAll(packed []int8, x []int16) bool {
 	n := len(x) - len(x)%packChunk
 	if n > 0 && !p.pack(&packed[0], &x[0], n) {
-		return nil, false
+		return false
 	}
 	for i := n; i < len(x); i++ {
 		packed[i] = int8(x[i])
 		if int16(packed[i]) != x[i] {
-			return nil, false
+			return false
 		}
 	}
-	return packed, true
+	return true
 }
 
 func (k *kernels[T]) rows(m *Matrix, dst []int32, x []T, vectors, lo, hi int) {

@@ -17,6 +17,8 @@ func machinePaths() (found []path) {
 
 			scaleWide:   avx512Wide,
 			scaleNarrow: avx512Narrow,
+
+			flow: avx512Flow,
 		})
 	}
 	if cpu.X86.HasAVX2 {
@@ -51,3 +53,6 @@ func avx512Wide(dst, src, mul *int32, n int, shift uint)
 
 //go:noescape
 func avx512Narrow(dst *int16, src, mul *int32, n int, shift uint, lo, hi int32)
+
+//go:noescape
+func avx512Flow(dst, here, below, was, now, pulls *int32, n, wide int, first, last int32) (before int32)

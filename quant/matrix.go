@@ -35,10 +35,16 @@ func (m *Matrix) Product(dst []int32, x []int16, workers int) {
 // Products is Product for several vectors, one after the other in x and their sums
 // one after the other in dst. The weights are read from memory once for all of them.
 func (m *Matrix) Products(dst []int32, x []int16, vectors, workers int) {
+	m.products(dst, x, vectors, &Room{Workers: workers})
+}
+
+func (m *Matrix) products(dst []int32, x []int16, vectors int, room *Room) {
 	const grain = 1 << 16 // multiplications worth a goroutine
 	x, dst = x[:vectors*m.Cols], dst[:vectors*m.Rows]
-	rows := chosen.prepare(m, dst, x, vectors)
-	workers = min(workers, m.Rows/4, len(x)*m.Rows/grain)
+	packed := room.takeBytes(len(x))
+	defer room.freeBytes(packed)
+	rows := chosen.prepare(m, dst, x, packed, vectors)
+	workers := min(room.workers(), m.Rows/4, len(x)*m.Rows/grain)
 	if workers <= 1 {
 		rows(0, m.Rows)
 		return

@@ -20,10 +20,11 @@ type Weighted struct {
 func (Gather) Kind() string { return "gather" }
 
 // Apply is described with the type.
-func (g Gather) Apply([]Value, int) Value {
-	out := newWide(len(g.Lists), g.Cols)
+func (g Gather) Apply(_ []Value, r *Room) Value {
+	out := r.Wide(len(g.Lists), g.Cols)
 	for v, list := range g.Lists {
 		sum := vector(out.Wide, v, g.Cols)
+		clear(sum)
 		for _, w := range list {
 			for i, x := range vector(g.Table, w.Row, g.Cols) {
 				sum[i] += w.Weight * int32(x)
@@ -40,9 +41,9 @@ type Product struct{ *Matrix }
 func (Product) Kind() string { return "product" }
 
 // Apply is described with the type.
-func (p Product) Apply(in []Value, workers int) Value {
-	out := newWide(in[0].Vectors, p.Rows)
-	p.Products(out.Wide, in[0].Narrow, in[0].Vectors, workers)
+func (p Product) Apply(in []Value, r *Room) Value {
+	out := r.Wide(in[0].Vectors, p.Rows)
+	p.products(out.Wide, in[0].Narrow, in[0].Vectors, r)
 	return out
 }
 
@@ -54,9 +55,9 @@ type Sum struct{}
 func (Sum) Kind() string { return "sum" }
 
 // Apply is described with the type.
-func (Sum) Apply(in []Value, _ int) Value {
+func (Sum) Apply(in []Value, r *Room) Value {
 	a, b := in[0], in[1]
-	out := newWide(a.Vectors, a.Elements())
+	out := r.Wide(a.Vectors, a.Elements())
 	for v := range a.Vectors {
 		x, dst := vector(a.Wide, v, a.Elements()), vector(out.Wide, v, a.Elements())
 		for i, y := range vector(b.Wide, min(v, b.Vectors-1), len(x)) {
@@ -73,10 +74,10 @@ type Rescale struct{ Scale }
 func (Rescale) Kind() string { return "rescale" }
 
 // Apply is described with the type.
-func (r Rescale) Apply(in []Value, workers int) Value {
-	n := len(r.Mul)
-	out := newWide(in[0].Vectors, n)
-	Each(in[0].Vectors, workers, func(v int) { r.Wide(vector(out.Wide, v, n), vector(in[0].Wide, v, n)) })
+func (s Rescale) Apply(in []Value, r *Room) Value {
+	n := len(s.Mul)
+	out := r.Wide(in[0].Vectors, n)
+	r.Each(in[0].Vectors, func(v int) { s.Wide(vector(out.Wide, v, n), vector(in[0].Wide, v, n)) })
 	return out
 }
 
@@ -91,10 +92,10 @@ type Activate struct {
 func (Activate) Kind() string { return "activate" }
 
 // Apply is described with the type.
-func (a Activate) Apply(in []Value, workers int) Value {
+func (a Activate) Apply(in []Value, r *Room) Value {
 	n := len(a.Mul)
-	out := newNarrow(in[0].Vectors, n)
-	Each(in[0].Vectors, workers, func(v int) { a.Narrow(vector(out.Narrow, v, n), vector(in[0].Wide, v, n), a.Lo, a.Hi) })
+	out := r.Narrow(in[0].Vectors, n)
+	r.Each(in[0].Vectors, func(v int) { a.Narrow(vector(out.Narrow, v, n), vector(in[0].Wide, v, n), a.Lo, a.Hi) })
 	return out
 }
 
@@ -109,23 +110,15 @@ type Lookup struct {
 func (Lookup) Kind() string { return "lookup" }
 
 // Apply is described with the type.
-func (l Lookup) Apply(in []Value, workers int) Value {
-	out := newNarrow(in[0].Vectors, l.Elements)
-	Each(in[0].Vectors, workers, func(v int) {
+func (l Lookup) Apply(in []Value, r *Room) Value {
+	out := r.Narrow(in[0].Vectors, l.Elements)
+	r.Each(in[0].Vectors, func(v int) {
 		dst := vector(out.Narrow, v, l.Elements)
 		for i, x := range vector(in[0].Wide, v, in[0].Elements())[l.From:][:l.Elements] {
 			dst[i] = l.At(x)
 		}
 	})
 	return out
-}
-
-func newWide(vectors, elements int) Value {
-	return Value{Vectors: vectors, Wide: make([]int32, vectors*elements)}
-}
-
-func newNarrow(vectors, elements int) Value {
-	return Value{Vectors: vectors, Narrow: make([]int16, vectors*elements)}
 }
 
 // vector is the i-th of the vectors of n elements that all holds.

@@ -41,6 +41,17 @@ func (r *Reader) Matrix(name string, rows, cols int, bias bool) Matrix {
 	return m
 }
 
+// Flow is the int16 tensor of this name, n long, as a table of differences from first on.
+func (r *Reader) Flow(name string, first int32, n int) Flow {
+	t := Table{First: first, Out: r.Tensor(name, Int16, n).Int16()}
+	if r.err != nil {
+		return Flow{}
+	}
+	f, err := NewFlow(t)
+	r.err = err
+	return f
+}
+
 // Scale is NAME.mul with n factors.
 func (r *Reader) Scale(name string, n int) Scale {
 	t := r.Tensor(name+".mul", Int32, n)

@@ -19,12 +19,18 @@ type Value struct {
 func (v Value) Elements() int { return (len(v.Narrow) + len(v.Wide)) / max(v.Vectors, 1) }
 
 // Vector is the i-th vector alone.
-func (v Value) Vector(i int) Value {
-	n := v.Elements()
+func (v Value) Vector(i int) Value { return v.Some(i, 1) }
+
+// Some is n vectors, the i-th and following.
+func (v Value) Some(i, n int) Value {
+	each := v.Elements()
+	out := Value{ID: v.ID, Vectors: n}
 	if v.Wide != nil {
-		return Value{ID: v.ID, Vectors: 1, Wide: vector(v.Wide, i, n)}
+		out.Wide = v.Wide[i*each:][: n*each : n*each]
+	} else {
+		out.Narrow = v.Narrow[i*each:][: n*each : n*each]
 	}
-	return Value{ID: v.ID, Vectors: 1, Narrow: vector(v.Narrow, i, n)}
+	return out
 }
 
 // Equal reports whether two values are the same vectors, whoever put them out.
@@ -38,17 +44,16 @@ type Operator interface {
 	Kind() string
 
 	// Apply computes the output, without an ID, from the inputs that the operator's
-	// comment names. It depends on nothing else, and not on workers, how many
-	// goroutines it may use.
-	Apply(in []Value, workers int) Value
+	// comment names, in memory of the room. It depends on nothing else.
+	Apply(in []Value, r *Room) Value
 }
 
 // A Tape executes operators one after the other and shows them to whoever watches. The
 // zero Tape is ready.
 type Tape struct {
-	Workers int      // goroutines that an operator may use
-	Step    int      // for Op.Step
-	Watch   func(Op) // called after each operator; nil: never, and nothing is recorded
+	Room  *Room    // for the operators; may be nil
+	Step  int      // for Op.Step
+	Watch func(Op) // called after each operator; nil: never, and nothing is recorded
 
 	ops int
 }
@@ -56,13 +61,21 @@ type Tape struct {
 // Do executes one operator. layer is the name of its parameters in the weights file,
 // or of its output where it has none.
 func (t *Tape) Do(layer string, o Operator, in ...Value) Value {
-	out := o.Apply(in, t.Workers)
+	out := o.Apply(in, t.Room)
 	t.ops++
 	out.ID = t.ops
 	if t.Watch != nil {
 		t.Watch(Op{Step: t.Step, Layer: layer, Operator: o, In: in, Out: out})
 	}
 	return out
+}
+
+// Free gives the memory of values that no operator will read again to following outputs, unless
+// somebody watches, who may keep what he was shown; see Room.Free.
+func (t *Tape) Free(values ...Value) {
+	if t.Watch == nil {
+		t.Room.Free(values...)
+	}
 }
 
 // An Op is one executed operator: everything it read and put out. Nothing of it may be
@@ -91,7 +104,7 @@ type Op struct {
 }
 
 // Holds reports whether the output is what the operator makes of the inputs.
-func (o Op) Holds() bool { return o.Operator.Apply(o.In, 1).Equal(o.Out) }
+func (o Op) Holds() bool { return o.Operator.Apply(o.In, nil).Equal(o.Out) }
 
 // AppendRecord appends the operator's record.
 func (o Op) AppendRecord(b []byte) []byte {

@@ -11,7 +11,7 @@ import (
 
 // drawn executes one operator of each kind on two vectors.
 func drawn(watch func(quant.Op), workers int) quant.Value {
-	t := &quant.Tape{Workers: workers, Watch: watch}
+	t := &quant.Tape{Room: &quant.Room{Workers: workers}, Watch: watch}
 	z := t.Do("z", quant.Gather{Table: []int8{100, -100, 50, -50, 1, 2, 3, 4}, Cols: 4, Lists: [][]quant.Weighted{{{Row: 0, Weight: 40}}, {{Row: 1, Weight: 4096}}}})
 	t.Step = 1
 	m := &quant.Matrix{Rows: 4, Cols: 4, W: []int8{1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 3, 0, -4, -4, -4, -4}, Bias: []int32{1, 2, 3, 4}}
