@@ -43,7 +43,7 @@ func (e *Engine) RunBatch(ctx context.Context, rs []engine.Request) ([]engine.Re
 }
 
 func (e *Engine) drawSome(ctx context.Context, ps []plan) ([]engine.Result, error) {
-	pictures, err := e.draw(ctx, &quant.Tape{Workers: e.workers}, ps, nil)
+	pictures, err := e.draw(ctx, ps, nil, nil)
 	if err != nil {
 		return nil, err
 	}

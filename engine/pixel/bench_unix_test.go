@@ -37,7 +37,7 @@ func BenchmarkDraw(b *testing.B) {
 			b.ReportAllocs()
 			before := cpuTime(b)
 			for b.Loop() {
-				if _, err := e.draw(b.Context(), new(quant.Tape), plans, nil); err != nil {
+				if _, err := e.draw(b.Context(), plans, nil, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

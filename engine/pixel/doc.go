@@ -57,7 +57,7 @@
 //
 // z becomes 15-bit coefficients of a linear basis: 64 x 64 luma, then 32 x 32 Cb and Cr, in
 // 1/4096. Each plane is smoothed three times: to each pixel p are added, with the table T of the
-// weights file, floor((2·ΣT(q-p) + ΣT(r-p) + 16) / 32), over the four neighbours q beside it and the
+// weights file, where T(-d) = -T(d), floor((2·ΣT(q-p) + ΣT(r-p) + 16) / 32), over the four neighbours q beside it and the
 // four diagonal ones r, all of the plane before; beyond the border the border repeats. Two more
 // tables whiten the ground and drop faint chroma and give units of 1/4080; luma is multiplied by
 // 16, chroma doubled bilinearly (weights 1 and 3 over 4 each way, undivided), so that all is in

@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"embed"
+	"errors"
 	"fmt"
 	"image"
 	"image/png"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/essaim/essaim"
@@ -38,6 +40,7 @@ type Engine struct {
 	weights *weights
 	lexicon *lexicon
 	workers int
+	rooms   sync.Pool // of *quant.Room
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -120,7 +123,7 @@ func (e *Engine) run(ctx context.Context, r engine.Request, progress func(engine
 	if err != nil {
 		return engine.Result{}, err
 	}
-	all, err := e.draw(ctx, &quant.Tape{Workers: e.workers, Watch: watch}, []plan{p}, progress)
+	all, err := e.draw(ctx, []plan{p}, watch, progress)
 	if err != nil {
 		return engine.Result{}, fmt.Errorf("drawing a picture: %w", err)
 	}
@@ -190,27 +193,62 @@ func (r reading) warnings() (out []string) {
 	return out
 }
 
-// draw draws pictures together. progress is told of the first.
-func (e *Engine) draw(ctx context.Context, t *quant.Tape, ps []plan, progress func(engine.Progress)) ([]*image.RGBA, error) {
+// draw draws pictures together. watch is only for one alone, progress is told of the first.
+func (e *Engine) draw(ctx context.Context, ps []plan, watch func(quant.Op), progress func(engine.Progress)) ([]*image.RGBA, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var lists [][]quant.Weighted
+	var (
+		lists [][]quant.Weighted
+		first []int // thing of each picture
+	)
 	for _, p := range ps {
+		first = append(first, len(lists))
 		for _, thing := range p.things {
 			lists = append(lists, encode(thing.words, thing.style))
 		}
 	}
-	drawn := e.weights.planes(t, e.weights.draw(t, lists))
-	out := make([]*image.RGBA, len(ps))
-	for i, p := range ps {
-		canvas, err := p.compose(ctx, t, drawn[:len(p.things)], progress)
-		if err != nil {
-			return nil, err
-		}
-		out[i], drawn, progress = picture(canvas), drawn[len(p.things):], nil
+	t, leave := e.tape(e.workers, watch)
+	defer leave()
+	all := e.weights.draw(t, lists)
+	defer t.Free(all)
+	if len(ps) == 1 {
+		picture, err := e.paint(ctx, t, ps[0], all, progress)
+		return []*image.RGBA{picture}, err
 	}
-	return out, nil
+	out, failed := make([]*image.RGBA, len(ps)), make([]error, len(ps))
+	quant.Each(len(ps), e.workers, func(i int) { // one after the other, so that each stays in a near cache
+		t, leave := e.tape(1, nil)
+		defer leave()
+		var tell func(engine.Progress)
+		if i == 0 {
+			tell = progress
+		}
+		out[i], failed[i] = e.paint(ctx, t, ps[i], all.Some(first[i], len(ps[i].things)), tell)
+	})
+	return out, errors.Join(failed...)
+}
+
+// tape makes a tape in a room of the engine's, which leave gives back.
+func (e *Engine) tape(workers int, watch func(quant.Op)) (t *quant.Tape, leave func()) {
+	room, _ := e.rooms.Get().(*quant.Room)
+	if room == nil {
+		room = new(quant.Room)
+	}
+	room.Workers = workers
+	return &quant.Tape{Room: room, Watch: watch}, func() { e.rooms.Put(room) }
+}
+
+// paint makes a picture of the samples of its things.
+func (e *Engine) paint(ctx context.Context, t *quant.Tape, p plan, samples quant.Value, progress func(engine.Progress)) (*image.RGBA, error) {
+	drawn, all := e.weights.planes(t, samples)
+	defer all.free(t)
+	canvas, err := p.compose(ctx, t, drawn, progress)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Free(canvas)
+	return picture(canvas), nil
 }
 
 // compose lays the things of a picture onto it.
@@ -236,11 +274,16 @@ func (p plan) compose(ctx context.Context, t *quant.Tape, drawn []planes, progre
 	return canvas, nil
 }
 
-// lay enlarges a drawn thing by a factor and lays it onto a canvas, which the first one has not.
+// lay enlarges a drawn thing by a factor and lays it onto a canvas, which the
+// first one has not and whose memory it frees.
 func (o thing) lay(t *quant.Tape, drawn planes, factor int, canvas quant.Value) quant.Value {
 	rgb := drawn.rgb(t, factor)
 	if canvas.Vectors == 0 {
-		return t.Do("canvas", o.pose, rgb)
+		canvas = t.Do("canvas", o.pose, rgb)
+		t.Free(rgb)
+		return canvas
 	}
-	return t.Do("canvas", o.pose, rgb, canvas)
+	out := t.Do("canvas", o.pose, rgb, canvas)
+	t.Free(rgb, canvas)
+	return out
 }

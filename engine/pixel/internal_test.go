@@ -280,7 +280,7 @@ func TestNothingOverflows(t *testing.T) {
 	if limit := w.basis.Limit(); limit < 16383 {
 		t.Errorf("basis: limit %d", limit)
 	}
-	for _, flow := range []quant.Table{w.flowLuma, w.flowChroma} {
+	for _, flow := range []quant.Flow{w.flowLuma, w.flowChroma} {
 		pull := max(int64(slices.Max(flow.Out)), -int64(slices.Min(flow.Out)))
 		if p := w.basis.reach(16383, true) + passes*pull; p > math.MaxInt32 {
 			t.Errorf("a sample may be %d", p)
@@ -326,7 +326,7 @@ func TestSplineKeepsWhatItMust(t *testing.T) {
 
 func TestDoubleOfAFlatPlane(t *testing.T) {
 	p := quant.Value{Vectors: 1, Narrow: slices.Repeat([]int16{-7}, half*half)}
-	for i, v := range (double{}).Apply([]quant.Value{p}, 1).Wide {
+	for i, v := range (double{}).Apply([]quant.Value{p}, nil).Wide {
 		if v != -7*16 {
 			t.Fatalf("sample %d is %d", i, v)
 		}
@@ -346,20 +346,20 @@ func TestPose(t *testing.T) {
 	plain := pose{place: place{side, 0, 0}, zoom: 256}
 	for _, n := range []int{64, 256} {
 		in := noise(n)
-		if got := plain.Apply([]quant.Value{in}, 1); !got.Equal(in) {
+		if got := plain.Apply([]quant.Value{in}, nil); !got.Equal(in) {
 			t.Errorf("%d: a plain pose changes the picture", n)
 		}
 		mirror := plain
 		mirror.mirror = true
-		once := mirror.Apply([]quant.Value{in}, 1)
-		if once.Equal(in) || !mirror.Apply([]quant.Value{once}, 1).Equal(in) {
+		once := mirror.Apply([]quant.Value{in}, nil)
+		if once.Equal(in) || !mirror.Apply([]quant.Value{once}, nil).Equal(in) {
 			t.Errorf("%d: mirrored twice it is not the same, or once it is", n)
 		}
 		grey := quant.Value{Vectors: 1, Narrow: slices.Repeat([]int16{128}, channels*n*n)}
 		for _, layout := range slices.Concat(layouts[2:]...) {
 			for _, at := range layout {
 				small := pose{place: at, zoom: 256, tilt: -30}
-				out := small.Apply([]quant.Value{in, grey}, 1)
+				out := small.Apply([]quant.Value{in, grey}, nil)
 				for i, v := range out.Narrow {
 					x, y := i/channels%n*side/n-at.x, i/channels/n*side/n-at.y
 					if outside := x < 0 || y < 0 || x >= at.size || y >= at.size; v > 128 || outside && v != 128 {

@@ -10,22 +10,32 @@ import (
 // one vector each.
 type planes struct{ y, cb, cr quant.Value }
 
-// planes turns the coefficients of things into their planes of side x side.
-func (w *weights) planes(t *quant.Tape, z quant.Value) []planes {
-	v := w.basis.wide(t, "basis", t.Do("basis.pre", quant.Activate{Scale: w.basisPre, Lo: -16383, Hi: 16383}, z))
+// planes turns the samples of things into their planes of side x side, which share all's memory.
+func (w *weights) planes(t *quant.Tape, v quant.Value) (each []planes, all planes) {
 	const full, quarter = side * side, half * half
 	y := smoothed(t, "y", w.flowLuma, v, 0, full)
 	cb := smoothed(t, "cb", w.flowChroma, v, full, quarter)
 	cr := smoothed(t, "cr", w.flowChroma, v, full+quarter, quarter)
-	y = t.Do("y", times16{}, t.Do("luma", quant.Lookup{Table: w.luma, Elements: full}, y))
-	cb = t.Do("cb", double{}, t.Do("chroma", quant.Lookup{Table: w.chroma, Elements: quarter}, cb))
-	cr = t.Do("cr", double{}, t.Do("chroma", quant.Lookup{Table: w.chroma, Elements: quarter}, cr))
-	out := make([]planes, z.Vectors)
-	for i := range out {
-		out[i] = planes{t.Do("y", take{i}, y), t.Do("cb", take{i}, cb), t.Do("cr", take{i}, cr)}
+	all.y = developed(t, "luma", "y", quant.Lookup{Table: w.luma, Elements: full}, times16{}, y)
+	all.cb = developed(t, "chroma", "cb", quant.Lookup{Table: w.chroma, Elements: quarter}, double{}, cb)
+	all.cr = developed(t, "chroma", "cr", quant.Lookup{Table: w.chroma, Elements: quarter}, double{}, cr)
+	each = make([]planes, v.Vectors)
+	for i := range each {
+		each[i] = planes{t.Do("y", take{i}, all.y), t.Do("cb", take{i}, all.cb), t.Do("cr", take{i}, all.cr)}
 	}
+	return each, all
+}
+
+// developed looks a smoothed plane up in an output table and brings it to its unit and size. It frees v.
+func developed(t *quant.Tape, table, name string, look quant.Lookup, unit quant.Operator, v quant.Value) quant.Value {
+	short := t.Do(table, look, v)
+	out := t.Do(name, unit, short)
+	t.Free(v, short)
 	return out
 }
+
+// free gives the planes' memory back.
+func (p planes) free(t *quant.Tape) { t.Free(p.y, p.cb, p.cr) }
 
 // take has one input and puts out one of its vectors.
 type take struct{ index int }
@@ -34,23 +44,27 @@ type take struct{ index int }
 func (take) Kind() string { return "take" }
 
 // Apply is described with the type.
-func (o take) Apply(in []quant.Value, _ int) quant.Value { return in[0].Vector(o.index) }
+func (o take) Apply(in []quant.Value, _ *quant.Room) quant.Value { return in[0].Vector(o.index) }
 
 // smoothed takes one plane out of each vector and smooths it.
-func smoothed(t *quant.Tape, name string, flow quant.Table, v quant.Value, from, elements int) quant.Value {
-	for range passes {
-		v = t.Do(name, smooth{flow, from, elements}, v)
-		from = 0
+func smoothed(t *quant.Tape, name string, flow quant.Flow, v quant.Value, from, elements int) quant.Value {
+	v = t.Do(name, smooth{flow, from, elements}, v)
+	for range passes - 1 {
+		rough := v
+		v = t.Do(name, smooth{flow, 0, elements}, rough)
+		t.Free(rough)
 	}
 	return v
 }
 
 // rgb enlarges a thing's planes by a factor, a power of two, and converts them.
 func (p planes) rgb(t *quant.Tape, factor int) quant.Value {
-	if factor > 1 {
-		o := enlarge{newSpline(factor)}
-		p = planes{t.Do("y", o, p.y), t.Do("cb", o, p.cb), t.Do("cr", o, p.cr)}
+	if factor == 1 {
+		return t.Do("rgb", pixels{}, p.y, p.cb, p.cr)
 	}
+	o := enlarge{newSpline(factor)}
+	p = planes{t.Do("y", o, p.y), t.Do("cb", o, p.cb), t.Do("cr", o, p.cr)}
+	defer p.free(t)
 	return t.Do("rgb", pixels{}, p.y, p.cb, p.cr)
 }
 
@@ -61,10 +75,10 @@ type pixels struct{}
 func (pixels) Kind() string { return "pixels" }
 
 // Apply is described with the type.
-func (pixels) Apply(in []quant.Value, _ int) quant.Value {
+func (pixels) Apply(in []quant.Value, r *quant.Room) quant.Value {
 	n := in[0].Elements()
 	y, cb, cr := in[0].Wide, in[1].Wide[:n], in[2].Wide[:n]
-	out := quant.Value{Vectors: 1, Narrow: make([]int16, channels*n)}
+	out := r.Narrow(1, channels*n)
 	for i, l := range y {
 		l, cb, cr := int64(l)<<14, int64(cb[i]), int64(cr[i])
 		p := out.Narrow[channels*i:][:channels]

@@ -11,10 +11,10 @@ const passes = 3
 
 // eachPlane makes an output whose planes, one a vector, have grown by a factor, and
 // calls do with each input's and output's place.
-func eachPlane(in quant.Value, growth, workers int, do func(dst []int32, from, n int)) quant.Value {
+func eachPlane(in quant.Value, growth int, r *quant.Room, do func(dst []int32, from, n int)) quant.Value {
 	n := in.Elements()
-	out := quant.Value{Vectors: in.Vectors, Wide: make([]int32, in.Vectors*n*growth)}
-	quant.Each(in.Vectors, workers, func(v int) { do(out.Wide[v*n*growth:][:n*growth], v*n, n) })
+	out := r.Wide(in.Vectors, n*growth)
+	r.Each(in.Vectors, func(v int) { do(out.Wide[v*n*growth:][:n*growth], v*n, n) })
 	return out
 }
 
@@ -25,8 +25,8 @@ type times16 struct{}
 func (times16) Kind() string { return "times16" }
 
 // Apply is described with the type.
-func (times16) Apply(in []quant.Value, workers int) quant.Value {
-	return eachPlane(in[0], 1, workers, func(dst []int32, from, n int) {
+func (times16) Apply(in []quant.Value, r *quant.Room) quant.Value {
+	return eachPlane(in[0], 1, r, func(dst []int32, from, n int) {
 		for i, v := range in[0].Narrow[from:][:n] {
 			dst[i] = 16 * int32(v)
 		}
@@ -41,8 +41,8 @@ type double struct{}
 func (double) Kind() string { return "double" }
 
 // Apply is described with the type.
-func (double) Apply(in []quant.Value, workers int) quant.Value {
-	return eachPlane(in[0], 4, workers, func(dst []int32, from, n int) { doublePlane(dst, in[0].Narrow[from:][:n]) })
+func (double) Apply(in []quant.Value, r *quant.Room) quant.Value {
+	return eachPlane(in[0], 4, r, func(dst []int32, from, n int) { doublePlane(dst, in[0].Narrow[from:][:n]) })
 }
 
 func doublePlane(out []int32, p []int16) {
@@ -64,11 +64,9 @@ func doublePlane(out []int32, p []int16) {
 func root2(area int) int { return 1 << (bits.Len(uint(area)) / 2) }
 
 // smooth has one input, of int32, in each of whose vectors a square plane begins at element
-// from. It takes the mottling out of the plane's areas and leaves their edges: one pass of
-// anisotropic diffusion (Perona and Malik, 1990). Each neighbour pulls a pixel by a table of
-// their difference, diagonal ones half as much.
+// from. It takes the mottling out of the plane's areas.
 type smooth struct {
-	flow           quant.Table // sixteen times what a difference moves
+	flow           quant.Flow
 	from, elements int
 }
 
@@ -76,45 +74,18 @@ type smooth struct {
 func (smooth) Kind() string { return "smooth" }
 
 // Apply is described with the type.
-func (s smooth) Apply(in []quant.Value, workers int) quant.Value {
-	stride := in[0].Elements()
-	out := quant.Value{Vectors: in[0].Vectors, Wide: make([]int32, in[0].Vectors*s.elements)}
-	quant.Each(in[0].Vectors, workers, func(v int) {
-		s.plane(out.Wide[v*s.elements:][:s.elements], in[0].Wide[v*stride+s.from:][:s.elements])
+func (s smooth) Apply(in []quant.Value, r *quant.Room) quant.Value {
+	var (
+		n       = root2(s.elements)
+		stride  = in[0].Elements()
+		out     = r.Wide(in[0].Vectors, s.elements)
+		scratch = r.Wide(in[0].Vectors, quant.FlowScratch(n))
+	)
+	defer r.Free(scratch)
+	r.Each(in[0].Vectors, func(v int) {
+		s.flow.Plane(out.Vector(v).Wide, in[0].Wide[v*stride+s.from:][:s.elements], scratch.Vector(v).Wide, n)
 	})
 	return out
-}
-
-func (s smooth) plane(out, p []int32) {
-	n := root2(len(p))
-	wide := make([]int32, 3*(n+2)) // three rows of p, a pixel of border on each side
-	rows := [3][]int32{wide[:n+2], wide[n+2:][:n+2], wide[2*(n+2):]}
-	for y := -1; y <= n; y++ {
-		rows[0], rows[1], rows[2] = rows[1], rows[2], rows[0]
-		next := rows[2]
-		copy(next[1:], p[clamp(y, n)*n:][:n])
-		next[0], next[n+1] = next[1], next[n]
-		if y > 0 {
-			s.row(out[(y-1)*n:][:n], rows[0], rows[1], rows[2])
-		}
-	}
-}
-
-// row makes one row of pixels from that row and its neighbours, each with borders.
-func (s smooth) row(out, above, here, below []int32) {
-	above, here, below = above[:len(out)+2], here[:len(out)+2], below[:len(out)+2]
-	for x := range out {
-		v := here[x+1]
-		straight := s.pull(v, above[x+1]) + s.pull(v, below[x+1]) + s.pull(v, here[x]) + s.pull(v, here[x+2])
-		diagonal := s.pull(v, above[x]) + s.pull(v, above[x+2]) + s.pull(v, below[x]) + s.pull(v, below[x+2])
-		out[x] = v + (2*straight+diagonal+16)>>5
-	}
-}
-
-// pull is what the table says of the way from one pixel to its neighbour.
-func (s smooth) pull(from, to int32) int32 {
-	d := to - from - s.flow.First
-	return int32(s.flow.Out[min(max(d, 0), int32(len(s.flow.Out)-1))])
 }
 
 // enlarge has one input, square planes, and enlarges them by a spline.
@@ -124,8 +95,8 @@ type enlarge struct{ *spline }
 func (enlarge) Kind() string { return "enlarge" }
 
 // Apply is described with the type.
-func (e enlarge) Apply(in []quant.Value, workers int) quant.Value {
-	return eachPlane(in[0], e.factor*e.factor, workers, func(dst []int32, from, n int) { e.enlarge(dst, in[0].Wide[from:][:n]) })
+func (e enlarge) Apply(in []quant.Value, r *quant.Room) quant.Value {
+	return eachPlane(in[0], e.factor*e.factor, r, func(dst []int32, from, n int) { e.enlarge(dst, in[0].Wide[from:][:n]) })
 }
 
 // A spline enlarges planes by a factor with the interpolating cubic of Catmull and Rom

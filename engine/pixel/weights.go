@@ -45,8 +45,8 @@ type weights struct {
 
 	basisPre     quant.Scale
 	basis        linear
-	flowLuma     quant.Table // 16 times what a difference moves, in 1/4096
-	flowChroma   quant.Table
+	flowLuma     quant.Flow // of differences in 1/4096
+	flowChroma   quant.Flow
 	luma, chroma quant.Table // 1/4096 to 1/4080
 }
 
@@ -64,8 +64,8 @@ func readWeights(file []byte) (*weights, error) {
 
 		basisPre:   r.Scale("basis.pre", coefficients),
 		basis:      readLinear(r, "basis", samples, coefficients, true),
-		flowLuma:   readTable(r, "flow.luma", -1024, 2048),
-		flowChroma: readTable(r, "flow.chroma", -1024, 2048),
+		flowLuma:   r.Flow("flow.luma", -1024, 2048),
+		flowChroma: r.Flow("flow.chroma", -1024, 2048),
 		luma:       readTable(r, "luma", 0, 4097),
 		chroma:     readTable(r, "chroma", -2048, 4096),
 	}
