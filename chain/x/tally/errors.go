@@ -1,0 +1,18 @@
+package tally
+
+import (
+	"google.golang.org/grpc/codes"
+
+	errorsmod "cosmossdk.io/errors"
+)
+
+// Codes are part of the ledger's interface: clients match on (Name, code). They start at
+// 2, since 0 means success and 1 an error without a code. The gRPC code is what a query
+// shows.
+var (
+	ErrParams    = errorsmod.RegisterWithGRPCCode(Name, 2, codes.InvalidArgument, "parameters are not acceptable")
+	ErrAuthority = errorsmod.RegisterWithGRPCCode(Name, 3, codes.PermissionDenied, "only governance may do this")
+	ErrNotFound  = errorsmod.RegisterWithGRPCCode(Name, 4, codes.NotFound, "no vote of this proposal has been counted")
+	ErrAddress   = errorsmod.RegisterWithGRPCCode(Name, 5, codes.InvalidArgument, "address is not acceptable")
+	ErrState     = errorsmod.RegisterWithGRPCCode(Name, 6, codes.Internal, "stored state is malformed")
+)
