@@ -63,6 +63,7 @@ var chainFloors = map[string]int{
 	"chain/x/model":    4,
 	"chain/x/registry": 4,
 	"chain/x/market":   4,
+	"chain/x/tally":    4,
 	"chain":            5, // the application
 	"chain/node":       6, // consensus around it
 	"chain/client":     7, // how roles reach it

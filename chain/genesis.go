@@ -15,6 +15,8 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
+	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 	minttypes "github.com/cosmos/cosmos-sdk/x/mint/types"
 	slashingtypes "github.com/cosmos/cosmos-sdk/x/slashing/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
@@ -23,6 +25,7 @@ import (
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
+	"github.com/essaim/essaim/chain/x/tally"
 	"github.com/essaim/essaim/gen/chain/marketv1"
 	"github.com/essaim/essaim/gen/chain/modelv1"
 	"github.com/essaim/essaim/gen/chain/registryv1"
@@ -160,11 +163,28 @@ func (g Genesis) modules(a *App, state map[string]json.RawMessage) {
 	if g.Registry != nil {
 		state[registry.Name] = a.Codec.MustMarshalJSON(&registryv1.GenesisState{Params: *g.Registry})
 	}
+	voting := govv1.DefaultParams()
+	setVoting(&voting, g.Registry)
+	state[govtypes.ModuleName] = a.Codec.MustMarshalJSON(govv1.NewGenesisState(govv1.DefaultStartingProposalID, voting))
 	if g.Market != nil {
 		var m marketv1.GenesisState
 		a.Codec.MustUnmarshalJSON(state[market.Name], &m)
 		m.Params = *g.Market
 		state[market.Name] = a.Codec.MustMarshalJSON(&m)
+	}
+}
+
+// setVoting makes votes end before stake that has voted can leave: a network whose bonds
+// go back after seconds, for tests, also votes in seconds. See checkPeriods.
+func setVoting(p *govv1.Params, r *registryv1.Params) {
+	blocks := registry.DefaultParams().UnbondingBlocks
+	if r != nil {
+		blocks = r.UnbondingBlocks
+	}
+	locked := time.Duration(blocks) * time.Duration(tally.DefaultParams().MinBlockMs) * time.Millisecond
+	if locked < *p.VotingPeriod {
+		half := locked / 2
+		p.VotingPeriod, p.ExpeditedVotingPeriod = &locked, &half
 	}
 }
 
@@ -211,13 +231,17 @@ func (b *book) sums() ([]authtypes.GenesisAccount, []banktypes.Balance, sdk.Coin
 }
 
 // initChain writes the first state.
-func (a *App) initChain(ctx sdk.Context, r *abci.RequestInitChain) (*abci.ResponseInitChain, error) {
+func (a *App) initChain(ctx sdk.Context, request *abci.RequestInitChain) (*abci.ResponseInitChain, error) {
 	var state map[string]json.RawMessage
-	if err := json.Unmarshal(r.AppStateBytes, &state); err != nil {
+	if err := json.Unmarshal(request.AppStateBytes, &state); err != nil {
 		return nil, err
 	}
 	if err := a.upgrade.SetModuleVersionMap(ctx, a.modules.GetVersionMap()); err != nil {
 		return nil, err
 	}
-	return a.modules.InitGenesis(ctx, a.Codec, state)
+	response, err := a.modules.InitGenesis(ctx, a.Codec, state)
+	if err != nil {
+		return nil, err
+	}
+	return response, a.checkPeriods(ctx)
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
+	"github.com/essaim/essaim/chain/x/tally"
 )
 
 // storeNames lists the parts of the state. A new one needs an upgrade handler on chains
@@ -38,13 +39,14 @@ var storeNames = []string{
 	authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, slashingtypes.StoreKey, distrtypes.StoreKey,
 	minttypes.StoreKey, govtypes.StoreKey, feegrant.StoreKey, authzkeeper.StoreKey, upgradetypes.StoreKey,
 	evidencetypes.StoreKey, consensustypes.StoreKey, model.Name, registry.Name, market.Name,
+	tally.Name,
 }
 
 // moduleAccounts lists the accounts that modules own and what each may do.
 var moduleAccounts = map[string][]string{
 	authtypes.FeeCollectorName:     nil,
 	distrtypes.ModuleName:          nil, // holds the community pool, where protocol fees go
-	minttypes.ModuleName:           {authtypes.Minter},
+	minttypes.ModuleName:           nil, // holds the staking emission; nothing is minted
 	stakingtypes.BondedPoolName:    {authtypes.Burner, authtypes.Staking},
 	stakingtypes.NotBondedPoolName: {authtypes.Burner, authtypes.Staking},
 	govtypes.ModuleName:            {authtypes.Burner},
@@ -61,6 +63,7 @@ type keepers struct {
 	Model    model.Keeper
 	Registry registry.Keeper
 	Market   market.Keeper
+	Tally    tally.Keeper
 
 	slashing     slashingkeeper.Keeper
 	distribution distrkeeper.Keeper
@@ -82,7 +85,8 @@ func (a *App) newKeepers(o Options) (k keepers) {
 	k.Bank = bankkeeper.NewBaseKeeper(a.Codec, a.kv(banktypes.StoreKey), k.Account, blocked(), governance, a.Logger())
 
 	k.Staking = stakingkeeper.NewKeeper(a.Codec, a.kv(stakingtypes.StoreKey), k.Account, k.Bank, governance, a.Validators, a.Consensus)
-	k.mint = mintkeeper.NewKeeper(a.Codec, a.kv(minttypes.StoreKey), k.Staking, k.Account, k.Bank, authtypes.FeeCollectorName, governance)
+	k.mint = mintkeeper.NewKeeper(a.Codec, a.kv(minttypes.StoreKey), k.Staking, k.Account, k.Bank, authtypes.FeeCollectorName, governance,
+		mintkeeper.WithMintFn(payStakers(k.Bank, k.Account)))
 	k.distribution = distrkeeper.NewKeeper(a.Codec, a.kv(distrtypes.StoreKey), k.Account, k.Bank, k.Staking, authtypes.FeeCollectorName, governance)
 	k.slashing = slashingkeeper.NewKeeper(a.Codec, a.Amino, a.kv(slashingtypes.StoreKey), k.Staking, governance)
 	k.evidence = evidencekeeper.NewKeeper(a.Codec, a.kv(evidencetypes.StoreKey), k.Staking, k.slashing, a.Accounts, runtime.ProvideCometInfoService())
@@ -92,14 +96,17 @@ func (a *App) newKeepers(o Options) (k keepers) {
 	k.feegrant = feegrantkeeper.NewKeeper(a.Codec, a.kv(feegrant.StoreKey), k.Account)
 	k.authz = authzkeeper.NewKeeper(a.kv(authzkeeper.StoreKey), a.Codec, a.MsgServiceRouter(), k.Account)
 	k.upgrade = upgradekeeper.NewKeeper(nil, a.kv(upgradetypes.StoreKey), a.Codec, o.Home, a.BaseApp, governance)
-	k.gov = govkeeper.NewKeeper(a.Codec, a.kv(govtypes.StoreKey), k.Account, k.Bank, k.distribution, a.MsgServiceRouter(),
-		govtypes.DefaultConfig(), governance, govkeeper.NewDefaultCalculateVoteResultsAndVotingPower(k.Staking))
 
 	k.Model = model.NewKeeper(a.Codec, a.kv(model.Name), k.Bank)
 	k.Registry = registry.NewKeeper(a.Codec, a.kv(registry.Name), k.Bank, k.Model, governance)
 	k.Market = market.NewKeeper(a.Codec, a.kv(market.Name), market.Neighbours{
 		Bank: k.Bank, Treasury: k.distribution, Registry: k.Registry, Models: k.Model,
 	}, governance)
+
+	k.Tally = tally.NewKeeper(a.Codec, a.kv(tally.Name), governance, validators{k.Staking})
+	k.gov = govkeeper.NewKeeper(a.Codec, a.kv(govtypes.StoreKey), k.Account, k.Bank, k.distribution, a.MsgServiceRouter(),
+		govtypes.DefaultConfig(), governance, k.Tally.Result)
+	k.gov.SetHooks(tally.NewHooks(k.Tally, k.gov))
 	return k
 }
 

@@ -33,6 +33,7 @@ import (
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
+	"github.com/essaim/essaim/chain/x/tally"
 )
 
 // order serves genesis, begin and end of block: who writes first stands first. Mint
@@ -42,6 +43,7 @@ var order = []string{
 	authtypes.ModuleName, banktypes.ModuleName, minttypes.ModuleName, distrtypes.ModuleName, stakingtypes.ModuleName,
 	slashingtypes.ModuleName, evidencetypes.ModuleName, govtypes.ModuleName, feegrant.ModuleName, authz.ModuleName,
 	upgradetypes.ModuleName, consensustypes.ModuleName, model.Name, registry.Name, market.Name,
+	tally.Name,
 }
 
 // wire builds the modules on their keepers. The manager's map form asks less of a module
@@ -64,6 +66,7 @@ func (a *App) wire() error {
 		model.Name:                model.NewModule(k.Model),
 		registry.Name:             registry.NewModule(k.Registry),
 		market.Name:               market.NewModule(k.Market),
+		tally.Name:                tally.NewModule(k.Tally, k.gov),
 	})
 	a.basics = module.NewBasicManagerFromManager(a.modules, nil)
 	a.basics.RegisterLegacyAminoCodec(a.Amino)
@@ -72,7 +75,7 @@ func (a *App) wire() error {
 	a.modules.SetOrderEndBlockers(order...)
 	a.modules.SetOrderInitGenesis(order...)
 	a.modules.SetOrderExportGenesis(order...)
-	return a.modules.RegisterServices(module.NewConfigurator(a.Codec, a.MsgServiceRouter(), a.GRPCQueryRouter()))
+	return a.modules.RegisterServices(module.NewConfigurator(a.Codec, checked{a.MsgServiceRouter(), a.checkPeriods}, a.GRPCQueryRouter()))
 }
 
 func (a *App) preBlock(ctx sdk.Context, _ *abci.RequestFinalizeBlock) (*sdk.ResponsePreBlock, error) {

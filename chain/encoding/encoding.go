@@ -20,6 +20,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/msgservice"
 	authtx "github.com/cosmos/cosmos-sdk/x/auth/tx"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	vestingtypes "github.com/cosmos/cosmos-sdk/x/auth/vesting/types"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 	consensustypes "github.com/cosmos/cosmos-sdk/x/consensus/types"
@@ -40,6 +41,7 @@ import (
 	"github.com/essaim/essaim/gen/chain/marketv1"
 	"github.com/essaim/essaim/gen/chain/modelv1"
 	"github.com/essaim/essaim/gen/chain/registryv1"
+	"github.com/essaim/essaim/gen/chain/tallyv1"
 )
 
 // Bech32 prefixes of validators, which are accounts in another role, and of consensus keys.
@@ -95,7 +97,7 @@ func New(modes ...func(codectypes.InterfaceRegistry) signing.SignModeHandler) (E
 func registerInterfaces(r codectypes.InterfaceRegistry) {
 	for _, register := range []func(codectypes.InterfaceRegistry){
 		std.RegisterInterfaces, ethkey.RegisterInterfaces,
-		authtypes.RegisterInterfaces, banktypes.RegisterInterfaces, stakingtypes.RegisterInterfaces,
+		authtypes.RegisterInterfaces, vestingtypes.RegisterInterfaces, banktypes.RegisterInterfaces, stakingtypes.RegisterInterfaces,
 		slashingtypes.RegisterInterfaces, distrtypes.RegisterInterfaces, minttypes.RegisterInterfaces,
 		govv1.RegisterInterfaces, govv1beta1.RegisterInterfaces, authz.RegisterInterfaces, feegrant.RegisterInterfaces,
 		upgradetypes.RegisterInterfaces, evidencetypes.RegisterInterfaces, consensustypes.RegisterInterfaces,
@@ -105,6 +107,7 @@ func registerInterfaces(r codectypes.InterfaceRegistry) {
 	msgservice.RegisterMsgServiceDesc(r, &modelv1.Msg_serviceDesc)
 	msgservice.RegisterMsgServiceDesc(r, &registryv1.Msg_serviceDesc)
 	msgservice.RegisterMsgServiceDesc(r, &marketv1.Msg_serviceDesc)
+	msgservice.RegisterMsgServiceDesc(r, &tallyv1.Msg_serviceDesc)
 }
 
 // setGlobals sets what the SDK reads from process globals. Keyring exports go through
