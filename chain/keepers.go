@@ -64,11 +64,11 @@ type keepers struct {
 	Registry registry.Keeper
 	Market   market.Keeper
 	Tally    tally.Keeper
+	Gov      *govkeeper.Keeper
 
 	slashing     slashingkeeper.Keeper
 	distribution distrkeeper.Keeper
 	mint         mintkeeper.Keeper
-	gov          *govkeeper.Keeper
 	feegrant     feegrantkeeper.Keeper
 	authz        authzkeeper.Keeper
 	upgrade      *upgradekeeper.Keeper
@@ -104,9 +104,9 @@ func (a *App) newKeepers(o Options) (k keepers) {
 	}, governance)
 
 	k.Tally = tally.NewKeeper(a.Codec, a.kv(tally.Name), governance, validators{k.Staking})
-	k.gov = govkeeper.NewKeeper(a.Codec, a.kv(govtypes.StoreKey), k.Account, k.Bank, k.distribution, a.MsgServiceRouter(),
+	k.Gov = govkeeper.NewKeeper(a.Codec, a.kv(govtypes.StoreKey), k.Account, k.Bank, k.distribution, a.MsgServiceRouter(),
 		govtypes.DefaultConfig(), governance, k.Tally.Result)
-	k.gov.SetHooks(tally.NewHooks(k.Tally, k.gov))
+	k.Gov.SetHooks(tally.NewHooks(k.Tally, k.Gov))
 	return k
 }
 

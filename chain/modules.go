@@ -57,7 +57,7 @@ func (a *App) wire() error {
 		slashingtypes.ModuleName:  slashing.NewAppModule(a.Codec, k.slashing, k.Account, k.Bank, k.Staking, nil, a.Types),
 		distrtypes.ModuleName:     distr.NewAppModule(a.Codec, k.distribution, k.Account, k.Bank, k.Staking, nil),
 		minttypes.ModuleName:      mint.NewAppModule(a.Codec, k.mint, k.Account, nil, nil),
-		govtypes.ModuleName:       gov.NewAppModule(a.Codec, k.gov, k.Account, k.Bank, nil),
+		govtypes.ModuleName:       gov.NewAppModule(a.Codec, k.Gov, k.Account, k.Bank, nil),
 		feegrant.ModuleName:       feegrantmodule.NewAppModule(a.Codec, k.Account, k.Bank, k.feegrant, a.Types),
 		authz.ModuleName:          authzmodule.NewAppModule(a.Codec, k.authz, k.Account, k.Bank, a.Types),
 		upgradetypes.ModuleName:   upgradeModule{k.upgrade},
@@ -66,7 +66,7 @@ func (a *App) wire() error {
 		model.Name:                model.NewModule(k.Model),
 		registry.Name:             registry.NewModule(k.Registry),
 		market.Name:               market.NewModule(k.Market),
-		tally.Name:                tally.NewModule(k.Tally, k.gov),
+		tally.Name:                tally.NewModule(k.Tally, k.Gov),
 	})
 	a.basics = module.NewBasicManagerFromManager(a.modules, nil)
 	a.basics.RegisterLegacyAminoCodec(a.Amino)

@@ -15,7 +15,7 @@ import (
 // may be shorter than the voting period. The registry counts blocks: they are taken to
 // come no faster than tally's min_block_ms.
 func (a *App) checkPeriods(ctx context.Context) error {
-	gov, err := a.gov.Params.Get(ctx)
+	gov, err := a.Gov.Params.Get(ctx)
 	if err != nil {
 		return err
 	}
