@@ -47,8 +47,8 @@ const (
 	// sweepsPerBlock bounds the ballots that one block forgets.
 	sweepsPerBlock = 200
 
-	options = 4            // of x/gov
-	certain = uint64(1e18) // a ballot's weights add up to it
+	options = 4                                 // of x/gov
+	certain = uint64(1_000_000_000_000_000_000) // a ballot's weights add up to it
 )
 
 // The state's layout: never renumber a prefix.
