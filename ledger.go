@@ -27,10 +27,17 @@ type Actor struct {
 	Owner     Address `json:"owner"`              // the cold account that bonds and is paid
 	HPKEKey   []byte  `json:"hpke_key,omitempty"` // prompts are sealed to it
 	Offers    []Offer `json:"offers,omitempty"`
-	Bond      Amount  `json:"bond"`
+	Bond      Amount  `json:"bond"`          // the owner's own part of the stake
+	Stake     Amount  `json:"stake"`         // bond and delegations, without what is leaving
+	Unaudited Amount  `json:"unaudited"`     // miners: income that an audit may still refute
 	Fee       Bps     `json:"fee"`           // coordinators: share of each price
 	URL       string  `json:"url,omitempty"` // coordinators: the gateway
 	RetiredAt int64   `json:"retired_at"`    // height; 0: active
+
+	Commission  Bps   `json:"commission"`   // the owner's part of income, before it is shared
+	JailedUntil int64 `json:"jailed_until"` // height; not 0: it gets no work until the owner unjails it
+	AwayFrom    int64 `json:"away_from"`    // heights of announced maintenance
+	AwayUntil   int64 `json:"away_until"`
 }
 
 // Price is what the actor asks for a unit of a model's work.

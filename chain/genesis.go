@@ -39,6 +39,7 @@ type Genesis struct {
 	Validators []Validator // at least one
 	Accounts   []Account   // besides the validators' operators
 	Models     []Model
+	Emission   essaim.Amount // what x/registry may ever pay for work, besides its price
 
 	// Registry and Market are the modules' parameters; nil: their defaults, which are
 	// those of a public network.
@@ -133,6 +134,9 @@ func (g Genesis) money(a *App, state map[string]json.RawMessage) error {
 	}
 	for _, acc := range g.Accounts {
 		b.account(acc.Address, acc.Balance)
+	}
+	if g.Emission > 0 {
+		b.fund(authtypes.NewModuleAddress(registry.EmissionName), g.Emission)
 	}
 	accounts, balances, supply := b.sums()
 	state[stakingtypes.ModuleName] = a.Codec.MustMarshalJSON(stakes)

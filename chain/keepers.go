@@ -50,8 +50,9 @@ var moduleAccounts = map[string][]string{
 	stakingtypes.BondedPoolName:    {authtypes.Burner, authtypes.Staking},
 	stakingtypes.NotBondedPoolName: {authtypes.Burner, authtypes.Staking},
 	govtypes.ModuleName:            {authtypes.Burner},
-	registry.Name:                  nil, // holds the bonds
-	market.Name:                    nil, // holds the deposits
+	registry.Name:                  {authtypes.Burner}, // holds the stake, and burns what is slashed for good
+	registry.EmissionName:          nil,                // pays for work, as long as genesis left something in it
+	market.Name:                    nil,                // holds the deposits
 }
 
 // keepers are the parts of the state machine. Those with an exported name are for tests

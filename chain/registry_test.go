@@ -152,13 +152,13 @@ func TestReleasesAreBounded(t *testing.T) {
 	w := newWorld(t)
 	const n = 150
 	for i := range n {
-		name := string(rune('A' + i))
-		w.must(t, registerMiner(account(2), name))
-		w.must(t, &registryv1.MsgRetire{Owner: account(2).String(), NodeKey: public(name).String()})
+		name, owner := string(rune('A'+i)), account(2+i%2)
+		w.must(t, registerMiner(owner, name))
+		w.must(t, &registryv1.MsgRetire{Owner: owner.String(), NodeKey: public(name).String()})
 	}
-	for _, want := range []essaim.Amount{rich - n*1000, rich - 50*1000, rich} {
+	for _, want := range []essaim.Amount{2*rich - n*1000, 2*rich - 50*1000, 2 * rich} {
 		w.advance(t, max(12, w.ctx.BlockHeight()+1))
-		if got := w.balance(account(2)); got != want {
+		if got := w.balance(account(2)) + w.balance(account(3)); got != want {
 			t.Fatalf("height %d: balance %d, want %d", w.ctx.BlockHeight(), got, want)
 		}
 		w.check(t)

@@ -29,6 +29,9 @@ func check(a *registryv1.Actor) (essaim.NodeKey, error) {
 	case n == 0 && a.Role == registryv1.Role_ROLE_MINER:
 		return node, ErrHPKEKey.Wrap("a miner needs one: prompts are sealed to it")
 	}
+	if a.CommissionBps > 10_000 || a.CommissionChangeBps > 10_000 {
+		return node, ErrCommission.Wrapf("%d basis points, changing by %d", a.CommissionBps, a.CommissionChangeBps)
+	}
 	if err := checkOffers(a.Offers); err != nil {
 		return node, err
 	}
@@ -95,10 +98,38 @@ func (k Keeper) checkModels(ctx context.Context, offers []registryv1.Offer) erro
 	return nil
 }
 
-// checkParams refuses parameters that would let bonds go back in the block they came in.
+// checkParams refuses parameters that would let bonds go back in the block they came in,
+// that would pay more for work than was paid for it, or a slash table without sense.
 func checkParams(p registryv1.Params) error {
-	if p.UnbondingBlocks == 0 {
+	switch {
+	case p.UnbondingBlocks == 0:
 		return ErrParams.Wrap("unbonding_blocks must be at least 1")
+	case p.EmissionBps >= 10_000:
+		return ErrParams.Wrap("emission_bps must be below 10000: paying oneself must lose")
+	case p.CommissionChangeBps > 10_000:
+		return ErrParams.Wrap("commission_change_bps is at most 10000")
+	case len(p.Slashes) > MaxRules:
+		return ErrParams.Wrapf("%d rows in the slash table, at most %d", len(p.Slashes), MaxRules)
+	}
+	seen := map[string]bool{}
+	for _, r := range p.Slashes {
+		if r.Cause == "" || len(r.Cause) > MaxText || seen[r.Cause] || r.MinBps > r.MaxBps || r.MaxBps > 10_000 {
+			return ErrParams.Wrapf("slash table: row %q is empty, repeated or out of range", r.Cause)
+		}
+		seen[r.Cause] = true
+	}
+	return nil
+}
+
+// checkEvidence refuses evidence that is not there or too much to keep.
+func checkEvidence(cids []string, heights []int64) error {
+	if len(cids) == 0 || len(cids) > MaxEvidence || len(heights) > MaxEvidence {
+		return ErrEvidence.Wrapf("%d CIDs and %d heights, want 1 to %d and at most %d", len(cids), len(heights), MaxEvidence, MaxEvidence)
+	}
+	for _, c := range cids {
+		if c == "" || len(c) > MaxText {
+			return ErrEvidence.Wrapf("a CID has 1 to %d bytes", MaxText)
+		}
 	}
 	return nil
 }

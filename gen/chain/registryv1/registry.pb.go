@@ -114,19 +114,41 @@ func (m *Offer) GetUnitPrice() uint64 {
 	return 0
 }
 
-// Actor is a registered miner or coordinator.
+// Actor is a registered miner or coordinator, with the pool of stake that backs it.
 type Actor struct {
-	Role         Role    `protobuf:"varint,1,opt,name=role,proto3,enum=essaim.registry.v1.Role" json:"role,omitempty"`
-	NodeKey      string  `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
-	Owner        string  `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
-	HpkeKey      []byte  `protobuf:"bytes,4,opt,name=hpke_key,json=hpkeKey,proto3" json:"hpke_key,omitempty"`
-	Offers       []Offer `protobuf:"bytes,5,rep,name=offers,proto3" json:"offers"`
-	Bond         uint64  `protobuf:"varint,6,opt,name=bond,proto3" json:"bond,omitempty"`
-	FeeBps       uint32  `protobuf:"varint,7,opt,name=fee_bps,json=feeBps,proto3" json:"fee_bps,omitempty"`
-	Url          string  `protobuf:"bytes,8,opt,name=url,proto3" json:"url,omitempty"`
-	RegisteredAt int64   `protobuf:"varint,9,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
-	RetiredAt    int64   `protobuf:"varint,10,opt,name=retired_at,json=retiredAt,proto3" json:"retired_at,omitempty"`
-	ReleaseAt    int64   `protobuf:"varint,11,opt,name=release_at,json=releaseAt,proto3" json:"release_at,omitempty"`
+	Role                Role    `protobuf:"varint,1,opt,name=role,proto3,enum=essaim.registry.v1.Role" json:"role,omitempty"`
+	NodeKey             string  `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	Owner               string  `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
+	HpkeKey             []byte  `protobuf:"bytes,4,opt,name=hpke_key,json=hpkeKey,proto3" json:"hpke_key,omitempty"`
+	Offers              []Offer `protobuf:"bytes,5,rep,name=offers,proto3" json:"offers"`
+	Bond                uint64  `protobuf:"varint,6,opt,name=bond,proto3" json:"bond,omitempty"`
+	FeeBps              uint32  `protobuf:"varint,7,opt,name=fee_bps,json=feeBps,proto3" json:"fee_bps,omitempty"`
+	Url                 string  `protobuf:"bytes,8,opt,name=url,proto3" json:"url,omitempty"`
+	RegisteredAt        int64   `protobuf:"varint,9,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
+	RetiredAt           int64   `protobuf:"varint,10,opt,name=retired_at,json=retiredAt,proto3" json:"retired_at,omitempty"`
+	ReleaseAt           int64   `protobuf:"varint,11,opt,name=release_at,json=releaseAt,proto3" json:"release_at,omitempty"`
+	Id                  uint64  `protobuf:"varint,12,opt,name=id,proto3" json:"id,omitempty"`
+	Pool                Pool    `protobuf:"bytes,13,opt,name=pool,proto3" json:"pool"`
+	ActiveStake         uint64  `protobuf:"varint,14,opt,name=active_stake,json=activeStake,proto3" json:"active_stake,omitempty"`
+	RetiredShares       uint64  `protobuf:"varint,15,opt,name=retired_shares,json=retiredShares,proto3" json:"retired_shares,omitempty"`
+	Closed              bool    `protobuf:"varint,16,opt,name=closed,proto3" json:"closed,omitempty"`
+	CommissionBps       uint32  `protobuf:"varint,17,opt,name=commission_bps,json=commissionBps,proto3" json:"commission_bps,omitempty"`
+	CommissionChangeBps uint32  `protobuf:"varint,18,opt,name=commission_change_bps,json=commissionChangeBps,proto3" json:"commission_change_bps,omitempty"`
+	CommissionBaseBps   uint32  `protobuf:"varint,19,opt,name=commission_base_bps,json=commissionBaseBps,proto3" json:"commission_base_bps,omitempty"`
+	CommissionEpoch     uint64  `protobuf:"varint,20,opt,name=commission_epoch,json=commissionEpoch,proto3" json:"commission_epoch,omitempty"`
+	Earned              uint64  `protobuf:"varint,21,opt,name=earned,proto3" json:"earned,omitempty"`
+	Unaudited           uint64  `protobuf:"varint,22,opt,name=unaudited,proto3" json:"unaudited,omitempty"`
+	Held                uint32  `protobuf:"varint,23,opt,name=held,proto3" json:"held,omitempty"`
+	FrozenUntil         int64   `protobuf:"varint,24,opt,name=frozen_until,json=frozenUntil,proto3" json:"frozen_until,omitempty"`
+	JailedUntil         int64   `protobuf:"varint,25,opt,name=jailed_until,json=jailedUntil,proto3" json:"jailed_until,omitempty"`
+	FirmUntil           int64   `protobuf:"varint,26,opt,name=firm_until,json=firmUntil,proto3" json:"firm_until,omitempty"`
+	Missed              uint32  `protobuf:"varint,27,opt,name=missed,proto3" json:"missed,omitempty"`
+	MissedSince         int64   `protobuf:"varint,28,opt,name=missed_since,json=missedSince,proto3" json:"missed_since,omitempty"`
+	AwayFrom            int64   `protobuf:"varint,29,opt,name=away_from,json=awayFrom,proto3" json:"away_from,omitempty"`
+	AwayUntil           int64   `protobuf:"varint,30,opt,name=away_until,json=awayUntil,proto3" json:"away_until,omitempty"`
+	OldKey              string  `protobuf:"bytes,31,opt,name=old_key,json=oldKey,proto3" json:"old_key,omitempty"`
+	OldKeyUntil         int64   `protobuf:"varint,32,opt,name=old_key_until,json=oldKeyUntil,proto3" json:"old_key_until,omitempty"`
+	Obligations         uint32  `protobuf:"varint,33,opt,name=obligations,proto3" json:"obligations,omitempty"`
 }
 
 func (m *Actor) Reset()         { *m = Actor{} }
@@ -239,11 +261,181 @@ func (m *Actor) GetReleaseAt() int64 {
 	return 0
 }
 
-// Params are governed.
+func (m *Actor) GetId() uint64 {
+	if m != nil {
+		return m.Id
+	}
+	return 0
+}
+
+func (m *Actor) GetPool() Pool {
+	if m != nil {
+		return m.Pool
+	}
+	return Pool{}
+}
+
+func (m *Actor) GetActiveStake() uint64 {
+	if m != nil {
+		return m.ActiveStake
+	}
+	return 0
+}
+
+func (m *Actor) GetRetiredShares() uint64 {
+	if m != nil {
+		return m.RetiredShares
+	}
+	return 0
+}
+
+func (m *Actor) GetClosed() bool {
+	if m != nil {
+		return m.Closed
+	}
+	return false
+}
+
+func (m *Actor) GetCommissionBps() uint32 {
+	if m != nil {
+		return m.CommissionBps
+	}
+	return 0
+}
+
+func (m *Actor) GetCommissionChangeBps() uint32 {
+	if m != nil {
+		return m.CommissionChangeBps
+	}
+	return 0
+}
+
+func (m *Actor) GetCommissionBaseBps() uint32 {
+	if m != nil {
+		return m.CommissionBaseBps
+	}
+	return 0
+}
+
+func (m *Actor) GetCommissionEpoch() uint64 {
+	if m != nil {
+		return m.CommissionEpoch
+	}
+	return 0
+}
+
+func (m *Actor) GetEarned() uint64 {
+	if m != nil {
+		return m.Earned
+	}
+	return 0
+}
+
+func (m *Actor) GetUnaudited() uint64 {
+	if m != nil {
+		return m.Unaudited
+	}
+	return 0
+}
+
+func (m *Actor) GetHeld() uint32 {
+	if m != nil {
+		return m.Held
+	}
+	return 0
+}
+
+func (m *Actor) GetFrozenUntil() int64 {
+	if m != nil {
+		return m.FrozenUntil
+	}
+	return 0
+}
+
+func (m *Actor) GetJailedUntil() int64 {
+	if m != nil {
+		return m.JailedUntil
+	}
+	return 0
+}
+
+func (m *Actor) GetFirmUntil() int64 {
+	if m != nil {
+		return m.FirmUntil
+	}
+	return 0
+}
+
+func (m *Actor) GetMissed() uint32 {
+	if m != nil {
+		return m.Missed
+	}
+	return 0
+}
+
+func (m *Actor) GetMissedSince() int64 {
+	if m != nil {
+		return m.MissedSince
+	}
+	return 0
+}
+
+func (m *Actor) GetAwayFrom() int64 {
+	if m != nil {
+		return m.AwayFrom
+	}
+	return 0
+}
+
+func (m *Actor) GetAwayUntil() int64 {
+	if m != nil {
+		return m.AwayUntil
+	}
+	return 0
+}
+
+func (m *Actor) GetOldKey() string {
+	if m != nil {
+		return m.OldKey
+	}
+	return ""
+}
+
+func (m *Actor) GetOldKeyUntil() int64 {
+	if m != nil {
+		return m.OldKeyUntil
+	}
+	return 0
+}
+
+func (m *Actor) GetObligations() uint32 {
+	if m != nil {
+		return m.Obligations
+	}
+	return 0
+}
+
+// Params are governed. A count of blocks that is 0 switches its rule off.
 type Params struct {
-	MinBondMiner       uint64 `protobuf:"varint,1,opt,name=min_bond_miner,json=minBondMiner,proto3" json:"min_bond_miner,omitempty"`
-	MinBondCoordinator uint64 `protobuf:"varint,2,opt,name=min_bond_coordinator,json=minBondCoordinator,proto3" json:"min_bond_coordinator,omitempty"`
-	UnbondingBlocks    uint32 `protobuf:"varint,3,opt,name=unbonding_blocks,json=unbondingBlocks,proto3" json:"unbonding_blocks,omitempty"`
+	MinBondMiner        uint64      `protobuf:"varint,1,opt,name=min_bond_miner,json=minBondMiner,proto3" json:"min_bond_miner,omitempty"`
+	MinBondCoordinator  uint64      `protobuf:"varint,2,opt,name=min_bond_coordinator,json=minBondCoordinator,proto3" json:"min_bond_coordinator,omitempty"`
+	UnbondingBlocks     uint32      `protobuf:"varint,3,opt,name=unbonding_blocks,json=unbondingBlocks,proto3" json:"unbonding_blocks,omitempty"`
+	CommissionChangeBps uint32      `protobuf:"varint,4,opt,name=commission_change_bps,json=commissionChangeBps,proto3" json:"commission_change_bps,omitempty"`
+	EpochBlocks         uint32      `protobuf:"varint,5,opt,name=epoch_blocks,json=epochBlocks,proto3" json:"epoch_blocks,omitempty"`
+	EmissionPerEpoch    uint64      `protobuf:"varint,6,opt,name=emission_per_epoch,json=emissionPerEpoch,proto3" json:"emission_per_epoch,omitempty"`
+	EmissionBps         uint32      `protobuf:"varint,7,opt,name=emission_bps,json=emissionBps,proto3" json:"emission_bps,omitempty"`
+	Slashes             []SlashRule `protobuf:"bytes,8,rep,name=slashes,proto3" json:"slashes"`
+	AppealBlocks        uint32      `protobuf:"varint,9,opt,name=appeal_blocks,json=appealBlocks,proto3" json:"appeal_blocks,omitempty"`
+	ExtensionBlocks     uint32      `protobuf:"varint,10,opt,name=extension_blocks,json=extensionBlocks,proto3" json:"extension_blocks,omitempty"`
+	MissedMax           uint32      `protobuf:"varint,11,opt,name=missed_max,json=missedMax,proto3" json:"missed_max,omitempty"`
+	MissedBlocks        uint32      `protobuf:"varint,12,opt,name=missed_blocks,json=missedBlocks,proto3" json:"missed_blocks,omitempty"`
+	MissedJailBlocks    uint32      `protobuf:"varint,13,opt,name=missed_jail_blocks,json=missedJailBlocks,proto3" json:"missed_jail_blocks,omitempty"`
+	AwayBlocks          uint32      `protobuf:"varint,14,opt,name=away_blocks,json=awayBlocks,proto3" json:"away_blocks,omitempty"`
+	AwayNoticeBlocks    uint32      `protobuf:"varint,15,opt,name=away_notice_blocks,json=awayNoticeBlocks,proto3" json:"away_notice_blocks,omitempty"`
+	CoverCoordinator    uint32      `protobuf:"varint,16,opt,name=cover_coordinator,json=coverCoordinator,proto3" json:"cover_coordinator,omitempty"`
+	CoverMinerBps       uint32      `protobuf:"varint,17,opt,name=cover_miner_bps,json=coverMinerBps,proto3" json:"cover_miner_bps,omitempty"`
+	AuditBlocks         uint32      `protobuf:"varint,18,opt,name=audit_blocks,json=auditBlocks,proto3" json:"audit_blocks,omitempty"`
+	RotationBlocks      uint32      `protobuf:"varint,19,opt,name=rotation_blocks,json=rotationBlocks,proto3" json:"rotation_blocks,omitempty"`
 }
 
 func (m *Params) Reset()         { *m = Params{} }
@@ -300,10 +492,132 @@ func (m *Params) GetUnbondingBlocks() uint32 {
 	return 0
 }
 
-// GenesisState is the parameters and every actor.
+func (m *Params) GetCommissionChangeBps() uint32 {
+	if m != nil {
+		return m.CommissionChangeBps
+	}
+	return 0
+}
+
+func (m *Params) GetEpochBlocks() uint32 {
+	if m != nil {
+		return m.EpochBlocks
+	}
+	return 0
+}
+
+func (m *Params) GetEmissionPerEpoch() uint64 {
+	if m != nil {
+		return m.EmissionPerEpoch
+	}
+	return 0
+}
+
+func (m *Params) GetEmissionBps() uint32 {
+	if m != nil {
+		return m.EmissionBps
+	}
+	return 0
+}
+
+func (m *Params) GetSlashes() []SlashRule {
+	if m != nil {
+		return m.Slashes
+	}
+	return nil
+}
+
+func (m *Params) GetAppealBlocks() uint32 {
+	if m != nil {
+		return m.AppealBlocks
+	}
+	return 0
+}
+
+func (m *Params) GetExtensionBlocks() uint32 {
+	if m != nil {
+		return m.ExtensionBlocks
+	}
+	return 0
+}
+
+func (m *Params) GetMissedMax() uint32 {
+	if m != nil {
+		return m.MissedMax
+	}
+	return 0
+}
+
+func (m *Params) GetMissedBlocks() uint32 {
+	if m != nil {
+		return m.MissedBlocks
+	}
+	return 0
+}
+
+func (m *Params) GetMissedJailBlocks() uint32 {
+	if m != nil {
+		return m.MissedJailBlocks
+	}
+	return 0
+}
+
+func (m *Params) GetAwayBlocks() uint32 {
+	if m != nil {
+		return m.AwayBlocks
+	}
+	return 0
+}
+
+func (m *Params) GetAwayNoticeBlocks() uint32 {
+	if m != nil {
+		return m.AwayNoticeBlocks
+	}
+	return 0
+}
+
+func (m *Params) GetCoverCoordinator() uint32 {
+	if m != nil {
+		return m.CoverCoordinator
+	}
+	return 0
+}
+
+func (m *Params) GetCoverMinerBps() uint32 {
+	if m != nil {
+		return m.CoverMinerBps
+	}
+	return 0
+}
+
+func (m *Params) GetAuditBlocks() uint32 {
+	if m != nil {
+		return m.AuditBlocks
+	}
+	return 0
+}
+
+func (m *Params) GetRotationBlocks() uint32 {
+	if m != nil {
+		return m.RotationBlocks
+	}
+	return 0
+}
+
+// GenesisState is everything.
 type GenesisState struct {
-	Params Params  `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
-	Actors []Actor `protobuf:"bytes,2,rep,name=actors,proto3" json:"actors"`
+	Params      Params        `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
+	Actors      []Actor       `protobuf:"bytes,2,rep,name=actors,proto3" json:"actors"`
+	Delegations []Delegation  `protobuf:"bytes,3,rep,name=delegations,proto3" json:"delegations"`
+	Exits       []Exit        `protobuf:"bytes,4,rep,name=exits,proto3" json:"exits"`
+	Slashes     []Slash       `protobuf:"bytes,5,rep,name=slashes,proto3" json:"slashes"`
+	Windows     []Window      `protobuf:"bytes,6,rep,name=windows,proto3" json:"windows"`
+	Credits     []Credit      `protobuf:"bytes,7,rep,name=credits,proto3" json:"credits"`
+	Epochs      []Epoch       `protobuf:"bytes,8,rep,name=epochs,proto3" json:"epochs"`
+	Emission    EmissionState `protobuf:"bytes,9,opt,name=emission,proto3" json:"emission"`
+	NextActor   uint64        `protobuf:"varint,10,opt,name=next_actor,json=nextActor,proto3" json:"next_actor,omitempty"`
+	NextExit    uint64        `protobuf:"varint,11,opt,name=next_exit,json=nextExit,proto3" json:"next_exit,omitempty"`
+	NextSlash   uint64        `protobuf:"varint,12,opt,name=next_slash,json=nextSlash,proto3" json:"next_slash,omitempty"`
 }
 
 func (m *GenesisState) Reset()         { *m = GenesisState{} }
@@ -353,13 +667,85 @@ func (m *GenesisState) GetActors() []Actor {
 	return nil
 }
 
+func (m *GenesisState) GetDelegations() []Delegation {
+	if m != nil {
+		return m.Delegations
+	}
+	return nil
+}
+
+func (m *GenesisState) GetExits() []Exit {
+	if m != nil {
+		return m.Exits
+	}
+	return nil
+}
+
+func (m *GenesisState) GetSlashes() []Slash {
+	if m != nil {
+		return m.Slashes
+	}
+	return nil
+}
+
+func (m *GenesisState) GetWindows() []Window {
+	if m != nil {
+		return m.Windows
+	}
+	return nil
+}
+
+func (m *GenesisState) GetCredits() []Credit {
+	if m != nil {
+		return m.Credits
+	}
+	return nil
+}
+
+func (m *GenesisState) GetEpochs() []Epoch {
+	if m != nil {
+		return m.Epochs
+	}
+	return nil
+}
+
+func (m *GenesisState) GetEmission() EmissionState {
+	if m != nil {
+		return m.Emission
+	}
+	return EmissionState{}
+}
+
+func (m *GenesisState) GetNextActor() uint64 {
+	if m != nil {
+		return m.NextActor
+	}
+	return 0
+}
+
+func (m *GenesisState) GetNextExit() uint64 {
+	if m != nil {
+		return m.NextExit
+	}
+	return 0
+}
+
+func (m *GenesisState) GetNextSlash() uint64 {
+	if m != nil {
+		return m.NextSlash
+	}
+	return 0
+}
+
 type MsgRegisterMiner struct {
-	Owner      string  `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
-	NodeKey    string  `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
-	HpkeKey    []byte  `protobuf:"bytes,3,opt,name=hpke_key,json=hpkeKey,proto3" json:"hpke_key,omitempty"`
-	Offers     []Offer `protobuf:"bytes,4,rep,name=offers,proto3" json:"offers"`
-	Bond       uint64  `protobuf:"varint,5,opt,name=bond,proto3" json:"bond,omitempty"`
-	Possession []byte  `protobuf:"bytes,6,opt,name=possession,proto3" json:"possession,omitempty"`
+	Owner               string  `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	NodeKey             string  `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	HpkeKey             []byte  `protobuf:"bytes,3,opt,name=hpke_key,json=hpkeKey,proto3" json:"hpke_key,omitempty"`
+	Offers              []Offer `protobuf:"bytes,4,rep,name=offers,proto3" json:"offers"`
+	Bond                uint64  `protobuf:"varint,5,opt,name=bond,proto3" json:"bond,omitempty"`
+	Possession          []byte  `protobuf:"bytes,6,opt,name=possession,proto3" json:"possession,omitempty"`
+	CommissionBps       uint32  `protobuf:"varint,7,opt,name=commission_bps,json=commissionBps,proto3" json:"commission_bps,omitempty"`
+	CommissionChangeBps uint32  `protobuf:"varint,8,opt,name=commission_change_bps,json=commissionChangeBps,proto3" json:"commission_change_bps,omitempty"`
 }
 
 func (m *MsgRegisterMiner) Reset()         { *m = MsgRegisterMiner{} }
@@ -437,6 +823,20 @@ func (m *MsgRegisterMiner) GetPossession() []byte {
 	return nil
 }
 
+func (m *MsgRegisterMiner) GetCommissionBps() uint32 {
+	if m != nil {
+		return m.CommissionBps
+	}
+	return 0
+}
+
+func (m *MsgRegisterMiner) GetCommissionChangeBps() uint32 {
+	if m != nil {
+		return m.CommissionChangeBps
+	}
+	return 0
+}
+
 type MsgRegisterMinerResponse struct {
 }
 
@@ -474,14 +874,16 @@ func (m *MsgRegisterMinerResponse) XXX_DiscardUnknown() {
 var xxx_messageInfo_MsgRegisterMinerResponse proto.InternalMessageInfo
 
 type MsgRegisterCoordinator struct {
-	Owner      string  `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
-	NodeKey    string  `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
-	HpkeKey    []byte  `protobuf:"bytes,3,opt,name=hpke_key,json=hpkeKey,proto3" json:"hpke_key,omitempty"`
-	Offers     []Offer `protobuf:"bytes,4,rep,name=offers,proto3" json:"offers"`
-	Bond       uint64  `protobuf:"varint,5,opt,name=bond,proto3" json:"bond,omitempty"`
-	FeeBps     uint32  `protobuf:"varint,6,opt,name=fee_bps,json=feeBps,proto3" json:"fee_bps,omitempty"`
-	Url        string  `protobuf:"bytes,7,opt,name=url,proto3" json:"url,omitempty"`
-	Possession []byte  `protobuf:"bytes,8,opt,name=possession,proto3" json:"possession,omitempty"`
+	Owner               string  `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	NodeKey             string  `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	HpkeKey             []byte  `protobuf:"bytes,3,opt,name=hpke_key,json=hpkeKey,proto3" json:"hpke_key,omitempty"`
+	Offers              []Offer `protobuf:"bytes,4,rep,name=offers,proto3" json:"offers"`
+	Bond                uint64  `protobuf:"varint,5,opt,name=bond,proto3" json:"bond,omitempty"`
+	FeeBps              uint32  `protobuf:"varint,6,opt,name=fee_bps,json=feeBps,proto3" json:"fee_bps,omitempty"`
+	Url                 string  `protobuf:"bytes,7,opt,name=url,proto3" json:"url,omitempty"`
+	Possession          []byte  `protobuf:"bytes,8,opt,name=possession,proto3" json:"possession,omitempty"`
+	CommissionBps       uint32  `protobuf:"varint,9,opt,name=commission_bps,json=commissionBps,proto3" json:"commission_bps,omitempty"`
+	CommissionChangeBps uint32  `protobuf:"varint,10,opt,name=commission_change_bps,json=commissionChangeBps,proto3" json:"commission_change_bps,omitempty"`
 }
 
 func (m *MsgRegisterCoordinator) Reset()         { *m = MsgRegisterCoordinator{} }
@@ -571,6 +973,20 @@ func (m *MsgRegisterCoordinator) GetPossession() []byte {
 		return m.Possession
 	}
 	return nil
+}
+
+func (m *MsgRegisterCoordinator) GetCommissionBps() uint32 {
+	if m != nil {
+		return m.CommissionBps
+	}
+	return 0
+}
+
+func (m *MsgRegisterCoordinator) GetCommissionChangeBps() uint32 {
+	if m != nil {
+		return m.CommissionChangeBps
+	}
+	return 0
 }
 
 type MsgRegisterCoordinatorResponse struct {
@@ -921,6 +1337,1302 @@ func (m *MsgRetireResponse) GetReleaseAt() int64 {
 	return 0
 }
 
+type MsgSetCommission struct {
+	Owner         string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	NodeKey       string `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	CommissionBps uint32 `protobuf:"varint,3,opt,name=commission_bps,json=commissionBps,proto3" json:"commission_bps,omitempty"`
+}
+
+func (m *MsgSetCommission) Reset()         { *m = MsgSetCommission{} }
+func (m *MsgSetCommission) String() string { return proto.CompactTextString(m) }
+func (*MsgSetCommission) ProtoMessage()    {}
+func (*MsgSetCommission) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{14}
+}
+func (m *MsgSetCommission) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSetCommission) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSetCommission.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSetCommission) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSetCommission.Merge(m, src)
+}
+func (m *MsgSetCommission) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSetCommission) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSetCommission.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSetCommission proto.InternalMessageInfo
+
+func (m *MsgSetCommission) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgSetCommission) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *MsgSetCommission) GetCommissionBps() uint32 {
+	if m != nil {
+		return m.CommissionBps
+	}
+	return 0
+}
+
+type MsgSetCommissionResponse struct {
+}
+
+func (m *MsgSetCommissionResponse) Reset()         { *m = MsgSetCommissionResponse{} }
+func (m *MsgSetCommissionResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgSetCommissionResponse) ProtoMessage()    {}
+func (*MsgSetCommissionResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{15}
+}
+func (m *MsgSetCommissionResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSetCommissionResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSetCommissionResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSetCommissionResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSetCommissionResponse.Merge(m, src)
+}
+func (m *MsgSetCommissionResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSetCommissionResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSetCommissionResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSetCommissionResponse proto.InternalMessageInfo
+
+type MsgRotateKey struct {
+	Owner      string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	NodeKey    string `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	NewKey     string `protobuf:"bytes,3,opt,name=new_key,json=newKey,proto3" json:"new_key,omitempty"`
+	Possession []byte `protobuf:"bytes,4,opt,name=possession,proto3" json:"possession,omitempty"`
+}
+
+func (m *MsgRotateKey) Reset()         { *m = MsgRotateKey{} }
+func (m *MsgRotateKey) String() string { return proto.CompactTextString(m) }
+func (*MsgRotateKey) ProtoMessage()    {}
+func (*MsgRotateKey) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{16}
+}
+func (m *MsgRotateKey) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRotateKey) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRotateKey.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRotateKey) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRotateKey.Merge(m, src)
+}
+func (m *MsgRotateKey) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRotateKey) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRotateKey.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRotateKey proto.InternalMessageInfo
+
+func (m *MsgRotateKey) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgRotateKey) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *MsgRotateKey) GetNewKey() string {
+	if m != nil {
+		return m.NewKey
+	}
+	return ""
+}
+
+func (m *MsgRotateKey) GetPossession() []byte {
+	if m != nil {
+		return m.Possession
+	}
+	return nil
+}
+
+type MsgRotateKeyResponse struct {
+	OverlapUntil int64 `protobuf:"varint,1,opt,name=overlap_until,json=overlapUntil,proto3" json:"overlap_until,omitempty"`
+}
+
+func (m *MsgRotateKeyResponse) Reset()         { *m = MsgRotateKeyResponse{} }
+func (m *MsgRotateKeyResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgRotateKeyResponse) ProtoMessage()    {}
+func (*MsgRotateKeyResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{17}
+}
+func (m *MsgRotateKeyResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRotateKeyResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRotateKeyResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRotateKeyResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRotateKeyResponse.Merge(m, src)
+}
+func (m *MsgRotateKeyResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRotateKeyResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRotateKeyResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRotateKeyResponse proto.InternalMessageInfo
+
+func (m *MsgRotateKeyResponse) GetOverlapUntil() int64 {
+	if m != nil {
+		return m.OverlapUntil
+	}
+	return 0
+}
+
+type MsgAway struct {
+	Owner   string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	NodeKey string `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	From    int64  `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`
+	Until   int64  `protobuf:"varint,4,opt,name=until,proto3" json:"until,omitempty"`
+}
+
+func (m *MsgAway) Reset()         { *m = MsgAway{} }
+func (m *MsgAway) String() string { return proto.CompactTextString(m) }
+func (*MsgAway) ProtoMessage()    {}
+func (*MsgAway) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{18}
+}
+func (m *MsgAway) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAway) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAway.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAway) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAway.Merge(m, src)
+}
+func (m *MsgAway) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAway) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAway.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAway proto.InternalMessageInfo
+
+func (m *MsgAway) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgAway) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *MsgAway) GetFrom() int64 {
+	if m != nil {
+		return m.From
+	}
+	return 0
+}
+
+func (m *MsgAway) GetUntil() int64 {
+	if m != nil {
+		return m.Until
+	}
+	return 0
+}
+
+type MsgAwayResponse struct {
+}
+
+func (m *MsgAwayResponse) Reset()         { *m = MsgAwayResponse{} }
+func (m *MsgAwayResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgAwayResponse) ProtoMessage()    {}
+func (*MsgAwayResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{19}
+}
+func (m *MsgAwayResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAwayResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAwayResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAwayResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAwayResponse.Merge(m, src)
+}
+func (m *MsgAwayResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAwayResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAwayResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAwayResponse proto.InternalMessageInfo
+
+type MsgUnjail struct {
+	Owner   string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	NodeKey string `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+}
+
+func (m *MsgUnjail) Reset()         { *m = MsgUnjail{} }
+func (m *MsgUnjail) String() string { return proto.CompactTextString(m) }
+func (*MsgUnjail) ProtoMessage()    {}
+func (*MsgUnjail) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{20}
+}
+func (m *MsgUnjail) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUnjail) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUnjail.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUnjail) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUnjail.Merge(m, src)
+}
+func (m *MsgUnjail) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUnjail) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUnjail.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUnjail proto.InternalMessageInfo
+
+func (m *MsgUnjail) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgUnjail) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+type MsgUnjailResponse struct {
+}
+
+func (m *MsgUnjailResponse) Reset()         { *m = MsgUnjailResponse{} }
+func (m *MsgUnjailResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgUnjailResponse) ProtoMessage()    {}
+func (*MsgUnjailResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{21}
+}
+func (m *MsgUnjailResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUnjailResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUnjailResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUnjailResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUnjailResponse.Merge(m, src)
+}
+func (m *MsgUnjailResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUnjailResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUnjailResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUnjailResponse proto.InternalMessageInfo
+
+type MsgDelegate struct {
+	Delegator string `protobuf:"bytes,1,opt,name=delegator,proto3" json:"delegator,omitempty"`
+	NodeKey   string `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	Amount    uint64 `protobuf:"varint,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	Compound  bool   `protobuf:"varint,4,opt,name=compound,proto3" json:"compound,omitempty"`
+}
+
+func (m *MsgDelegate) Reset()         { *m = MsgDelegate{} }
+func (m *MsgDelegate) String() string { return proto.CompactTextString(m) }
+func (*MsgDelegate) ProtoMessage()    {}
+func (*MsgDelegate) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{22}
+}
+func (m *MsgDelegate) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgDelegate) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgDelegate.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgDelegate) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgDelegate.Merge(m, src)
+}
+func (m *MsgDelegate) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgDelegate) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgDelegate.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgDelegate proto.InternalMessageInfo
+
+func (m *MsgDelegate) GetDelegator() string {
+	if m != nil {
+		return m.Delegator
+	}
+	return ""
+}
+
+func (m *MsgDelegate) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *MsgDelegate) GetAmount() uint64 {
+	if m != nil {
+		return m.Amount
+	}
+	return 0
+}
+
+func (m *MsgDelegate) GetCompound() bool {
+	if m != nil {
+		return m.Compound
+	}
+	return false
+}
+
+type MsgDelegateResponse struct {
+}
+
+func (m *MsgDelegateResponse) Reset()         { *m = MsgDelegateResponse{} }
+func (m *MsgDelegateResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgDelegateResponse) ProtoMessage()    {}
+func (*MsgDelegateResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{23}
+}
+func (m *MsgDelegateResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgDelegateResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgDelegateResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgDelegateResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgDelegateResponse.Merge(m, src)
+}
+func (m *MsgDelegateResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgDelegateResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgDelegateResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgDelegateResponse proto.InternalMessageInfo
+
+type MsgUndelegate struct {
+	Delegator string `protobuf:"bytes,1,opt,name=delegator,proto3" json:"delegator,omitempty"`
+	NodeKey   string `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	Amount    uint64 `protobuf:"varint,3,opt,name=amount,proto3" json:"amount,omitempty"`
+}
+
+func (m *MsgUndelegate) Reset()         { *m = MsgUndelegate{} }
+func (m *MsgUndelegate) String() string { return proto.CompactTextString(m) }
+func (*MsgUndelegate) ProtoMessage()    {}
+func (*MsgUndelegate) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{24}
+}
+func (m *MsgUndelegate) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUndelegate) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUndelegate.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUndelegate) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUndelegate.Merge(m, src)
+}
+func (m *MsgUndelegate) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUndelegate) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUndelegate.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUndelegate proto.InternalMessageInfo
+
+func (m *MsgUndelegate) GetDelegator() string {
+	if m != nil {
+		return m.Delegator
+	}
+	return ""
+}
+
+func (m *MsgUndelegate) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *MsgUndelegate) GetAmount() uint64 {
+	if m != nil {
+		return m.Amount
+	}
+	return 0
+}
+
+type MsgUndelegateResponse struct {
+	Exit  uint64 `protobuf:"varint,1,opt,name=exit,proto3" json:"exit,omitempty"`
+	DueAt int64  `protobuf:"varint,2,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+}
+
+func (m *MsgUndelegateResponse) Reset()         { *m = MsgUndelegateResponse{} }
+func (m *MsgUndelegateResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgUndelegateResponse) ProtoMessage()    {}
+func (*MsgUndelegateResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{25}
+}
+func (m *MsgUndelegateResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUndelegateResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUndelegateResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUndelegateResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUndelegateResponse.Merge(m, src)
+}
+func (m *MsgUndelegateResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUndelegateResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUndelegateResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUndelegateResponse proto.InternalMessageInfo
+
+func (m *MsgUndelegateResponse) GetExit() uint64 {
+	if m != nil {
+		return m.Exit
+	}
+	return 0
+}
+
+func (m *MsgUndelegateResponse) GetDueAt() int64 {
+	if m != nil {
+		return m.DueAt
+	}
+	return 0
+}
+
+type MsgRedelegate struct {
+	Delegator string `protobuf:"bytes,1,opt,name=delegator,proto3" json:"delegator,omitempty"`
+	NodeKey   string `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	To        string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	Amount    uint64 `protobuf:"varint,4,opt,name=amount,proto3" json:"amount,omitempty"`
+}
+
+func (m *MsgRedelegate) Reset()         { *m = MsgRedelegate{} }
+func (m *MsgRedelegate) String() string { return proto.CompactTextString(m) }
+func (*MsgRedelegate) ProtoMessage()    {}
+func (*MsgRedelegate) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{26}
+}
+func (m *MsgRedelegate) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRedelegate) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRedelegate.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRedelegate) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRedelegate.Merge(m, src)
+}
+func (m *MsgRedelegate) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRedelegate) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRedelegate.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRedelegate proto.InternalMessageInfo
+
+func (m *MsgRedelegate) GetDelegator() string {
+	if m != nil {
+		return m.Delegator
+	}
+	return ""
+}
+
+func (m *MsgRedelegate) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *MsgRedelegate) GetTo() string {
+	if m != nil {
+		return m.To
+	}
+	return ""
+}
+
+func (m *MsgRedelegate) GetAmount() uint64 {
+	if m != nil {
+		return m.Amount
+	}
+	return 0
+}
+
+type MsgRedelegateResponse struct {
+	Exit  uint64 `protobuf:"varint,1,opt,name=exit,proto3" json:"exit,omitempty"`
+	DueAt int64  `protobuf:"varint,2,opt,name=due_at,json=dueAt,proto3" json:"due_at,omitempty"`
+}
+
+func (m *MsgRedelegateResponse) Reset()         { *m = MsgRedelegateResponse{} }
+func (m *MsgRedelegateResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgRedelegateResponse) ProtoMessage()    {}
+func (*MsgRedelegateResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{27}
+}
+func (m *MsgRedelegateResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRedelegateResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRedelegateResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRedelegateResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRedelegateResponse.Merge(m, src)
+}
+func (m *MsgRedelegateResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRedelegateResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRedelegateResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRedelegateResponse proto.InternalMessageInfo
+
+func (m *MsgRedelegateResponse) GetExit() uint64 {
+	if m != nil {
+		return m.Exit
+	}
+	return 0
+}
+
+func (m *MsgRedelegateResponse) GetDueAt() int64 {
+	if m != nil {
+		return m.DueAt
+	}
+	return 0
+}
+
+type MsgSetCompound struct {
+	Delegator string `protobuf:"bytes,1,opt,name=delegator,proto3" json:"delegator,omitempty"`
+	NodeKey   string `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	Compound  bool   `protobuf:"varint,3,opt,name=compound,proto3" json:"compound,omitempty"`
+}
+
+func (m *MsgSetCompound) Reset()         { *m = MsgSetCompound{} }
+func (m *MsgSetCompound) String() string { return proto.CompactTextString(m) }
+func (*MsgSetCompound) ProtoMessage()    {}
+func (*MsgSetCompound) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{28}
+}
+func (m *MsgSetCompound) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSetCompound) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSetCompound.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSetCompound) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSetCompound.Merge(m, src)
+}
+func (m *MsgSetCompound) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSetCompound) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSetCompound.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSetCompound proto.InternalMessageInfo
+
+func (m *MsgSetCompound) GetDelegator() string {
+	if m != nil {
+		return m.Delegator
+	}
+	return ""
+}
+
+func (m *MsgSetCompound) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *MsgSetCompound) GetCompound() bool {
+	if m != nil {
+		return m.Compound
+	}
+	return false
+}
+
+type MsgSetCompoundResponse struct {
+}
+
+func (m *MsgSetCompoundResponse) Reset()         { *m = MsgSetCompoundResponse{} }
+func (m *MsgSetCompoundResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgSetCompoundResponse) ProtoMessage()    {}
+func (*MsgSetCompoundResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{29}
+}
+func (m *MsgSetCompoundResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSetCompoundResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSetCompoundResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSetCompoundResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSetCompoundResponse.Merge(m, src)
+}
+func (m *MsgSetCompoundResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSetCompoundResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSetCompoundResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSetCompoundResponse proto.InternalMessageInfo
+
+type MsgClaim struct {
+	Delegator string `protobuf:"bytes,1,opt,name=delegator,proto3" json:"delegator,omitempty"`
+	NodeKey   string `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+}
+
+func (m *MsgClaim) Reset()         { *m = MsgClaim{} }
+func (m *MsgClaim) String() string { return proto.CompactTextString(m) }
+func (*MsgClaim) ProtoMessage()    {}
+func (*MsgClaim) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{30}
+}
+func (m *MsgClaim) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgClaim) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgClaim.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgClaim) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgClaim.Merge(m, src)
+}
+func (m *MsgClaim) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgClaim) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgClaim.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgClaim proto.InternalMessageInfo
+
+func (m *MsgClaim) GetDelegator() string {
+	if m != nil {
+		return m.Delegator
+	}
+	return ""
+}
+
+func (m *MsgClaim) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+type MsgClaimResponse struct {
+	Paid       uint64 `protobuf:"varint,1,opt,name=paid,proto3" json:"paid,omitempty"`
+	Compounded uint64 `protobuf:"varint,2,opt,name=compounded,proto3" json:"compounded,omitempty"`
+}
+
+func (m *MsgClaimResponse) Reset()         { *m = MsgClaimResponse{} }
+func (m *MsgClaimResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgClaimResponse) ProtoMessage()    {}
+func (*MsgClaimResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{31}
+}
+func (m *MsgClaimResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgClaimResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgClaimResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgClaimResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgClaimResponse.Merge(m, src)
+}
+func (m *MsgClaimResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgClaimResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgClaimResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgClaimResponse proto.InternalMessageInfo
+
+func (m *MsgClaimResponse) GetPaid() uint64 {
+	if m != nil {
+		return m.Paid
+	}
+	return 0
+}
+
+func (m *MsgClaimResponse) GetCompounded() uint64 {
+	if m != nil {
+		return m.Compounded
+	}
+	return 0
+}
+
+type MsgSlash struct {
+	Authority   string   `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	NodeKey     string   `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	Cause       string   `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`
+	Bps         uint32   `protobuf:"varint,4,opt,name=bps,proto3" json:"bps,omitempty"`
+	Evidence    []string `protobuf:"bytes,5,rep,name=evidence,proto3" json:"evidence,omitempty"`
+	Heights     []int64  `protobuf:"varint,6,rep,packed,name=heights,proto3" json:"heights,omitempty"`
+	Method      string   `protobuf:"bytes,7,opt,name=method,proto3" json:"method,omitempty"`
+	Wronged     string   `protobuf:"bytes,8,opt,name=wronged,proto3" json:"wronged,omitempty"`
+	Restitution uint64   `protobuf:"varint,9,opt,name=restitution,proto3" json:"restitution,omitempty"`
+}
+
+func (m *MsgSlash) Reset()         { *m = MsgSlash{} }
+func (m *MsgSlash) String() string { return proto.CompactTextString(m) }
+func (*MsgSlash) ProtoMessage()    {}
+func (*MsgSlash) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{32}
+}
+func (m *MsgSlash) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSlash) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSlash.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSlash) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSlash.Merge(m, src)
+}
+func (m *MsgSlash) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSlash) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSlash.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSlash proto.InternalMessageInfo
+
+func (m *MsgSlash) GetAuthority() string {
+	if m != nil {
+		return m.Authority
+	}
+	return ""
+}
+
+func (m *MsgSlash) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *MsgSlash) GetCause() string {
+	if m != nil {
+		return m.Cause
+	}
+	return ""
+}
+
+func (m *MsgSlash) GetBps() uint32 {
+	if m != nil {
+		return m.Bps
+	}
+	return 0
+}
+
+func (m *MsgSlash) GetEvidence() []string {
+	if m != nil {
+		return m.Evidence
+	}
+	return nil
+}
+
+func (m *MsgSlash) GetHeights() []int64 {
+	if m != nil {
+		return m.Heights
+	}
+	return nil
+}
+
+func (m *MsgSlash) GetMethod() string {
+	if m != nil {
+		return m.Method
+	}
+	return ""
+}
+
+func (m *MsgSlash) GetWronged() string {
+	if m != nil {
+		return m.Wronged
+	}
+	return ""
+}
+
+func (m *MsgSlash) GetRestitution() uint64 {
+	if m != nil {
+		return m.Restitution
+	}
+	return 0
+}
+
+type MsgSlashResponse struct {
+	Slash  uint64 `protobuf:"varint,1,opt,name=slash,proto3" json:"slash,omitempty"`
+	Amount uint64 `protobuf:"varint,2,opt,name=amount,proto3" json:"amount,omitempty"`
+}
+
+func (m *MsgSlashResponse) Reset()         { *m = MsgSlashResponse{} }
+func (m *MsgSlashResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgSlashResponse) ProtoMessage()    {}
+func (*MsgSlashResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{33}
+}
+func (m *MsgSlashResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSlashResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSlashResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSlashResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSlashResponse.Merge(m, src)
+}
+func (m *MsgSlashResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSlashResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSlashResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSlashResponse proto.InternalMessageInfo
+
+func (m *MsgSlashResponse) GetSlash() uint64 {
+	if m != nil {
+		return m.Slash
+	}
+	return 0
+}
+
+func (m *MsgSlashResponse) GetAmount() uint64 {
+	if m != nil {
+		return m.Amount
+	}
+	return 0
+}
+
+type MsgAppeal struct {
+	Owner    string   `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Slash    uint64   `protobuf:"varint,2,opt,name=slash,proto3" json:"slash,omitempty"`
+	Evidence []string `protobuf:"bytes,3,rep,name=evidence,proto3" json:"evidence,omitempty"`
+}
+
+func (m *MsgAppeal) Reset()         { *m = MsgAppeal{} }
+func (m *MsgAppeal) String() string { return proto.CompactTextString(m) }
+func (*MsgAppeal) ProtoMessage()    {}
+func (*MsgAppeal) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{34}
+}
+func (m *MsgAppeal) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAppeal) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAppeal.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAppeal) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAppeal.Merge(m, src)
+}
+func (m *MsgAppeal) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAppeal) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAppeal.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAppeal proto.InternalMessageInfo
+
+func (m *MsgAppeal) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgAppeal) GetSlash() uint64 {
+	if m != nil {
+		return m.Slash
+	}
+	return 0
+}
+
+func (m *MsgAppeal) GetEvidence() []string {
+	if m != nil {
+		return m.Evidence
+	}
+	return nil
+}
+
+type MsgAppealResponse struct {
+	EndsAt int64 `protobuf:"varint,1,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+}
+
+func (m *MsgAppealResponse) Reset()         { *m = MsgAppealResponse{} }
+func (m *MsgAppealResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgAppealResponse) ProtoMessage()    {}
+func (*MsgAppealResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{35}
+}
+func (m *MsgAppealResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAppealResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAppealResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAppealResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAppealResponse.Merge(m, src)
+}
+func (m *MsgAppealResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAppealResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAppealResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAppealResponse proto.InternalMessageInfo
+
+func (m *MsgAppealResponse) GetEndsAt() int64 {
+	if m != nil {
+		return m.EndsAt
+	}
+	return 0
+}
+
+type MsgReverse struct {
+	Authority string   `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	Slash     uint64   `protobuf:"varint,2,opt,name=slash,proto3" json:"slash,omitempty"`
+	Evidence  []string `protobuf:"bytes,3,rep,name=evidence,proto3" json:"evidence,omitempty"`
+}
+
+func (m *MsgReverse) Reset()         { *m = MsgReverse{} }
+func (m *MsgReverse) String() string { return proto.CompactTextString(m) }
+func (*MsgReverse) ProtoMessage()    {}
+func (*MsgReverse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{36}
+}
+func (m *MsgReverse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgReverse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgReverse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgReverse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgReverse.Merge(m, src)
+}
+func (m *MsgReverse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgReverse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgReverse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgReverse proto.InternalMessageInfo
+
+func (m *MsgReverse) GetAuthority() string {
+	if m != nil {
+		return m.Authority
+	}
+	return ""
+}
+
+func (m *MsgReverse) GetSlash() uint64 {
+	if m != nil {
+		return m.Slash
+	}
+	return 0
+}
+
+func (m *MsgReverse) GetEvidence() []string {
+	if m != nil {
+		return m.Evidence
+	}
+	return nil
+}
+
+type MsgReverseResponse struct {
+}
+
+func (m *MsgReverseResponse) Reset()         { *m = MsgReverseResponse{} }
+func (m *MsgReverseResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgReverseResponse) ProtoMessage()    {}
+func (*MsgReverseResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{37}
+}
+func (m *MsgReverseResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgReverseResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgReverseResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgReverseResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgReverseResponse.Merge(m, src)
+}
+func (m *MsgReverseResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgReverseResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgReverseResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgReverseResponse proto.InternalMessageInfo
+
 type MsgUpdateParams struct {
 	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
 	Params    Params `protobuf:"bytes,2,opt,name=params,proto3" json:"params"`
@@ -930,7 +2642,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{14}
+	return fileDescriptor_4b6c7a91451e25ff, []int{38}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -980,7 +2692,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{15}
+	return fileDescriptor_4b6c7a91451e25ff, []int{39}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1017,7 +2729,7 @@ func (m *QueryActorRequest) Reset()         { *m = QueryActorRequest{} }
 func (m *QueryActorRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryActorRequest) ProtoMessage()    {}
 func (*QueryActorRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{16}
+	return fileDescriptor_4b6c7a91451e25ff, []int{40}
 }
 func (m *QueryActorRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1061,7 +2773,7 @@ func (m *QueryActorResponse) Reset()         { *m = QueryActorResponse{} }
 func (m *QueryActorResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryActorResponse) ProtoMessage()    {}
 func (*QueryActorResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{17}
+	return fileDescriptor_4b6c7a91451e25ff, []int{41}
 }
 func (m *QueryActorResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1105,7 +2817,7 @@ func (m *QueryMinersRequest) Reset()         { *m = QueryMinersRequest{} }
 func (m *QueryMinersRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryMinersRequest) ProtoMessage()    {}
 func (*QueryMinersRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{18}
+	return fileDescriptor_4b6c7a91451e25ff, []int{42}
 }
 func (m *QueryMinersRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1150,7 +2862,7 @@ func (m *QueryMinersResponse) Reset()         { *m = QueryMinersResponse{} }
 func (m *QueryMinersResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryMinersResponse) ProtoMessage()    {}
 func (*QueryMinersResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{19}
+	return fileDescriptor_4b6c7a91451e25ff, []int{43}
 }
 func (m *QueryMinersResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1201,7 +2913,7 @@ func (m *QueryCoordinatorsRequest) Reset()         { *m = QueryCoordinatorsReque
 func (m *QueryCoordinatorsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryCoordinatorsRequest) ProtoMessage()    {}
 func (*QueryCoordinatorsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{20}
+	return fileDescriptor_4b6c7a91451e25ff, []int{44}
 }
 func (m *QueryCoordinatorsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1246,7 +2958,7 @@ func (m *QueryCoordinatorsResponse) Reset()         { *m = QueryCoordinatorsResp
 func (m *QueryCoordinatorsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryCoordinatorsResponse) ProtoMessage()    {}
 func (*QueryCoordinatorsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{21}
+	return fileDescriptor_4b6c7a91451e25ff, []int{45}
 }
 func (m *QueryCoordinatorsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1289,6 +3001,840 @@ func (m *QueryCoordinatorsResponse) GetPagination() *query.PageResponse {
 	return nil
 }
 
+// StakeOf is a delegation as its holder sees it.
+type StakeOf struct {
+	Delegation Delegation `protobuf:"bytes,1,opt,name=delegation,proto3" json:"delegation"`
+	NodeKey    string     `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	Value      uint64     `protobuf:"varint,3,opt,name=value,proto3" json:"value,omitempty"`
+	Reward     uint64     `protobuf:"varint,4,opt,name=reward,proto3" json:"reward,omitempty"`
+}
+
+func (m *StakeOf) Reset()         { *m = StakeOf{} }
+func (m *StakeOf) String() string { return proto.CompactTextString(m) }
+func (*StakeOf) ProtoMessage()    {}
+func (*StakeOf) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{46}
+}
+func (m *StakeOf) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *StakeOf) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_StakeOf.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *StakeOf) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_StakeOf.Merge(m, src)
+}
+func (m *StakeOf) XXX_Size() int {
+	return m.Size()
+}
+func (m *StakeOf) XXX_DiscardUnknown() {
+	xxx_messageInfo_StakeOf.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_StakeOf proto.InternalMessageInfo
+
+func (m *StakeOf) GetDelegation() Delegation {
+	if m != nil {
+		return m.Delegation
+	}
+	return Delegation{}
+}
+
+func (m *StakeOf) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *StakeOf) GetValue() uint64 {
+	if m != nil {
+		return m.Value
+	}
+	return 0
+}
+
+func (m *StakeOf) GetReward() uint64 {
+	if m != nil {
+		return m.Reward
+	}
+	return 0
+}
+
+// ExitOf is an exit as its holder sees it.
+type ExitOf struct {
+	Exit    Exit   `protobuf:"bytes,1,opt,name=exit,proto3" json:"exit"`
+	NodeKey string `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	To      string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	Value   uint64 `protobuf:"varint,4,opt,name=value,proto3" json:"value,omitempty"`
+}
+
+func (m *ExitOf) Reset()         { *m = ExitOf{} }
+func (m *ExitOf) String() string { return proto.CompactTextString(m) }
+func (*ExitOf) ProtoMessage()    {}
+func (*ExitOf) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{47}
+}
+func (m *ExitOf) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *ExitOf) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_ExitOf.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *ExitOf) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_ExitOf.Merge(m, src)
+}
+func (m *ExitOf) XXX_Size() int {
+	return m.Size()
+}
+func (m *ExitOf) XXX_DiscardUnknown() {
+	xxx_messageInfo_ExitOf.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_ExitOf proto.InternalMessageInfo
+
+func (m *ExitOf) GetExit() Exit {
+	if m != nil {
+		return m.Exit
+	}
+	return Exit{}
+}
+
+func (m *ExitOf) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *ExitOf) GetTo() string {
+	if m != nil {
+		return m.To
+	}
+	return ""
+}
+
+func (m *ExitOf) GetValue() uint64 {
+	if m != nil {
+		return m.Value
+	}
+	return 0
+}
+
+type QueryDelegationsRequest struct {
+	Delegator  string             `protobuf:"bytes,1,opt,name=delegator,proto3" json:"delegator,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryDelegationsRequest) Reset()         { *m = QueryDelegationsRequest{} }
+func (m *QueryDelegationsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryDelegationsRequest) ProtoMessage()    {}
+func (*QueryDelegationsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{48}
+}
+func (m *QueryDelegationsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryDelegationsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryDelegationsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryDelegationsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryDelegationsRequest.Merge(m, src)
+}
+func (m *QueryDelegationsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryDelegationsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryDelegationsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryDelegationsRequest proto.InternalMessageInfo
+
+func (m *QueryDelegationsRequest) GetDelegator() string {
+	if m != nil {
+		return m.Delegator
+	}
+	return ""
+}
+
+func (m *QueryDelegationsRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryDelegationsResponse struct {
+	Delegations []StakeOf           `protobuf:"bytes,1,rep,name=delegations,proto3" json:"delegations"`
+	Pagination  *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryDelegationsResponse) Reset()         { *m = QueryDelegationsResponse{} }
+func (m *QueryDelegationsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryDelegationsResponse) ProtoMessage()    {}
+func (*QueryDelegationsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{49}
+}
+func (m *QueryDelegationsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryDelegationsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryDelegationsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryDelegationsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryDelegationsResponse.Merge(m, src)
+}
+func (m *QueryDelegationsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryDelegationsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryDelegationsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryDelegationsResponse proto.InternalMessageInfo
+
+func (m *QueryDelegationsResponse) GetDelegations() []StakeOf {
+	if m != nil {
+		return m.Delegations
+	}
+	return nil
+}
+
+func (m *QueryDelegationsResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryDelegatorsRequest struct {
+	NodeKey    string             `protobuf:"bytes,1,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryDelegatorsRequest) Reset()         { *m = QueryDelegatorsRequest{} }
+func (m *QueryDelegatorsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryDelegatorsRequest) ProtoMessage()    {}
+func (*QueryDelegatorsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{50}
+}
+func (m *QueryDelegatorsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryDelegatorsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryDelegatorsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryDelegatorsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryDelegatorsRequest.Merge(m, src)
+}
+func (m *QueryDelegatorsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryDelegatorsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryDelegatorsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryDelegatorsRequest proto.InternalMessageInfo
+
+func (m *QueryDelegatorsRequest) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *QueryDelegatorsRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryDelegatorsResponse struct {
+	Delegations []StakeOf           `protobuf:"bytes,1,rep,name=delegations,proto3" json:"delegations"`
+	Pagination  *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryDelegatorsResponse) Reset()         { *m = QueryDelegatorsResponse{} }
+func (m *QueryDelegatorsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryDelegatorsResponse) ProtoMessage()    {}
+func (*QueryDelegatorsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{51}
+}
+func (m *QueryDelegatorsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryDelegatorsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryDelegatorsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryDelegatorsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryDelegatorsResponse.Merge(m, src)
+}
+func (m *QueryDelegatorsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryDelegatorsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryDelegatorsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryDelegatorsResponse proto.InternalMessageInfo
+
+func (m *QueryDelegatorsResponse) GetDelegations() []StakeOf {
+	if m != nil {
+		return m.Delegations
+	}
+	return nil
+}
+
+func (m *QueryDelegatorsResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryExitsRequest struct {
+	Delegator  string             `protobuf:"bytes,1,opt,name=delegator,proto3" json:"delegator,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryExitsRequest) Reset()         { *m = QueryExitsRequest{} }
+func (m *QueryExitsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryExitsRequest) ProtoMessage()    {}
+func (*QueryExitsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{52}
+}
+func (m *QueryExitsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryExitsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryExitsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryExitsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryExitsRequest.Merge(m, src)
+}
+func (m *QueryExitsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryExitsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryExitsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryExitsRequest proto.InternalMessageInfo
+
+func (m *QueryExitsRequest) GetDelegator() string {
+	if m != nil {
+		return m.Delegator
+	}
+	return ""
+}
+
+func (m *QueryExitsRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryExitsResponse struct {
+	Exits      []ExitOf            `protobuf:"bytes,1,rep,name=exits,proto3" json:"exits"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryExitsResponse) Reset()         { *m = QueryExitsResponse{} }
+func (m *QueryExitsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryExitsResponse) ProtoMessage()    {}
+func (*QueryExitsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{53}
+}
+func (m *QueryExitsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryExitsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryExitsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryExitsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryExitsResponse.Merge(m, src)
+}
+func (m *QueryExitsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryExitsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryExitsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryExitsResponse proto.InternalMessageInfo
+
+func (m *QueryExitsResponse) GetExits() []ExitOf {
+	if m != nil {
+		return m.Exits
+	}
+	return nil
+}
+
+func (m *QueryExitsResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QuerySlashRequest struct {
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+}
+
+func (m *QuerySlashRequest) Reset()         { *m = QuerySlashRequest{} }
+func (m *QuerySlashRequest) String() string { return proto.CompactTextString(m) }
+func (*QuerySlashRequest) ProtoMessage()    {}
+func (*QuerySlashRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{54}
+}
+func (m *QuerySlashRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QuerySlashRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QuerySlashRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QuerySlashRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QuerySlashRequest.Merge(m, src)
+}
+func (m *QuerySlashRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QuerySlashRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QuerySlashRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QuerySlashRequest proto.InternalMessageInfo
+
+func (m *QuerySlashRequest) GetId() uint64 {
+	if m != nil {
+		return m.Id
+	}
+	return 0
+}
+
+type QuerySlashResponse struct {
+	Slash Slash `protobuf:"bytes,1,opt,name=slash,proto3" json:"slash"`
+}
+
+func (m *QuerySlashResponse) Reset()         { *m = QuerySlashResponse{} }
+func (m *QuerySlashResponse) String() string { return proto.CompactTextString(m) }
+func (*QuerySlashResponse) ProtoMessage()    {}
+func (*QuerySlashResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{55}
+}
+func (m *QuerySlashResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QuerySlashResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QuerySlashResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QuerySlashResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QuerySlashResponse.Merge(m, src)
+}
+func (m *QuerySlashResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QuerySlashResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QuerySlashResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QuerySlashResponse proto.InternalMessageInfo
+
+func (m *QuerySlashResponse) GetSlash() Slash {
+	if m != nil {
+		return m.Slash
+	}
+	return Slash{}
+}
+
+type QuerySlashesRequest struct {
+	NodeKey    string             `protobuf:"bytes,1,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`
+	Pagination *query.PageRequest `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QuerySlashesRequest) Reset()         { *m = QuerySlashesRequest{} }
+func (m *QuerySlashesRequest) String() string { return proto.CompactTextString(m) }
+func (*QuerySlashesRequest) ProtoMessage()    {}
+func (*QuerySlashesRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{56}
+}
+func (m *QuerySlashesRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QuerySlashesRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QuerySlashesRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QuerySlashesRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QuerySlashesRequest.Merge(m, src)
+}
+func (m *QuerySlashesRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QuerySlashesRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QuerySlashesRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QuerySlashesRequest proto.InternalMessageInfo
+
+func (m *QuerySlashesRequest) GetNodeKey() string {
+	if m != nil {
+		return m.NodeKey
+	}
+	return ""
+}
+
+func (m *QuerySlashesRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QuerySlashesResponse struct {
+	Slashes    []Slash             `protobuf:"bytes,1,rep,name=slashes,proto3" json:"slashes"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QuerySlashesResponse) Reset()         { *m = QuerySlashesResponse{} }
+func (m *QuerySlashesResponse) String() string { return proto.CompactTextString(m) }
+func (*QuerySlashesResponse) ProtoMessage()    {}
+func (*QuerySlashesResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{57}
+}
+func (m *QuerySlashesResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QuerySlashesResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QuerySlashesResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QuerySlashesResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QuerySlashesResponse.Merge(m, src)
+}
+func (m *QuerySlashesResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QuerySlashesResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QuerySlashesResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QuerySlashesResponse proto.InternalMessageInfo
+
+func (m *QuerySlashesResponse) GetSlashes() []Slash {
+	if m != nil {
+		return m.Slashes
+	}
+	return nil
+}
+
+func (m *QuerySlashesResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryEmissionRequest struct {
+	Pagination *query.PageRequest `protobuf:"bytes,1,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryEmissionRequest) Reset()         { *m = QueryEmissionRequest{} }
+func (m *QueryEmissionRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryEmissionRequest) ProtoMessage()    {}
+func (*QueryEmissionRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{58}
+}
+func (m *QueryEmissionRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryEmissionRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryEmissionRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryEmissionRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryEmissionRequest.Merge(m, src)
+}
+func (m *QueryEmissionRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryEmissionRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryEmissionRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryEmissionRequest proto.InternalMessageInfo
+
+func (m *QueryEmissionRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryEmissionResponse struct {
+	State      EmissionState       `protobuf:"bytes,1,opt,name=state,proto3" json:"state"`
+	Balance    uint64              `protobuf:"varint,2,opt,name=balance,proto3" json:"balance,omitempty"`
+	Epochs     []Epoch             `protobuf:"bytes,3,rep,name=epochs,proto3" json:"epochs"`
+	Pagination *query.PageResponse `protobuf:"bytes,4,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryEmissionResponse) Reset()         { *m = QueryEmissionResponse{} }
+func (m *QueryEmissionResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryEmissionResponse) ProtoMessage()    {}
+func (*QueryEmissionResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{59}
+}
+func (m *QueryEmissionResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryEmissionResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryEmissionResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryEmissionResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryEmissionResponse.Merge(m, src)
+}
+func (m *QueryEmissionResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryEmissionResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryEmissionResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryEmissionResponse proto.InternalMessageInfo
+
+func (m *QueryEmissionResponse) GetState() EmissionState {
+	if m != nil {
+		return m.State
+	}
+	return EmissionState{}
+}
+
+func (m *QueryEmissionResponse) GetBalance() uint64 {
+	if m != nil {
+		return m.Balance
+	}
+	return 0
+}
+
+func (m *QueryEmissionResponse) GetEpochs() []Epoch {
+	if m != nil {
+		return m.Epochs
+	}
+	return nil
+}
+
+func (m *QueryEmissionResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryTotalsRequest struct {
+}
+
+func (m *QueryTotalsRequest) Reset()         { *m = QueryTotalsRequest{} }
+func (m *QueryTotalsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryTotalsRequest) ProtoMessage()    {}
+func (*QueryTotalsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{60}
+}
+func (m *QueryTotalsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryTotalsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryTotalsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryTotalsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryTotalsRequest.Merge(m, src)
+}
+func (m *QueryTotalsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryTotalsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryTotalsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryTotalsRequest proto.InternalMessageInfo
+
+type QueryTotalsResponse struct {
+	ActiveStake uint64 `protobuf:"varint,1,opt,name=active_stake,json=activeStake,proto3" json:"active_stake,omitempty"`
+}
+
+func (m *QueryTotalsResponse) Reset()         { *m = QueryTotalsResponse{} }
+func (m *QueryTotalsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryTotalsResponse) ProtoMessage()    {}
+func (*QueryTotalsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4b6c7a91451e25ff, []int{61}
+}
+func (m *QueryTotalsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryTotalsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryTotalsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryTotalsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryTotalsResponse.Merge(m, src)
+}
+func (m *QueryTotalsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryTotalsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryTotalsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryTotalsResponse proto.InternalMessageInfo
+
+func (m *QueryTotalsResponse) GetActiveStake() uint64 {
+	if m != nil {
+		return m.ActiveStake
+	}
+	return 0
+}
+
 type QueryParamsRequest struct {
 }
 
@@ -1296,7 +3842,7 @@ func (m *QueryParamsRequest) Reset()         { *m = QueryParamsRequest{} }
 func (m *QueryParamsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsRequest) ProtoMessage()    {}
 func (*QueryParamsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{22}
+	return fileDescriptor_4b6c7a91451e25ff, []int{62}
 }
 func (m *QueryParamsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1333,7 +3879,7 @@ func (m *QueryParamsResponse) Reset()         { *m = QueryParamsResponse{} }
 func (m *QueryParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsResponse) ProtoMessage()    {}
 func (*QueryParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{23}
+	return fileDescriptor_4b6c7a91451e25ff, []int{63}
 }
 func (m *QueryParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1381,7 +3927,7 @@ func (m *EventRegistered) Reset()         { *m = EventRegistered{} }
 func (m *EventRegistered) String() string { return proto.CompactTextString(m) }
 func (*EventRegistered) ProtoMessage()    {}
 func (*EventRegistered) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{24}
+	return fileDescriptor_4b6c7a91451e25ff, []int{64}
 }
 func (m *EventRegistered) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1448,7 +3994,7 @@ func (m *EventRetired) Reset()         { *m = EventRetired{} }
 func (m *EventRetired) String() string { return proto.CompactTextString(m) }
 func (*EventRetired) ProtoMessage()    {}
 func (*EventRetired) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{25}
+	return fileDescriptor_4b6c7a91451e25ff, []int{65}
 }
 func (m *EventRetired) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1502,7 +4048,7 @@ func (m *EventReleased) Reset()         { *m = EventReleased{} }
 func (m *EventReleased) String() string { return proto.CompactTextString(m) }
 func (*EventReleased) ProtoMessage()    {}
 func (*EventReleased) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4b6c7a91451e25ff, []int{26}
+	return fileDescriptor_4b6c7a91451e25ff, []int{66}
 }
 func (m *EventReleased) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1568,6 +4114,30 @@ func init() {
 	proto.RegisterType((*MsgAddBondResponse)(nil), "essaim.registry.v1.MsgAddBondResponse")
 	proto.RegisterType((*MsgRetire)(nil), "essaim.registry.v1.MsgRetire")
 	proto.RegisterType((*MsgRetireResponse)(nil), "essaim.registry.v1.MsgRetireResponse")
+	proto.RegisterType((*MsgSetCommission)(nil), "essaim.registry.v1.MsgSetCommission")
+	proto.RegisterType((*MsgSetCommissionResponse)(nil), "essaim.registry.v1.MsgSetCommissionResponse")
+	proto.RegisterType((*MsgRotateKey)(nil), "essaim.registry.v1.MsgRotateKey")
+	proto.RegisterType((*MsgRotateKeyResponse)(nil), "essaim.registry.v1.MsgRotateKeyResponse")
+	proto.RegisterType((*MsgAway)(nil), "essaim.registry.v1.MsgAway")
+	proto.RegisterType((*MsgAwayResponse)(nil), "essaim.registry.v1.MsgAwayResponse")
+	proto.RegisterType((*MsgUnjail)(nil), "essaim.registry.v1.MsgUnjail")
+	proto.RegisterType((*MsgUnjailResponse)(nil), "essaim.registry.v1.MsgUnjailResponse")
+	proto.RegisterType((*MsgDelegate)(nil), "essaim.registry.v1.MsgDelegate")
+	proto.RegisterType((*MsgDelegateResponse)(nil), "essaim.registry.v1.MsgDelegateResponse")
+	proto.RegisterType((*MsgUndelegate)(nil), "essaim.registry.v1.MsgUndelegate")
+	proto.RegisterType((*MsgUndelegateResponse)(nil), "essaim.registry.v1.MsgUndelegateResponse")
+	proto.RegisterType((*MsgRedelegate)(nil), "essaim.registry.v1.MsgRedelegate")
+	proto.RegisterType((*MsgRedelegateResponse)(nil), "essaim.registry.v1.MsgRedelegateResponse")
+	proto.RegisterType((*MsgSetCompound)(nil), "essaim.registry.v1.MsgSetCompound")
+	proto.RegisterType((*MsgSetCompoundResponse)(nil), "essaim.registry.v1.MsgSetCompoundResponse")
+	proto.RegisterType((*MsgClaim)(nil), "essaim.registry.v1.MsgClaim")
+	proto.RegisterType((*MsgClaimResponse)(nil), "essaim.registry.v1.MsgClaimResponse")
+	proto.RegisterType((*MsgSlash)(nil), "essaim.registry.v1.MsgSlash")
+	proto.RegisterType((*MsgSlashResponse)(nil), "essaim.registry.v1.MsgSlashResponse")
+	proto.RegisterType((*MsgAppeal)(nil), "essaim.registry.v1.MsgAppeal")
+	proto.RegisterType((*MsgAppealResponse)(nil), "essaim.registry.v1.MsgAppealResponse")
+	proto.RegisterType((*MsgReverse)(nil), "essaim.registry.v1.MsgReverse")
+	proto.RegisterType((*MsgReverseResponse)(nil), "essaim.registry.v1.MsgReverseResponse")
 	proto.RegisterType((*MsgUpdateParams)(nil), "essaim.registry.v1.MsgUpdateParams")
 	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "essaim.registry.v1.MsgUpdateParamsResponse")
 	proto.RegisterType((*QueryActorRequest)(nil), "essaim.registry.v1.QueryActorRequest")
@@ -1576,6 +4146,22 @@ func init() {
 	proto.RegisterType((*QueryMinersResponse)(nil), "essaim.registry.v1.QueryMinersResponse")
 	proto.RegisterType((*QueryCoordinatorsRequest)(nil), "essaim.registry.v1.QueryCoordinatorsRequest")
 	proto.RegisterType((*QueryCoordinatorsResponse)(nil), "essaim.registry.v1.QueryCoordinatorsResponse")
+	proto.RegisterType((*StakeOf)(nil), "essaim.registry.v1.StakeOf")
+	proto.RegisterType((*ExitOf)(nil), "essaim.registry.v1.ExitOf")
+	proto.RegisterType((*QueryDelegationsRequest)(nil), "essaim.registry.v1.QueryDelegationsRequest")
+	proto.RegisterType((*QueryDelegationsResponse)(nil), "essaim.registry.v1.QueryDelegationsResponse")
+	proto.RegisterType((*QueryDelegatorsRequest)(nil), "essaim.registry.v1.QueryDelegatorsRequest")
+	proto.RegisterType((*QueryDelegatorsResponse)(nil), "essaim.registry.v1.QueryDelegatorsResponse")
+	proto.RegisterType((*QueryExitsRequest)(nil), "essaim.registry.v1.QueryExitsRequest")
+	proto.RegisterType((*QueryExitsResponse)(nil), "essaim.registry.v1.QueryExitsResponse")
+	proto.RegisterType((*QuerySlashRequest)(nil), "essaim.registry.v1.QuerySlashRequest")
+	proto.RegisterType((*QuerySlashResponse)(nil), "essaim.registry.v1.QuerySlashResponse")
+	proto.RegisterType((*QuerySlashesRequest)(nil), "essaim.registry.v1.QuerySlashesRequest")
+	proto.RegisterType((*QuerySlashesResponse)(nil), "essaim.registry.v1.QuerySlashesResponse")
+	proto.RegisterType((*QueryEmissionRequest)(nil), "essaim.registry.v1.QueryEmissionRequest")
+	proto.RegisterType((*QueryEmissionResponse)(nil), "essaim.registry.v1.QueryEmissionResponse")
+	proto.RegisterType((*QueryTotalsRequest)(nil), "essaim.registry.v1.QueryTotalsRequest")
+	proto.RegisterType((*QueryTotalsResponse)(nil), "essaim.registry.v1.QueryTotalsResponse")
 	proto.RegisterType((*QueryParamsRequest)(nil), "essaim.registry.v1.QueryParamsRequest")
 	proto.RegisterType((*QueryParamsResponse)(nil), "essaim.registry.v1.QueryParamsResponse")
 	proto.RegisterType((*EventRegistered)(nil), "essaim.registry.v1.EventRegistered")
@@ -1586,94 +4172,219 @@ func init() {
 func init() { proto.RegisterFile("essaim/registry/v1/registry.proto", fileDescriptor_4b6c7a91451e25ff) }
 
 var fileDescriptor_4b6c7a91451e25ff = []byte{
-	// 1390 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xd4, 0x58, 0xcf, 0x6f, 0x1b, 0xc5,
-	0x17, 0xcf, 0xfa, 0x57, 0xea, 0x57, 0x27, 0x75, 0xa7, 0x56, 0xbb, 0xd9, 0xaf, 0xe2, 0xba, 0xdb,
-	0x7e, 0xdb, 0x34, 0xb4, 0x36, 0x31, 0x82, 0x56, 0xa1, 0x1c, 0xe2, 0x34, 0x2d, 0x51, 0xc9, 0x8f,
-	0x4e, 0x29, 0x12, 0x08, 0xc9, 0xac, 0xed, 0xc9, 0x66, 0x95, 0x78, 0xc7, 0xdd, 0x59, 0x07, 0xe5,
-	0x06, 0x15, 0x27, 0x0e, 0xc0, 0x8d, 0x7f, 0xa1, 0xdc, 0x7a, 0xe0, 0x08, 0x57, 0xd4, 0x63, 0xc5,
-	0x89, 0x13, 0x42, 0xed, 0x21, 0xff, 0x01, 0x37, 0x24, 0x34, 0x3f, 0xbc, 0xde, 0x75, 0xd6, 0x3f,
-	0x84, 0x72, 0xe9, 0xa5, 0xdd, 0x79, 0xef, 0xcd, 0x9b, 0xcf, 0xfb, 0xbc, 0x37, 0xf3, 0x9e, 0x03,
-	0x97, 0x08, 0x63, 0x96, 0xd3, 0xae, 0x78, 0xc4, 0x76, 0x98, 0xef, 0x1d, 0x56, 0x0e, 0x96, 0x82,
-	0xef, 0x72, 0xc7, 0xa3, 0x3e, 0x45, 0x48, 0x9a, 0x94, 0x03, 0xf1, 0xc1, 0x92, 0x71, 0xd6, 0x6a,
-	0x3b, 0x2e, 0xad, 0x88, 0x7f, 0xa5, 0x99, 0xb1, 0xd8, 0xa4, 0xac, 0x4d, 0x59, 0xa5, 0x61, 0x31,
-	0x52, 0x79, 0xd2, 0x25, 0xc2, 0x57, 0x83, 0xf8, 0xd6, 0x52, 0xa5, 0x63, 0xd9, 0x8e, 0x6b, 0xf9,
-	0x0e, 0x75, 0x95, 0xed, 0x05, 0x65, 0xdb, 0x66, 0x36, 0x3f, 0xb0, 0xcd, 0x6c, 0xa5, 0x98, 0x93,
-	0x8a, 0xba, 0x58, 0x55, 0xe4, 0x42, 0xa9, 0x0a, 0x36, 0xb5, 0xa9, 0x94, 0xf3, 0x2f, 0x29, 0x35,
-	0xef, 0x40, 0x7a, 0x6b, 0x67, 0x87, 0x78, 0xa8, 0x00, 0xe9, 0x36, 0x6d, 0x91, 0x7d, 0x5d, 0x2b,
-	0x69, 0x0b, 0x59, 0x2c, 0x17, 0x68, 0x1e, 0xa0, 0xeb, 0x3a, 0x7e, 0xbd, 0xe3, 0x39, 0x4d, 0xa2,
-	0x27, 0x4a, 0xda, 0x42, 0x0a, 0x67, 0xb9, 0x64, 0x9b, 0x0b, 0xcc, 0xbf, 0x13, 0x90, 0x5e, 0x69,
-	0xfa, 0xd4, 0x43, 0x37, 0x20, 0xe5, 0xd1, 0x7d, 0x22, 0x76, 0xcf, 0x56, 0xf5, 0xf2, 0xf1, 0x98,
-	0xcb, 0x98, 0xee, 0x13, 0x2c, 0xac, 0xd0, 0x1c, 0x9c, 0x72, 0x69, 0x8b, 0xd4, 0xf7, 0xc8, 0xa1,
-	0x70, 0x9a, 0xc5, 0xd3, 0x7c, 0xfd, 0x80, 0x1c, 0xa2, 0x32, 0xa4, 0xe9, 0x97, 0x2e, 0xf1, 0xf4,
-	0x24, 0x97, 0xd7, 0xf4, 0xdf, 0x7f, 0xbe, 0x59, 0x50, 0x71, 0xac, 0xb4, 0x5a, 0x1e, 0x61, 0xec,
-	0x91, 0xef, 0x39, 0xae, 0x8d, 0xa5, 0x19, 0x77, 0xb5, 0xdb, 0xd9, 0x93, 0xae, 0x52, 0x25, 0x6d,
-	0x21, 0x87, 0xa7, 0xf9, 0x9a, 0xbb, 0xba, 0x05, 0x19, 0xca, 0x63, 0x63, 0x7a, 0xba, 0x94, 0x5c,
-	0x38, 0x5d, 0x9d, 0x8b, 0x43, 0x25, 0xa2, 0xaf, 0xa5, 0x5e, 0xfc, 0x79, 0x71, 0x0a, 0x2b, 0x73,
-	0x84, 0x20, 0xd5, 0xa0, 0x6e, 0x4b, 0xcf, 0x88, 0x78, 0xc5, 0x37, 0xba, 0x00, 0xd3, 0x3b, 0x84,
-	0xd4, 0x1b, 0x1d, 0xa6, 0x4f, 0x97, 0xb4, 0x85, 0x19, 0x9c, 0xd9, 0x21, 0xa4, 0xd6, 0x61, 0x28,
-	0x0f, 0xc9, 0xae, 0xb7, 0xaf, 0x9f, 0x12, 0x61, 0xf0, 0x4f, 0x74, 0x19, 0x66, 0xe4, 0x09, 0xc4,
-	0x23, 0xad, 0xba, 0xe5, 0xeb, 0xd9, 0x92, 0xb6, 0x90, 0xc4, 0xb9, 0xbe, 0x70, 0xc5, 0xe7, 0xcc,
-	0x7a, 0xc4, 0x77, 0x94, 0x05, 0x08, 0x8b, 0xac, 0x92, 0xf4, 0xd4, 0xfb, 0xc4, 0x62, 0x84, 0xab,
-	0x4f, 0xf7, 0xd4, 0x42, 0xb2, 0xe2, 0x9b, 0xcf, 0x34, 0xc8, 0x6c, 0x5b, 0x9e, 0xd5, 0x66, 0xe8,
-	0x0a, 0xcc, 0xb6, 0x1d, 0xb7, 0xce, 0x41, 0xd6, 0xdb, 0x0e, 0x67, 0x4e, 0x13, 0xb0, 0x73, 0x6d,
-	0xc7, 0xad, 0x51, 0xb7, 0xb5, 0xc1, 0x65, 0xe8, 0x6d, 0x28, 0x04, 0x56, 0x4d, 0x4a, 0xbd, 0x16,
-	0x2f, 0x28, 0xea, 0xa9, 0x94, 0x22, 0x65, 0xbb, 0xda, 0xd7, 0xa0, 0xeb, 0x90, 0xef, 0xba, 0xdc,
-	0xde, 0x71, 0xed, 0x7a, 0x63, 0x9f, 0x36, 0xf7, 0x98, 0xc8, 0xc9, 0x0c, 0x3e, 0x13, 0xc8, 0x6b,
-	0x42, 0xbc, 0xfc, 0xbf, 0x6f, 0x8f, 0x9e, 0x2f, 0x9e, 0x1f, 0xbc, 0x09, 0x12, 0x9f, 0xf9, 0xb5,
-	0x06, 0xb9, 0xfb, 0xc4, 0x25, 0xcc, 0x61, 0x8f, 0x7c, 0xcb, 0x27, 0xe8, 0x36, 0x64, 0x3a, 0x42,
-	0x25, 0x80, 0x9e, 0xae, 0x1a, 0x71, 0x69, 0x91, 0x9b, 0x7b, 0x79, 0x91, 0xf6, 0x3c, 0xa1, 0x16,
-	0xaf, 0x36, 0xa6, 0x27, 0x86, 0x27, 0x54, 0xd4, 0x63, 0x6f, 0xa3, 0x34, 0x37, 0xbf, 0x4f, 0x40,
-	0x7e, 0x83, 0xd9, 0x58, 0x25, 0x40, 0x52, 0x12, 0x54, 0x9a, 0x36, 0x71, 0xa5, 0x0d, 0x2b, 0xda,
-	0x70, 0x11, 0x26, 0xa3, 0x45, 0x78, 0x27, 0x28, 0xc2, 0xd4, 0xb8, 0x22, 0xcc, 0x72, 0xcc, 0xcf,
-	0x8e, 0x9e, 0x2f, 0x6a, 0xc7, 0x2a, 0x31, 0x1d, 0xaa, 0xc4, 0x22, 0x40, 0x87, 0x32, 0x46, 0x18,
-	0x73, 0xa8, 0x2b, 0x6a, 0x34, 0x87, 0x43, 0x92, 0xe5, 0xcb, 0x4f, 0x8f, 0x9e, 0x2f, 0x4a, 0xcc,
-	0x3c, 0x2f, 0x05, 0x95, 0x97, 0x48, 0xf0, 0xa6, 0x01, 0xfa, 0x20, 0x21, 0x98, 0xb0, 0x0e, 0x75,
-	0x19, 0x31, 0x7f, 0x4b, 0xc0, 0xf9, 0x90, 0x32, 0x5c, 0x14, 0x6f, 0x2a, 0x67, 0xa1, 0xdb, 0x9b,
-	0x89, 0xbb, 0xbd, 0xd3, 0xfd, 0xdb, 0x1b, 0xa5, 0xf7, 0xd4, 0x31, 0x7a, 0xaf, 0x47, 0xe9, 0x35,
-	0x06, 0xe8, 0x0d, 0xb1, 0x65, 0x96, 0xa0, 0x18, 0xcf, 0x63, 0x40, 0xf5, 0x3f, 0x1a, 0x64, 0x37,
-	0x98, 0xfd, 0xb8, 0xd3, 0xe2, 0x37, 0xe3, 0x4d, 0x60, 0x37, 0xc4, 0x64, 0x3a, 0x8e, 0xc9, 0x4c,
-	0xc0, 0xe4, 0xf2, 0xa5, 0x28, 0x53, 0xaa, 0x0f, 0x56, 0x64, 0xb0, 0xe2, 0x9a, 0x9a, 0xe7, 0xe0,
-	0x6c, 0x10, 0x7e, 0x40, 0xca, 0x77, 0x1a, 0xc0, 0x06, 0xb3, 0x57, 0x5a, 0x2d, 0xfe, 0x26, 0x9d,
-	0x24, 0x2b, 0xe7, 0x21, 0x63, 0xb5, 0x69, 0xd7, 0xf5, 0x05, 0x27, 0x29, 0xac, 0x56, 0xcb, 0xf3,
-	0x51, 0xa4, 0xb3, 0x0a, 0xa9, 0x42, 0x60, 0x16, 0x00, 0xf5, 0xf1, 0x04, 0x30, 0x0f, 0x45, 0xea,
-	0xb0, 0x78, 0xb2, 0x4f, 0x10, 0xe4, 0x30, 0xda, 0xe4, 0x41, 0x92, 0xb6, 0xaa, 0xa0, 0x4d, 0x4a,
-	0x7a, 0x78, 0x06, 0x5a, 0x86, 0x36, 0xd8, 0x32, 0x7e, 0xd1, 0xe0, 0x4c, 0xc0, 0xb5, 0xea, 0x1d,
-	0xef, 0x41, 0xd6, 0xea, 0xfa, 0xbb, 0xd4, 0x73, 0xfc, 0xc3, 0xb1, 0xc8, 0xfb, 0xa6, 0xe8, 0x83,
-	0xe0, 0x09, 0x4f, 0x8c, 0x7d, 0xc2, 0xc3, 0x35, 0x24, 0x37, 0x2d, 0x57, 0x79, 0x84, 0x7d, 0x77,
-	0x3c, 0xca, 0x8b, 0x83, 0xdd, 0x63, 0x00, 0xaa, 0x39, 0x07, 0x17, 0x06, 0x44, 0x41, 0x22, 0xca,
-	0x70, 0xf6, 0x21, 0x9f, 0x97, 0x04, 0x37, 0x98, 0x3c, 0xe9, 0x12, 0xe6, 0x47, 0x08, 0xd6, 0x22,
-	0x04, 0x9b, 0x0f, 0x00, 0x85, 0xed, 0x15, 0x7d, 0xef, 0x42, 0x5a, 0x74, 0x0b, 0xd5, 0x95, 0xc6,
-	0xf6, 0x16, 0x69, 0x6d, 0x7e, 0xae, 0x9c, 0x89, 0x27, 0x94, 0xf5, 0x4e, 0xbf, 0x07, 0xd0, 0x1f,
-	0xda, 0x94, 0xc7, 0xab, 0x65, 0x45, 0x2b, 0x9f, 0xf0, 0xca, 0x62, 0xc2, 0x2b, 0xab, 0x09, 0xaf,
-	0xbc, 0x6d, 0xd9, 0x44, 0xed, 0xc5, 0xa1, 0x9d, 0xe6, 0x8f, 0x1a, 0x9c, 0x8b, 0xb8, 0x57, 0x60,
-	0x6f, 0x41, 0x46, 0xf4, 0x7a, 0xde, 0x43, 0x27, 0xeb, 0x84, 0xd2, 0x1c, 0xdd, 0x8f, 0x00, 0x93,
-	0xd9, 0xbb, 0x36, 0x16, 0x98, 0x3c, 0x35, 0x82, 0xac, 0x01, 0xba, 0x00, 0x16, 0x7a, 0xd5, 0x4e,
-	0x3c, 0xfa, 0x9f, 0x34, 0x98, 0x8b, 0x39, 0x44, 0x71, 0xb0, 0x0a, 0xb9, 0xd0, 0x24, 0x33, 0x31,
-	0x13, 0x91, 0x4d, 0x27, 0xc7, 0x47, 0x41, 0xd5, 0x41, 0xaf, 0x36, 0x45, 0x34, 0xe6, 0x96, 0x4a,
-	0x5f, 0xb4, 0x62, 0xff, 0xfb, 0x08, 0x64, 0x7e, 0xa3, 0xc1, 0x99, 0xb5, 0x03, 0xe2, 0xfa, 0x38,
-	0x18, 0x26, 0x79, 0xc3, 0x0b, 0x66, 0xef, 0xec, 0xc9, 0x4f, 0xd8, 0xbd, 0x7e, 0x9a, 0xea, 0xf7,
-	0x53, 0xf3, 0x43, 0xc8, 0x29, 0x14, 0x62, 0x60, 0x1d, 0x71, 0xdb, 0x06, 0x9e, 0xa5, 0xc4, 0xe0,
-	0xb3, 0xe4, 0xc1, 0x8c, 0xf2, 0x24, 0x24, 0x23, 0x5d, 0x05, 0xc8, 0x13, 0x93, 0x21, 0x1f, 0xf2,
-	0xdc, 0x2f, 0xd6, 0x20, 0xc5, 0x7f, 0x8c, 0xa0, 0x02, 0xe4, 0xf1, 0xd6, 0x47, 0x6b, 0xf5, 0xc7,
-	0x9b, 0x8f, 0xb6, 0xd7, 0x56, 0xd7, 0xef, 0xad, 0xaf, 0xdd, 0xcd, 0x4f, 0xa1, 0x59, 0x00, 0x21,
-	0xdd, 0x58, 0xdf, 0x5c, 0xc3, 0x79, 0x2d, 0xb0, 0x5a, 0xdd, 0xda, 0xc2, 0x77, 0xd7, 0x37, 0x57,
-	0x3e, 0xde, 0xc2, 0xf9, 0x44, 0xf5, 0xd7, 0x14, 0x24, 0x37, 0x98, 0x8d, 0x9a, 0x30, 0x13, 0x1d,
-	0x2b, 0xaf, 0xc4, 0xe5, 0x72, 0x70, 0xd6, 0x32, 0x6e, 0x4c, 0x62, 0x15, 0xd4, 0x4b, 0x17, 0xce,
-	0xc5, 0x4d, 0x63, 0x8b, 0x63, 0x9c, 0x84, 0x6c, 0x8d, 0xea, 0xe4, 0xb6, 0xc1, 0xb1, 0x9b, 0x90,
-	0x51, 0x93, 0xc9, 0xfc, 0x90, 0xdd, 0x52, 0x6d, 0xfc, 0x7f, 0xa4, 0x3a, 0xf0, 0xf7, 0x10, 0xa6,
-	0x7b, 0x4d, 0xbd, 0x38, 0x64, 0x87, 0xd2, 0x1b, 0x57, 0x47, 0xeb, 0xc3, 0x10, 0x55, 0x07, 0x9e,
-	0x1f, 0x1a, 0x20, 0x57, 0x0f, 0x85, 0x38, 0xd0, 0x44, 0xbf, 0x80, 0x5c, 0xa4, 0x43, 0x5e, 0x1e,
-	0x19, 0x99, 0x34, 0x32, 0xde, 0x9a, 0xc0, 0xa8, 0x77, 0x82, 0x91, 0xfe, 0x8a, 0xf7, 0xc2, 0xea,
-	0xd3, 0x24, 0xa4, 0xc5, 0xd3, 0x80, 0x3e, 0xe9, 0xfd, 0x86, 0x8e, 0x85, 0x78, 0xac, 0xb3, 0xc5,
-	0x53, 0x13, 0xd3, 0xd0, 0x3e, 0x85, 0x8c, 0xec, 0x1a, 0x68, 0xf8, 0x8e, 0x48, 0xd7, 0x32, 0xae,
-	0x8d, 0xb5, 0x53, 0xae, 0xf7, 0x20, 0x17, 0x7e, 0x92, 0xd1, 0x8d, 0xa1, 0x1b, 0x63, 0xda, 0x83,
-	0x71, 0x73, 0x42, 0xeb, 0x7e, 0x1c, 0x2a, 0x19, 0xc3, 0xe3, 0x88, 0xbc, 0xba, 0x23, 0xe2, 0x88,
-	0xe6, 0xa2, 0x86, 0x5f, 0xbc, 0x2a, 0x6a, 0x2f, 0x5f, 0x15, 0xb5, 0xbf, 0x5e, 0x15, 0xb5, 0x1f,
-	0x5e, 0x17, 0xa7, 0x5e, 0xbe, 0x2e, 0x4e, 0xfd, 0xf1, 0xba, 0x38, 0xf5, 0xd9, 0x6d, 0xdb, 0xf1,
-	0x77, 0xbb, 0x8d, 0x72, 0x93, 0xb6, 0x2b, 0x6a, 0x34, 0x51, 0xff, 0xd9, 0xc4, 0xad, 0x34, 0x77,
-	0x2d, 0xc7, 0x0d, 0x66, 0x95, 0x83, 0xa5, 0xf7, 0xfb, 0x9f, 0x8d, 0x8c, 0xf8, 0xc3, 0xca, 0x3b,
-	0xff, 0x06, 0x00, 0x00, 0xff, 0xff, 0x1e, 0x7f, 0x68, 0x06, 0x1a, 0x12, 0x00, 0x00,
+	// 3390 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xd4, 0x3b, 0x4d, 0x6c, 0x1b, 0xc7,
+	0xd5, 0x5e, 0xfe, 0xf3, 0x91, 0xfa, 0x1b, 0xd1, 0xd6, 0x9a, 0x8e, 0x64, 0x69, 0xed, 0xd8, 0xb2,
+	0xec, 0x48, 0x9f, 0xf5, 0x7d, 0xf9, 0xf9, 0x94, 0x04, 0xf8, 0x24, 0x59, 0x4e, 0xfc, 0xa5, 0xb2,
+	0x9c, 0x55, 0x9c, 0x20, 0x41, 0x5a, 0x76, 0xc5, 0x1d, 0x51, 0x5b, 0x93, 0xbb, 0xcc, 0xee, 0x52,
+	0x3f, 0x2d, 0x0a, 0x14, 0x45, 0x7b, 0x69, 0x81, 0x22, 0x40, 0x51, 0xb4, 0x0d, 0xd0, 0xa2, 0xbd,
+	0xb4, 0xc9, 0xcd, 0x40, 0x7b, 0xe8, 0xa1, 0x40, 0x6f, 0x45, 0x6e, 0x0d, 0x7a, 0x69, 0x4f, 0x45,
+	0x91, 0x1c, 0x0c, 0xf4, 0xd8, 0x7b, 0x81, 0x62, 0xde, 0xcc, 0x0e, 0x77, 0xa9, 0x5d, 0x92, 0x56,
+	0x95, 0x20, 0xb9, 0xd8, 0x9c, 0x37, 0x6f, 0xde, 0xbc, 0xff, 0x79, 0xf3, 0x66, 0x05, 0x73, 0xd4,
+	0xf3, 0x0c, 0xab, 0xb5, 0xe4, 0xd2, 0x86, 0xe5, 0xf9, 0xee, 0xd1, 0xd2, 0xfe, 0x4d, 0xf9, 0x7b,
+	0xb1, 0xed, 0x3a, 0xbe, 0x43, 0x08, 0x47, 0x59, 0x94, 0xe0, 0xfd, 0x9b, 0xd5, 0x09, 0xa3, 0x65,
+	0xd9, 0xce, 0x12, 0xfe, 0xcb, 0xd1, 0xaa, 0x0b, 0x75, 0xc7, 0x6b, 0x39, 0xde, 0xd2, 0x8e, 0xe1,
+	0xd1, 0xa5, 0x77, 0x3a, 0x14, 0x69, 0xed, 0x50, 0xdf, 0xb8, 0xb9, 0xd4, 0x36, 0x1a, 0x96, 0x6d,
+	0xf8, 0x96, 0x63, 0x0b, 0xdc, 0x29, 0x81, 0xdb, 0xf2, 0x1a, 0x6c, 0xc3, 0x96, 0xd7, 0x10, 0x13,
+	0xe7, 0xf9, 0x44, 0x0d, 0x47, 0x4b, 0x7c, 0x20, 0xa6, 0x66, 0x62, 0x38, 0xf5, 0x7c, 0xe3, 0x01,
+	0x15, 0xf3, 0x95, 0x86, 0xd3, 0x70, 0xf8, 0x3a, 0xf6, 0x8b, 0x43, 0xb5, 0x17, 0x20, 0xbb, 0xb5,
+	0xbb, 0x4b, 0x5d, 0x52, 0x81, 0x6c, 0xcb, 0x31, 0x69, 0x53, 0x55, 0x66, 0x95, 0xf9, 0xa2, 0xce,
+	0x07, 0x64, 0x1a, 0xa0, 0x63, 0x5b, 0x7e, 0xad, 0xed, 0x5a, 0x75, 0xaa, 0xa6, 0x66, 0x95, 0xf9,
+	0x8c, 0x5e, 0x64, 0x90, 0x7b, 0x0c, 0xa0, 0xfd, 0xa5, 0x00, 0xd9, 0xd5, 0xba, 0xef, 0xb8, 0xe4,
+	0x06, 0x64, 0x5c, 0xa7, 0x49, 0x71, 0xf5, 0xe8, 0xb2, 0xba, 0x78, 0x5c, 0x27, 0x8b, 0xba, 0xd3,
+	0xa4, 0x3a, 0x62, 0x91, 0xf3, 0x50, 0xb0, 0x1d, 0x93, 0xd6, 0x1e, 0xd0, 0x23, 0x24, 0x5a, 0xd4,
+	0xf3, 0x6c, 0xfc, 0x0a, 0x3d, 0x22, 0x8b, 0x90, 0x75, 0x0e, 0x6c, 0xea, 0xaa, 0x69, 0x06, 0x5f,
+	0x53, 0xff, 0xfc, 0xdb, 0xa7, 0x2a, 0x42, 0xce, 0x55, 0xd3, 0x74, 0xa9, 0xe7, 0x6d, 0xfb, 0xae,
+	0x65, 0x37, 0x74, 0x8e, 0xc6, 0x48, 0xed, 0xb5, 0x1f, 0x70, 0x52, 0x99, 0x59, 0x65, 0xbe, 0xac,
+	0xe7, 0xd9, 0x98, 0x91, 0x7a, 0x16, 0x72, 0x0e, 0x93, 0xcd, 0x53, 0xb3, 0xb3, 0xe9, 0xf9, 0xd2,
+	0xf2, 0xf9, 0x38, 0xae, 0x50, 0xfa, 0xb5, 0xcc, 0x87, 0x7f, 0xbb, 0x78, 0x46, 0x17, 0xe8, 0x84,
+	0x40, 0x66, 0xc7, 0xb1, 0x4d, 0x35, 0x87, 0xf2, 0xe2, 0x6f, 0x32, 0x05, 0xf9, 0x5d, 0x4a, 0x6b,
+	0x3b, 0x6d, 0x4f, 0xcd, 0xcf, 0x2a, 0xf3, 0x23, 0x7a, 0x6e, 0x97, 0xd2, 0xb5, 0xb6, 0x47, 0xc6,
+	0x21, 0xdd, 0x71, 0x9b, 0x6a, 0x01, 0xc5, 0x60, 0x3f, 0xc9, 0x25, 0x18, 0xe1, 0x3b, 0x50, 0x97,
+	0x9a, 0x35, 0xc3, 0x57, 0x8b, 0xb3, 0xca, 0x7c, 0x5a, 0x2f, 0x77, 0x81, 0xab, 0x3e, 0xd3, 0xac,
+	0x4b, 0x7d, 0x4b, 0x60, 0x00, 0x62, 0x14, 0x05, 0x24, 0x98, 0x6e, 0x52, 0xc3, 0xa3, 0x6c, 0xba,
+	0x14, 0x4c, 0x23, 0x64, 0xd5, 0x27, 0xa3, 0x90, 0xb2, 0x4c, 0xb5, 0x8c, 0xfc, 0xa5, 0x2c, 0x93,
+	0x2c, 0x43, 0xa6, 0xed, 0x38, 0x4d, 0x75, 0x64, 0x56, 0x99, 0x2f, 0xc5, 0xab, 0xff, 0x9e, 0xe3,
+	0x34, 0x85, 0x9c, 0x88, 0x4b, 0xe6, 0xa0, 0x6c, 0xd4, 0x7d, 0x6b, 0x9f, 0xd6, 0xd0, 0x4d, 0xd4,
+	0x51, 0xa4, 0x56, 0xe2, 0xb0, 0x6d, 0x06, 0x22, 0x4f, 0xc2, 0x68, 0xc0, 0xa4, 0xb7, 0x67, 0xb8,
+	0xd4, 0x53, 0xc7, 0x10, 0x69, 0x44, 0x40, 0xb7, 0x11, 0x48, 0xce, 0x41, 0xae, 0xde, 0x74, 0x3c,
+	0x6a, 0xaa, 0xe3, 0xb3, 0xca, 0x7c, 0x41, 0x17, 0x23, 0xb6, 0xbc, 0xee, 0xb4, 0x5a, 0x96, 0xe7,
+	0x59, 0x8e, 0x8d, 0xaa, 0x9b, 0x40, 0xd5, 0x8d, 0x74, 0xa1, 0x4c, 0x83, 0xcb, 0x70, 0x36, 0x84,
+	0x56, 0xdf, 0x33, 0xec, 0x06, 0x57, 0x34, 0x41, 0xec, 0xc9, 0xee, 0xe4, 0x3a, 0xce, 0xb1, 0x35,
+	0x8b, 0x30, 0x19, 0x26, 0xcd, 0xf4, 0xc4, 0x56, 0x4c, 0xe2, 0x8a, 0x89, 0x10, 0x7d, 0xc3, 0x43,
+	0xfc, 0x6b, 0x30, 0x1e, 0xc2, 0xa7, 0x6d, 0xa7, 0xbe, 0xa7, 0x56, 0x50, 0x96, 0xb1, 0x2e, 0x7c,
+	0x83, 0x81, 0x99, 0x34, 0xd4, 0x70, 0x6d, 0x6a, 0xaa, 0x67, 0x11, 0x41, 0x8c, 0xc8, 0x13, 0x50,
+	0xec, 0xd8, 0x46, 0xc7, 0xb4, 0x7c, 0x6a, 0xaa, 0xe7, 0x82, 0x50, 0x10, 0x00, 0xe6, 0x33, 0x7b,
+	0xb4, 0x69, 0xaa, 0x53, 0xc8, 0x01, 0xfe, 0x66, 0x1a, 0xde, 0x75, 0x9d, 0xaf, 0x53, 0xbb, 0xd6,
+	0xb1, 0x7d, 0xab, 0xa9, 0xaa, 0x68, 0xc6, 0x12, 0x87, 0xdd, 0x67, 0x20, 0x86, 0xf2, 0x35, 0xc3,
+	0x6a, 0x52, 0x53, 0xa0, 0x9c, 0xe7, 0x28, 0x1c, 0xc6, 0x51, 0xa6, 0x01, 0x76, 0x2d, 0xb7, 0x25,
+	0x10, 0xaa, 0xdc, 0x15, 0x18, 0x84, 0x4f, 0x9f, 0x83, 0x1c, 0x63, 0x9f, 0x9a, 0xea, 0x05, 0xee,
+	0x97, 0x7c, 0xc4, 0x28, 0xf3, 0x5f, 0x35, 0xcf, 0xb2, 0xeb, 0x54, 0x7d, 0x82, 0x53, 0xe6, 0xb0,
+	0x6d, 0x06, 0x22, 0x17, 0xa0, 0x68, 0x1c, 0x18, 0x47, 0xb5, 0x5d, 0xd7, 0x69, 0xa9, 0xd3, 0x38,
+	0x5f, 0x60, 0x80, 0xdb, 0xae, 0xd3, 0x62, 0xdb, 0xe2, 0x24, 0xdf, 0x76, 0x86, 0x6f, 0xcb, 0x20,
+	0x7c, 0xdb, 0x29, 0xc8, 0x3b, 0x4d, 0x13, 0xc3, 0xee, 0x22, 0xba, 0x7e, 0xce, 0x69, 0x9a, 0x2c,
+	0xea, 0x34, 0x18, 0x11, 0x13, 0x62, 0xe9, 0x2c, 0xdf, 0x98, 0x4f, 0xf3, 0xc5, 0xb3, 0x50, 0x72,
+	0x76, 0x9a, 0x56, 0x03, 0x73, 0x9e, 0xa7, 0xce, 0x21, 0xe3, 0x61, 0x90, 0xf6, 0xc7, 0x1c, 0xe4,
+	0xee, 0x19, 0xae, 0xd1, 0xf2, 0xc8, 0x65, 0x18, 0x6d, 0x59, 0x76, 0x8d, 0x45, 0x61, 0xad, 0x65,
+	0xb1, 0xd4, 0xa0, 0xa0, 0xf2, 0xcb, 0x2d, 0xcb, 0x5e, 0x73, 0x6c, 0x73, 0x93, 0xc1, 0xc8, 0x7f,
+	0x41, 0x45, 0x62, 0xd5, 0x1d, 0xc7, 0x35, 0x59, 0x46, 0x75, 0x5c, 0x91, 0xb3, 0x88, 0xc0, 0x5d,
+	0xef, 0xce, 0x30, 0x97, 0xe8, 0xd8, 0x0c, 0xdf, 0xb2, 0x1b, 0xb5, 0x9d, 0xa6, 0x53, 0x7f, 0xe0,
+	0x61, 0xd2, 0x19, 0xd1, 0xc7, 0x24, 0x7c, 0x0d, 0xc1, 0xc9, 0x1e, 0x9a, 0x49, 0xf6, 0xd0, 0x39,
+	0x28, 0xa3, 0x9b, 0x05, 0xa4, 0xb3, 0x5c, 0x48, 0x84, 0x09, 0xb2, 0x37, 0x80, 0xd0, 0x80, 0x68,
+	0x9b, 0xba, 0xc2, 0x2d, 0x79, 0xd6, 0x19, 0x0f, 0x66, 0xee, 0x51, 0x97, 0xfb, 0x25, 0x23, 0x18,
+	0x8e, 0xa5, 0xbc, 0x20, 0x18, 0x8a, 0xa4, 0x35, 0xc8, 0x7b, 0x4d, 0xc3, 0xdb, 0xa3, 0x9e, 0x5a,
+	0xc0, 0x94, 0x37, 0x1d, 0x97, 0x09, 0xb6, 0x19, 0x8a, 0xde, 0x69, 0xd2, 0xb5, 0x22, 0x4b, 0x07,
+	0xef, 0x3f, 0x7a, 0xb8, 0xa0, 0xe8, 0xc1, 0x42, 0x96, 0xbd, 0x8c, 0x76, 0x9b, 0x1a, 0xcd, 0x80,
+	0xf1, 0x22, 0xee, 0x53, 0xe6, 0x40, 0xc1, 0xf9, 0x35, 0x18, 0xa7, 0x87, 0x3e, 0xb5, 0x39, 0x33,
+	0x1c, 0x0f, 0xb8, 0xee, 0x24, 0x5c, 0xa0, 0x4e, 0x03, 0x08, 0x3f, 0x6c, 0x19, 0x87, 0x98, 0xc9,
+	0x46, 0xf4, 0x22, 0x87, 0x6c, 0x1a, 0x87, 0x6c, 0x3b, 0x31, 0x2d, 0xc8, 0x94, 0xf9, 0x76, 0x1c,
+	0xd8, 0x55, 0x94, 0x40, 0x62, 0x81, 0x11, 0x60, 0x8e, 0x20, 0xe6, 0x38, 0x9f, 0xf9, 0x7f, 0xc3,
+	0x0a, 0x98, 0xbb, 0x08, 0x25, 0xf4, 0x5c, 0x81, 0x36, 0x8a, 0x68, 0xe8, 0xcc, 0x5d, 0x72, 0x88,
+	0x60, 0x3b, 0xbe, 0x55, 0xa7, 0x01, 0xde, 0x18, 0x27, 0xc7, 0x66, 0xee, 0xe2, 0x84, 0xc0, 0xbe,
+	0x0e, 0x13, 0x75, 0x67, 0x9f, 0xba, 0x11, 0xb7, 0x1a, 0xe7, 0xc8, 0x38, 0x11, 0x76, 0xaa, 0x2b,
+	0x30, 0xc6, 0x91, 0xd1, 0x53, 0xa3, 0x39, 0x6f, 0x9f, 0xba, 0xe8, 0xab, 0xc2, 0x3b, 0x30, 0x73,
+	0x04, 0x9b, 0xf3, 0x54, 0x57, 0x42, 0x98, 0xd8, 0xf7, 0x2a, 0x8c, 0xb9, 0x8e, 0x8f, 0xf1, 0x10,
+	0x60, 0xf1, 0xf4, 0x36, 0x1a, 0x80, 0x39, 0xe2, 0xca, 0x85, 0xef, 0x3d, 0x7a, 0xb8, 0x70, 0xae,
+	0xf7, 0xf8, 0xe7, 0xd1, 0xa3, 0x7d, 0x3f, 0x0b, 0xe5, 0x97, 0xa8, 0x4d, 0x3d, 0xcb, 0xdb, 0xf6,
+	0x0d, 0x9f, 0x92, 0xe7, 0x20, 0xd7, 0xc6, 0x29, 0x0c, 0xa3, 0xd2, 0x72, 0x35, 0xf6, 0xb0, 0x40,
+	0x8c, 0xe0, 0x58, 0xe4, 0xf8, 0xec, 0x3c, 0x35, 0xd8, 0x61, 0xef, 0xa9, 0xa9, 0xe4, 0xf3, 0x14,
+	0xcb, 0x81, 0x60, 0x21, 0x47, 0x27, 0xb7, 0xa1, 0x64, 0xd2, 0x26, 0x0d, 0xc2, 0x3d, 0x8d, 0xab,
+	0x67, 0xe2, 0x56, 0xdf, 0x92, 0x68, 0x82, 0x44, 0x78, 0x21, 0xf9, 0x1f, 0xc8, 0xd2, 0x43, 0xcb,
+	0x67, 0x61, 0x97, 0x4e, 0x3a, 0xe6, 0x36, 0x0e, 0x2d, 0x5f, 0xac, 0xe5, 0xc8, 0xe4, 0x7f, 0xbb,
+	0x41, 0xd1, 0xa7, 0x0e, 0xc0, 0xa0, 0x10, 0x0b, 0x65, 0x2c, 0xac, 0x40, 0xfe, 0xc0, 0xb2, 0x4d,
+	0xe7, 0xc0, 0x53, 0x73, 0xb8, 0x34, 0x56, 0x59, 0x6f, 0x20, 0x4a, 0xb0, 0x56, 0x2c, 0x60, 0x6b,
+	0xeb, 0x2e, 0x35, 0x19, 0xbb, 0xf9, 0xe4, 0xb5, 0xeb, 0x88, 0x12, 0xac, 0x15, 0x0b, 0x98, 0xa6,
+	0x31, 0x17, 0x04, 0x61, 0x1c, 0xcb, 0x31, 0x66, 0x85, 0x40, 0xd3, 0x1c, 0x9d, 0xac, 0x43, 0x21,
+	0xc8, 0x07, 0x18, 0xb7, 0xa5, 0xe5, 0xb9, 0xd8, 0xa5, 0x02, 0x07, 0x3d, 0x42, 0x90, 0x90, 0x0b,
+	0x59, 0xc4, 0xda, 0xf4, 0xd0, 0xaf, 0xa1, 0xf5, 0x30, 0xac, 0x33, 0x7a, 0x91, 0x41, 0x78, 0xa9,
+	0x77, 0x01, 0x70, 0x50, 0x63, 0xda, 0xc5, 0x78, 0xce, 0xe8, 0x05, 0x06, 0x60, 0x9a, 0x97, 0x6b,
+	0x51, 0x83, 0xa2, 0x40, 0x41, 0x74, 0xd4, 0xaf, 0xf6, 0x8f, 0x14, 0x8c, 0x6f, 0x7a, 0x0d, 0x5d,
+	0x54, 0x42, 0x3c, 0x75, 0xcb, 0x92, 0x4f, 0x19, 0xba, 0xe4, 0x4b, 0xaa, 0x1e, 0xc3, 0xd5, 0x60,
+	0x3a, 0x5a, 0x0d, 0xbe, 0x20, 0xab, 0xc1, 0xcc, 0xa0, 0x6a, 0x30, 0x94, 0x16, 0x7b, 0x4b, 0xc2,
+	0x6c, 0xa8, 0x24, 0x9c, 0x01, 0x68, 0x3b, 0x9e, 0x47, 0xb9, 0xba, 0x73, 0xb8, 0x5d, 0x08, 0x12,
+	0x53, 0xfe, 0xe4, 0x1f, 0xab, 0xfc, 0x29, 0x24, 0x1e, 0x2e, 0x2b, 0x97, 0xbe, 0xfd, 0xe8, 0xe1,
+	0x02, 0x57, 0x07, 0x0b, 0xfe, 0x8a, 0x08, 0xfe, 0x88, 0x5e, 0xb5, 0x2a, 0xa8, 0xbd, 0xba, 0xd6,
+	0xa9, 0xd7, 0x76, 0x6c, 0x8f, 0x6a, 0xbf, 0x4c, 0xc3, 0xb9, 0xd0, 0x64, 0x38, 0x85, 0x7d, 0x51,
+	0xcd, 0x11, 0xaa, 0xd0, 0x73, 0x71, 0x15, 0x7a, 0xbe, 0x5b, 0xa1, 0x47, 0x2d, 0x57, 0x18, 0xc2,
+	0x72, 0xc5, 0xc7, 0xb2, 0x1c, 0x24, 0x5b, 0xee, 0x5a, 0xd4, 0x72, 0xd5, 0x1e, 0xcb, 0x85, 0x0c,
+	0xa1, 0xcd, 0xc2, 0x4c, 0xbc, 0x89, 0xa4, 0x15, 0xff, 0xa5, 0x40, 0x71, 0xd3, 0x6b, 0xdc, 0x6f,
+	0x9b, 0x2c, 0xb3, 0x7f, 0x11, 0x0c, 0x17, 0x32, 0x52, 0x36, 0xce, 0x48, 0x39, 0x69, 0xa4, 0x95,
+	0xb9, 0xa8, 0xa6, 0xc4, 0x35, 0x7b, 0x89, 0x0b, 0x8b, 0xa9, 0x48, 0x9b, 0x84, 0x09, 0x29, 0xbe,
+	0x54, 0xca, 0x0f, 0x14, 0x80, 0x4d, 0xaf, 0xb1, 0x6a, 0x9a, 0xac, 0xe2, 0x3b, 0x4d, 0xad, 0x9c,
+	0x83, 0x9c, 0xd1, 0x72, 0x3a, 0xb6, 0x8f, 0x3a, 0xc9, 0xe8, 0x62, 0xb4, 0x32, 0x1d, 0xe5, 0x74,
+	0x54, 0x70, 0x2a, 0x38, 0xd0, 0x2a, 0x40, 0xba, 0xfc, 0x48, 0x36, 0x8f, 0xd0, 0x74, 0x3a, 0x5e,
+	0xa4, 0x4e, 0x91, 0xc9, 0x24, 0xb5, 0xf1, 0x8d, 0xb8, 0xda, 0x96, 0x51, 0x6d, 0x1c, 0x12, 0xf0,
+	0xd3, 0x73, 0xe3, 0x54, 0x7a, 0x6e, 0x9c, 0xda, 0x07, 0x0a, 0x66, 0xee, 0x6d, 0xea, 0xaf, 0x4b,
+	0xaf, 0x3e, 0x4d, 0xdd, 0x1e, 0x0f, 0xb9, 0x74, 0x4c, 0xc8, 0x25, 0x25, 0xbe, 0x08, 0x5b, 0x22,
+	0xf1, 0x45, 0x60, 0x52, 0xed, 0xbf, 0x51, 0xa0, 0xcc, 0x84, 0x67, 0x25, 0x54, 0xb4, 0xe1, 0xf0,
+	0x9f, 0xcb, 0x30, 0x05, 0x79, 0x9b, 0x1e, 0xc8, 0xa0, 0x29, 0xea, 0x39, 0x9b, 0x1e, 0xb0, 0x89,
+	0x68, 0xbe, 0xc9, 0xf4, 0xe6, 0x9b, 0x95, 0x8b, 0x51, 0xa9, 0xc6, 0x03, 0x9b, 0x05, 0x4c, 0x6a,
+	0xcf, 0x43, 0x25, 0xcc, 0xb4, 0x34, 0xda, 0x25, 0x18, 0x61, 0x65, 0x65, 0xd3, 0x68, 0x8b, 0xcb,
+	0x16, 0xb7, 0x5b, 0x59, 0x00, 0xf1, 0xb6, 0xa5, 0xbd, 0xa7, 0x40, 0x9e, 0x39, 0xe0, 0x81, 0x71,
+	0xaa, 0xd2, 0x12, 0xc8, 0xe0, 0xc5, 0x31, 0x8d, 0x5b, 0xe2, 0x6f, 0x52, 0x81, 0x2c, 0xe7, 0x23,
+	0x83, 0x40, 0x3e, 0x58, 0xa9, 0x46, 0xc5, 0x2b, 0x05, 0xf1, 0x71, 0x60, 0x1c, 0x69, 0x13, 0x30,
+	0x26, 0x78, 0xeb, 0x89, 0x8c, 0xfb, 0x36, 0xab, 0xf5, 0x3f, 0x83, 0xc8, 0xe0, 0x1b, 0x45, 0x12,
+	0x0a, 0x42, 0x24, 0x3f, 0xbf, 0x53, 0xa0, 0xb4, 0xe9, 0x35, 0x44, 0x6d, 0x4a, 0xc9, 0x33, 0x50,
+	0x14, 0x55, 0xa9, 0x33, 0x98, 0xad, 0x2e, 0xea, 0x09, 0x32, 0x0b, 0xa9, 0x42, 0xa1, 0xee, 0xb4,
+	0xda, 0x4e, 0xc7, 0x36, 0x51, 0xa5, 0x05, 0x5d, 0x8e, 0x57, 0x34, 0x26, 0x4e, 0x97, 0x3c, 0x13,
+	0x69, 0x4c, 0x88, 0x14, 0xb0, 0xaa, 0x9d, 0x85, 0xc9, 0x10, 0xe7, 0x52, 0xa2, 0x5f, 0x28, 0x30,
+	0x82, 0x72, 0x9a, 0x9f, 0xbd, 0x4c, 0x2b, 0x97, 0x8f, 0xf3, 0x3d, 0x21, 0x4d, 0x11, 0x30, 0xa4,
+	0xad, 0xc1, 0xd9, 0x08, 0x87, 0xd2, 0xe5, 0x09, 0x64, 0xb0, 0xf2, 0xe4, 0x4d, 0x00, 0xfc, 0x4d,
+	0xce, 0x42, 0xce, 0xec, 0x60, 0xde, 0x4a, 0x71, 0xbf, 0x33, 0x3b, 0x2c, 0x67, 0x3d, 0xe4, 0x62,
+	0xea, 0xf4, 0xd3, 0x14, 0x73, 0x14, 0x52, 0xbe, 0x23, 0xe2, 0x3d, 0xe5, 0x3b, 0x21, 0xb1, 0x33,
+	0xc3, 0x8a, 0xdd, 0x65, 0x50, 0x88, 0xdd, 0x05, 0x9c, 0x44, 0xec, 0x5f, 0x29, 0x30, 0x2a, 0xf3,
+	0x1f, 0xfa, 0xca, 0xa7, 0x21, 0x77, 0xd8, 0x35, 0xd3, 0x3d, 0xae, 0xf9, 0xe4, 0x71, 0x59, 0x49,
+	0x24, 0x53, 0x23, 0x9a, 0xa6, 0x62, 0x0d, 0x1a, 0x82, 0x48, 0x07, 0xfd, 0xae, 0x02, 0x85, 0x4d,
+	0xaf, 0xb1, 0xde, 0x34, 0xac, 0xd6, 0xa7, 0xc0, 0xfc, 0xca, 0x95, 0xe3, 0x0c, 0x4e, 0x0a, 0x06,
+	0x71, 0x4f, 0x9d, 0x1e, 0x18, 0xae, 0xe9, 0x69, 0xb7, 0xf1, 0xd0, 0x13, 0xa0, 0xae, 0x25, 0xda,
+	0x86, 0x65, 0x06, 0x96, 0x60, 0xbf, 0x59, 0x82, 0x0f, 0x84, 0xa7, 0xa6, 0xe8, 0x39, 0x85, 0x20,
+	0xda, 0x9f, 0x52, 0x28, 0x0f, 0x5e, 0x82, 0x98, 0x3c, 0x46, 0xc7, 0xdf, 0x73, 0x5c, 0xcb, 0x3f,
+	0x1a, 0x2c, 0x8f, 0x44, 0xed, 0x67, 0x8c, 0x0a, 0x64, 0xeb, 0x46, 0xc7, 0xa3, 0xc2, 0x0f, 0xf9,
+	0x80, 0xd5, 0x54, 0xdd, 0x26, 0x15, 0xfb, 0xc9, 0x8c, 0x46, 0xf7, 0x2d, 0x93, 0xda, 0x75, 0x8a,
+	0x97, 0xe1, 0xa2, 0x2e, 0xc7, 0x44, 0x85, 0xfc, 0x1e, 0xb5, 0x1a, 0x7b, 0x3e, 0xbf, 0xec, 0xa6,
+	0xf5, 0x60, 0x88, 0x2d, 0x46, 0xea, 0xef, 0x39, 0xa6, 0xa8, 0xa1, 0xc5, 0x88, 0x2c, 0x43, 0xfe,
+	0xc0, 0x75, 0xec, 0x06, 0x35, 0x79, 0xfb, 0xbb, 0x8f, 0x18, 0x01, 0x22, 0x99, 0x85, 0x92, 0x4b,
+	0x3d, 0xdf, 0xf2, 0x3b, 0x7e, 0x70, 0x49, 0xcd, 0xe8, 0x61, 0x90, 0x08, 0x14, 0x29, 0x76, 0x38,
+	0x50, 0x50, 0x7f, 0x3c, 0x53, 0xff, 0x1f, 0x2f, 0x47, 0xb0, 0x95, 0x15, 0x58, 0xa6, 0x02, 0x59,
+	0x7e, 0xef, 0xe4, 0xa6, 0xe1, 0x83, 0x50, 0x40, 0xa6, 0xc2, 0x01, 0xa9, 0xbd, 0xcb, 0x8b, 0xe7,
+	0x55, 0xec, 0x6b, 0x3d, 0xf6, 0x39, 0x23, 0xf7, 0x4a, 0x85, 0xf7, 0x0a, 0xeb, 0x37, 0x1d, 0xd5,
+	0x6f, 0xd2, 0xf1, 0xc3, 0xf7, 0xe7, 0xd7, 0xe3, 0x1b, 0x78, 0xfc, 0x70, 0x88, 0x94, 0x6a, 0x0a,
+	0xf2, 0xd4, 0x36, 0xbd, 0x6e, 0x55, 0x96, 0x63, 0xc3, 0x55, 0x5f, 0xfb, 0x39, 0x2f, 0x74, 0x75,
+	0xba, 0x4f, 0x5d, 0x8f, 0x9e, 0xd8, 0xad, 0x1e, 0x5f, 0x92, 0x2b, 0xc7, 0x2d, 0x34, 0x29, 0x53,
+	0x19, 0x32, 0xc3, 0xc5, 0xe1, 0x85, 0xaf, 0x00, 0xc9, 0xd8, 0xfe, 0xbd, 0x82, 0x47, 0x3e, 0xaf,
+	0xda, 0x45, 0x8f, 0xf7, 0xa4, 0xbc, 0xbf, 0x28, 0x9b, 0x59, 0xa9, 0x81, 0xcd, 0xac, 0xf0, 0x6d,
+	0x84, 0x2f, 0x5a, 0x59, 0x3e, 0x2e, 0xc8, 0xc5, 0xde, 0x3e, 0x5a, 0x0f, 0xab, 0xda, 0x79, 0x98,
+	0xea, 0x01, 0x49, 0xc9, 0x16, 0x61, 0xe2, 0xd5, 0x0e, 0x75, 0x8f, 0xd0, 0x43, 0x75, 0xfa, 0x4e,
+	0x87, 0x7a, 0x7e, 0x24, 0x6a, 0x95, 0x48, 0xd4, 0x6a, 0xaf, 0x00, 0x09, 0xe3, 0x0b, 0x7b, 0x3f,
+	0x0d, 0x59, 0xde, 0x79, 0xe1, 0xfd, 0xb9, 0x81, 0x5d, 0x36, 0x8e, 0xad, 0xbd, 0x2d, 0x88, 0xe1,
+	0x3d, 0xdf, 0x0b, 0x76, 0xbf, 0x0d, 0xd0, 0x7d, 0x5d, 0x14, 0x14, 0xaf, 0x2c, 0x0a, 0xb5, 0xee,
+	0x18, 0x1e, 0x5d, 0xc4, 0xa7, 0xc8, 0x45, 0xf1, 0x14, 0xb9, 0x78, 0xcf, 0x68, 0x50, 0xb1, 0x56,
+	0x0f, 0xad, 0xd4, 0x7e, 0xac, 0xc0, 0x64, 0x84, 0xbc, 0x60, 0xf6, 0x59, 0xc8, 0x61, 0xa7, 0xd3,
+	0x53, 0x95, 0x21, 0x7b, 0x82, 0x1c, 0x9d, 0xbc, 0x14, 0x61, 0x8c, 0x5b, 0xef, 0xea, 0x40, 0xc6,
+	0xf8, 0xae, 0x11, 0xce, 0x76, 0x40, 0x45, 0xc6, 0x42, 0xf7, 0xe3, 0x53, 0x97, 0xfe, 0x03, 0x05,
+	0xce, 0xc7, 0x6c, 0x22, 0x74, 0xb0, 0x0e, 0xe5, 0x50, 0x6b, 0x78, 0x68, 0x4d, 0x44, 0x16, 0x9d,
+	0x9e, 0x3e, 0x7e, 0xa2, 0x40, 0x1e, 0x5f, 0xef, 0xb6, 0x76, 0xc9, 0x2d, 0x80, 0x6e, 0xff, 0x54,
+	0xc8, 0x3f, 0x5c, 0xdf, 0x35, 0xb4, 0x6e, 0xc0, 0xb9, 0xb3, 0x6f, 0x34, 0x3b, 0x54, 0x94, 0x78,
+	0x7c, 0xc0, 0x32, 0xae, 0x8b, 0x07, 0x68, 0x50, 0x02, 0xf1, 0x91, 0xf6, 0x4d, 0xc8, 0x6d, 0x1c,
+	0x5a, 0xfe, 0xd6, 0x2e, 0x59, 0x0e, 0x55, 0x33, 0x83, 0x1b, 0xb9, 0xbc, 0xda, 0x79, 0x8c, 0x1a,
+	0x4c, 0xb2, 0x95, 0x09, 0xb1, 0xa5, 0xfd, 0x54, 0x81, 0x29, 0xb4, 0x62, 0x57, 0x5a, 0xe9, 0x29,
+	0x27, 0xad, 0x31, 0x6e, 0xc7, 0x98, 0xed, 0x24, 0x1e, 0xf6, 0xbe, 0x22, 0xdc, 0x38, 0xc2, 0x9b,
+	0x74, 0xb0, 0x48, 0xff, 0x9c, 0xfb, 0xd7, 0x85, 0xd8, 0x2e, 0x36, 0x37, 0x7c, 0x5c, 0xf3, 0xfc,
+	0xd4, 0x1c, 0xec, 0x1b, 0x70, 0x2e, 0xcc, 0x69, 0x28, 0xdc, 0x92, 0x53, 0xdd, 0xa9, 0xe9, 0xe9,
+	0xd7, 0x3d, 0x36, 0x8c, 0xc6, 0xe1, 0xe7, 0x49, 0x4d, 0x3f, 0x54, 0xc4, 0x69, 0xc0, 0x1c, 0xf9,
+	0x73, 0xe3, 0x67, 0x3f, 0x52, 0xc4, 0x31, 0x21, 0xb8, 0x12, 0xaa, 0x7b, 0x26, 0x78, 0x59, 0x51,
+	0x92, 0x9f, 0x2a, 0x78, 0xe8, 0x46, 0xdf, 0x56, 0x4e, 0x4d, 0x5b, 0x97, 0x84, 0xb2, 0x44, 0x41,
+	0xc7, 0x95, 0xc5, 0xbf, 0x72, 0x50, 0x82, 0xaf, 0x1c, 0xe4, 0x79, 0x19, 0xad, 0xfa, 0x9e, 0x0e,
+	0x57, 0x7d, 0x43, 0xbc, 0xee, 0x70, 0x6c, 0xed, 0x50, 0x1c, 0x68, 0xdb, 0xfc, 0xad, 0xe7, 0x33,
+	0xf4, 0xe1, 0xf7, 0x14, 0xa8, 0x44, 0xb7, 0x16, 0x92, 0x84, 0x5e, 0xaa, 0x94, 0xc7, 0x7c, 0xa9,
+	0x3a, 0x35, 0x43, 0x7c, 0x45, 0xf0, 0xb6, 0x21, 0x1b, 0x67, 0xa7, 0x7b, 0x94, 0xfe, 0x53, 0x81,
+	0xb3, 0x3d, 0x1b, 0x08, 0xe9, 0x5f, 0x84, 0xac, 0xe7, 0x1b, 0x3e, 0x15, 0xc4, 0x87, 0x7e, 0xb8,
+	0xe2, 0xab, 0xd8, 0xf5, 0x65, 0xc7, 0x68, 0x1a, 0xb6, 0xfc, 0x4e, 0x29, 0x18, 0x86, 0x5e, 0xd3,
+	0xd2, 0x8f, 0xf7, 0x9a, 0x16, 0x55, 0x6a, 0xe6, 0xe4, 0x4a, 0xad, 0x08, 0xc7, 0x7d, 0xcd, 0xf1,
+	0x8d, 0x66, 0xe0, 0x6a, 0xda, 0x73, 0xc2, 0x03, 0x03, 0xa8, 0xd0, 0x43, 0xef, 0x77, 0x39, 0xca,
+	0xb1, 0xef, 0x72, 0x24, 0xbd, 0xa0, 0xfe, 0xe4, 0xf4, 0xb6, 0x04, 0xbd, 0x68, 0x55, 0x7a, 0xf2,
+	0x07, 0x5f, 0xed, 0x3b, 0x0a, 0x8c, 0x6d, 0xec, 0x53, 0xdb, 0xd7, 0xe5, 0x97, 0x4b, 0xec, 0xf6,
+	0x2b, 0x3f, 0xf4, 0x2a, 0x9e, 0xfe, 0xe7, 0x5c, 0xc1, 0xc3, 0x4e, 0xa6, 0xfb, 0xb0, 0xa3, 0xbd,
+	0x0c, 0x65, 0xc1, 0x05, 0x7e, 0x74, 0xd4, 0x2f, 0x44, 0xa3, 0x4d, 0xec, 0x54, 0x6f, 0x13, 0xdb,
+	0x85, 0x11, 0x41, 0x09, 0x21, 0x7d, 0x49, 0x49, 0xce, 0x53, 0xc3, 0x71, 0x9e, 0xd0, 0xee, 0x5a,
+	0x58, 0x83, 0x8c, 0xce, 0x94, 0x54, 0x81, 0x71, 0x7d, 0xeb, 0x4b, 0x1b, 0xb5, 0xfb, 0x77, 0xb7,
+	0xef, 0x6d, 0xac, 0xdf, 0xb9, 0x7d, 0x67, 0xe3, 0xd6, 0xf8, 0x19, 0x32, 0x0a, 0x80, 0xd0, 0xcd,
+	0x3b, 0x77, 0x37, 0xf4, 0x71, 0x45, 0x62, 0xad, 0x6f, 0x6d, 0xe9, 0xb7, 0xee, 0xdc, 0x5d, 0x7d,
+	0x6d, 0x4b, 0x1f, 0x4f, 0x2d, 0xff, 0xa1, 0x0c, 0xe9, 0x4d, 0xaf, 0x41, 0xea, 0x30, 0x12, 0x7d,
+	0x3a, 0xbd, 0x1c, 0x67, 0xcb, 0xde, 0x47, 0xbf, 0xea, 0x8d, 0x61, 0xb0, 0xa4, 0xbf, 0x74, 0x60,
+	0x32, 0xee, 0x59, 0x70, 0x61, 0x00, 0x91, 0x10, 0x6e, 0x75, 0x79, 0x78, 0x5c, 0xb9, 0xed, 0x5d,
+	0xc8, 0x89, 0x77, 0xac, 0xe9, 0x84, 0xd5, 0x7c, 0xba, 0xfa, 0x64, 0xdf, 0x69, 0x49, 0xef, 0x55,
+	0xc8, 0x07, 0x4f, 0x40, 0x33, 0x09, 0x2b, 0xc4, 0x7c, 0xf5, 0x4a, 0xff, 0xf9, 0x30, 0x8b, 0xe2,
+	0xbd, 0x66, 0x3a, 0x51, 0x40, 0x36, 0x9d, 0xc8, 0x62, 0xcf, 0x93, 0x4b, 0x1d, 0x46, 0xa2, 0xef,
+	0x29, 0x49, 0xe6, 0x8c, 0x60, 0x25, 0x9a, 0x33, 0xf6, 0xc1, 0x83, 0xbc, 0x01, 0xc5, 0xee, 0x63,
+	0xc7, 0x6c, 0x12, 0x63, 0x01, 0x46, 0x75, 0x7e, 0x10, 0x86, 0x24, 0xfc, 0x32, 0x64, 0xf0, 0x49,
+	0xe1, 0x42, 0x92, 0xf6, 0x0e, 0x8c, 0xa3, 0xea, 0xa5, 0x3e, 0x93, 0x11, 0xd3, 0xf3, 0x6e, 0x7f,
+	0xa2, 0xe9, 0x71, 0x3a, 0xd9, 0xf4, 0x91, 0x86, 0x3d, 0x79, 0x0d, 0x0a, 0xb2, 0x59, 0x7f, 0x31,
+	0x61, 0x49, 0x80, 0x50, 0xbd, 0x3a, 0x00, 0x41, 0x52, 0x7d, 0x0b, 0x20, 0xd4, 0x30, 0x9f, 0x4b,
+	0x64, 0x25, 0x40, 0xa9, 0x5e, 0x1b, 0x88, 0x12, 0xa6, 0x1d, 0xea, 0x52, 0xcf, 0x25, 0xba, 0xcf,
+	0x40, 0xda, 0x31, 0x9d, 0xe3, 0x2f, 0x43, 0x29, 0xdc, 0x0a, 0xd6, 0xfa, 0x7a, 0x0f, 0xe2, 0x54,
+	0x17, 0x06, 0xe3, 0x48, 0xf2, 0xaf, 0x40, 0x96, 0xb7, 0x69, 0x9f, 0x48, 0x58, 0x84, 0xb3, 0xd5,
+	0xcb, 0xfd, 0x66, 0xc3, 0xc4, 0x78, 0x8f, 0x34, 0x89, 0x18, 0xce, 0x26, 0x12, 0x8b, 0x16, 0x86,
+	0x77, 0x21, 0x27, 0x9a, 0x7b, 0x49, 0x6e, 0xc5, 0xa7, 0x13, 0xdd, 0xaa, 0xa7, 0x11, 0xf7, 0x2a,
+	0xe4, 0x83, 0x5e, 0xdb, 0x4c, 0xa2, 0xfa, 0x71, 0x3e, 0x31, 0xa3, 0xf4, 0xf4, 0xc2, 0xc8, 0x57,
+	0xa1, 0x1c, 0xe9, 0x83, 0x5d, 0xea, 0x9b, 0xdb, 0x38, 0x52, 0xf5, 0xfa, 0x10, 0x48, 0xc1, 0x0e,
+	0xd5, 0xec, 0xb7, 0x1e, 0x3d, 0x5c, 0x50, 0x96, 0x7f, 0x56, 0x80, 0x2c, 0x16, 0x07, 0xe4, 0xf5,
+	0xe0, 0x93, 0xed, 0x58, 0xa9, 0x8f, 0xf5, 0xaf, 0xe2, 0x45, 0x89, 0x69, 0x5b, 0xbd, 0x09, 0x39,
+	0xde, 0x1b, 0x22, 0xc9, 0x2b, 0x22, 0xbd, 0xa9, 0xf8, 0xc8, 0x8b, 0x6b, 0x32, 0x3d, 0x80, 0x72,
+	0xb8, 0xf1, 0x42, 0x6e, 0x24, 0x2e, 0x8c, 0x69, 0x02, 0x55, 0x9f, 0x1a, 0x12, 0x5b, 0x6c, 0xb6,
+	0x07, 0xa5, 0xd0, 0x1d, 0x9c, 0x5c, 0x4f, 0x5c, 0x7d, 0xbc, 0x8b, 0x50, 0xbd, 0x31, 0x1c, 0xb2,
+	0xd8, 0x89, 0x02, 0x74, 0x6f, 0xb1, 0xf1, 0xe7, 0x6b, 0xfc, 0x45, 0xbb, 0x7a, 0x7d, 0x28, 0x5c,
+	0xb1, 0xcd, 0xeb, 0x90, 0xc5, 0xcb, 0x5e, 0x1f, 0x83, 0x87, 0xaf, 0xa8, 0x7d, 0x0c, 0x1e, 0xbd,
+	0x33, 0xbe, 0x1e, 0xc4, 0x6a, 0x32, 0xdd, 0xf0, 0x6d, 0xae, 0x0f, 0xdd, 0x68, 0xd8, 0xbe, 0x0d,
+	0x79, 0x71, 0x31, 0x22, 0x57, 0xfb, 0x2f, 0x91, 0xb7, 0xb6, 0xf8, 0x53, 0x2b, 0xf6, 0x8e, 0x55,
+	0x83, 0x42, 0x70, 0x89, 0x20, 0xc9, 0xab, 0x7a, 0x6e, 0x3f, 0xf1, 0xe9, 0x36, 0xfe, 0x1a, 0xf3,
+	0x26, 0xe4, 0x78, 0x41, 0xdf, 0x27, 0x0e, 0x22, 0xf7, 0x80, 0x3e, 0x71, 0xd0, 0x73, 0x33, 0x78,
+	0x53, 0x7e, 0x13, 0x9d, 0x4c, 0x3a, 0x72, 0x25, 0xe8, 0x43, 0x3a, 0x9a, 0x26, 0xd6, 0xf4, 0x0f,
+	0x3f, 0x9e, 0x51, 0x3e, 0xfa, 0x78, 0x46, 0xf9, 0xfb, 0xc7, 0x33, 0xca, 0xbb, 0x9f, 0xcc, 0x9c,
+	0xf9, 0xe8, 0x93, 0x99, 0x33, 0x7f, 0xfd, 0x64, 0xe6, 0xcc, 0x5b, 0xcf, 0x35, 0x2c, 0x7f, 0xaf,
+	0xb3, 0xb3, 0x58, 0x77, 0x5a, 0x4b, 0xa2, 0x37, 0x2e, 0xfe, 0x6b, 0x50, 0x7b, 0xa9, 0xbe, 0x67,
+	0x58, 0xb6, 0x6c, 0x96, 0xef, 0xdf, 0x7c, 0xbe, 0xfb, 0x73, 0x27, 0x87, 0x7f, 0x62, 0xf2, 0xdf,
+	0xff, 0x0e, 0x00, 0x00, 0xff, 0xff, 0x7d, 0x61, 0x68, 0xb4, 0x44, 0x33, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -1698,6 +4409,30 @@ type MsgClient interface {
 	AddBond(ctx context.Context, in *MsgAddBond, opts ...grpc.CallOption) (*MsgAddBondResponse, error)
 	// Retire takes the actor out of work at once and returns its bond after the unbonding period.
 	Retire(ctx context.Context, in *MsgRetire, opts ...grpc.CallOption) (*MsgRetireResponse, error)
+	// SetCommission changes the owner's part of income, within the limits.
+	SetCommission(ctx context.Context, in *MsgSetCommission, opts ...grpc.CallOption) (*MsgSetCommissionResponse, error)
+	// RotateKey gives the actor a new node key; the old one answers for a while.
+	RotateKey(ctx context.Context, in *MsgRotateKey, opts ...grpc.CallOption) (*MsgRotateKeyResponse, error)
+	// Away announces maintenance, in which missed duties do not count; 0 to 0 takes it back.
+	Away(ctx context.Context, in *MsgAway, opts ...grpc.CallOption) (*MsgAwayResponse, error)
+	// Unjail puts an actor back to work after its jail.
+	Unjail(ctx context.Context, in *MsgUnjail, opts ...grpc.CallOption) (*MsgUnjailResponse, error)
+	// Delegate stakes on an actor.
+	Delegate(ctx context.Context, in *MsgDelegate, opts ...grpc.CallOption) (*MsgDelegateResponse, error)
+	// Undelegate begins to take stake back, which takes the unbonding period.
+	Undelegate(ctx context.Context, in *MsgUndelegate, opts ...grpc.CallOption) (*MsgUndelegateResponse, error)
+	// Redelegate begins to move stake to another actor, which takes the unbonding period.
+	Redelegate(ctx context.Context, in *MsgRedelegate, opts ...grpc.CallOption) (*MsgRedelegateResponse, error)
+	// SetCompound says whether a claim joins the pool or is paid.
+	SetCompound(ctx context.Context, in *MsgSetCompound, opts ...grpc.CallOption) (*MsgSetCompoundResponse, error)
+	// Claim pays rewards, of one actor's pool or of all.
+	Claim(ctx context.Context, in *MsgClaim, opts ...grpc.CallOption) (*MsgClaimResponse, error)
+	// Slash is for governance; other modules call the keeper.
+	Slash(ctx context.Context, in *MsgSlash, opts ...grpc.CallOption) (*MsgSlashResponse, error)
+	// Appeal is for the owner: it holds slashed coins longer, so that someone can decide.
+	Appeal(ctx context.Context, in *MsgAppeal, opts ...grpc.CallOption) (*MsgAppealResponse, error)
+	// Reverse is for governance: it gives back all that a slash took.
+	Reverse(ctx context.Context, in *MsgReverse, opts ...grpc.CallOption) (*MsgReverseResponse, error)
 	// UpdateParams is for governance.
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 }
@@ -1755,6 +4490,114 @@ func (c *msgClient) Retire(ctx context.Context, in *MsgRetire, opts ...grpc.Call
 	return out, nil
 }
 
+func (c *msgClient) SetCommission(ctx context.Context, in *MsgSetCommission, opts ...grpc.CallOption) (*MsgSetCommissionResponse, error) {
+	out := new(MsgSetCommissionResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/SetCommission", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) RotateKey(ctx context.Context, in *MsgRotateKey, opts ...grpc.CallOption) (*MsgRotateKeyResponse, error) {
+	out := new(MsgRotateKeyResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/RotateKey", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Away(ctx context.Context, in *MsgAway, opts ...grpc.CallOption) (*MsgAwayResponse, error) {
+	out := new(MsgAwayResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/Away", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Unjail(ctx context.Context, in *MsgUnjail, opts ...grpc.CallOption) (*MsgUnjailResponse, error) {
+	out := new(MsgUnjailResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/Unjail", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Delegate(ctx context.Context, in *MsgDelegate, opts ...grpc.CallOption) (*MsgDelegateResponse, error) {
+	out := new(MsgDelegateResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/Delegate", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Undelegate(ctx context.Context, in *MsgUndelegate, opts ...grpc.CallOption) (*MsgUndelegateResponse, error) {
+	out := new(MsgUndelegateResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/Undelegate", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Redelegate(ctx context.Context, in *MsgRedelegate, opts ...grpc.CallOption) (*MsgRedelegateResponse, error) {
+	out := new(MsgRedelegateResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/Redelegate", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) SetCompound(ctx context.Context, in *MsgSetCompound, opts ...grpc.CallOption) (*MsgSetCompoundResponse, error) {
+	out := new(MsgSetCompoundResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/SetCompound", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Claim(ctx context.Context, in *MsgClaim, opts ...grpc.CallOption) (*MsgClaimResponse, error) {
+	out := new(MsgClaimResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/Claim", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Slash(ctx context.Context, in *MsgSlash, opts ...grpc.CallOption) (*MsgSlashResponse, error) {
+	out := new(MsgSlashResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/Slash", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Appeal(ctx context.Context, in *MsgAppeal, opts ...grpc.CallOption) (*MsgAppealResponse, error) {
+	out := new(MsgAppealResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/Appeal", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Reverse(ctx context.Context, in *MsgReverse, opts ...grpc.CallOption) (*MsgReverseResponse, error) {
+	out := new(MsgReverseResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/Reverse", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error) {
 	out := new(MsgUpdateParamsResponse)
 	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Msg/UpdateParams", in, out, opts...)
@@ -1776,6 +4619,30 @@ type MsgServer interface {
 	AddBond(context.Context, *MsgAddBond) (*MsgAddBondResponse, error)
 	// Retire takes the actor out of work at once and returns its bond after the unbonding period.
 	Retire(context.Context, *MsgRetire) (*MsgRetireResponse, error)
+	// SetCommission changes the owner's part of income, within the limits.
+	SetCommission(context.Context, *MsgSetCommission) (*MsgSetCommissionResponse, error)
+	// RotateKey gives the actor a new node key; the old one answers for a while.
+	RotateKey(context.Context, *MsgRotateKey) (*MsgRotateKeyResponse, error)
+	// Away announces maintenance, in which missed duties do not count; 0 to 0 takes it back.
+	Away(context.Context, *MsgAway) (*MsgAwayResponse, error)
+	// Unjail puts an actor back to work after its jail.
+	Unjail(context.Context, *MsgUnjail) (*MsgUnjailResponse, error)
+	// Delegate stakes on an actor.
+	Delegate(context.Context, *MsgDelegate) (*MsgDelegateResponse, error)
+	// Undelegate begins to take stake back, which takes the unbonding period.
+	Undelegate(context.Context, *MsgUndelegate) (*MsgUndelegateResponse, error)
+	// Redelegate begins to move stake to another actor, which takes the unbonding period.
+	Redelegate(context.Context, *MsgRedelegate) (*MsgRedelegateResponse, error)
+	// SetCompound says whether a claim joins the pool or is paid.
+	SetCompound(context.Context, *MsgSetCompound) (*MsgSetCompoundResponse, error)
+	// Claim pays rewards, of one actor's pool or of all.
+	Claim(context.Context, *MsgClaim) (*MsgClaimResponse, error)
+	// Slash is for governance; other modules call the keeper.
+	Slash(context.Context, *MsgSlash) (*MsgSlashResponse, error)
+	// Appeal is for the owner: it holds slashed coins longer, so that someone can decide.
+	Appeal(context.Context, *MsgAppeal) (*MsgAppealResponse, error)
+	// Reverse is for governance: it gives back all that a slash took.
+	Reverse(context.Context, *MsgReverse) (*MsgReverseResponse, error)
 	// UpdateParams is for governance.
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 }
@@ -1798,6 +4665,42 @@ func (*UnimplementedMsgServer) AddBond(ctx context.Context, req *MsgAddBond) (*M
 }
 func (*UnimplementedMsgServer) Retire(ctx context.Context, req *MsgRetire) (*MsgRetireResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Retire not implemented")
+}
+func (*UnimplementedMsgServer) SetCommission(ctx context.Context, req *MsgSetCommission) (*MsgSetCommissionResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SetCommission not implemented")
+}
+func (*UnimplementedMsgServer) RotateKey(ctx context.Context, req *MsgRotateKey) (*MsgRotateKeyResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RotateKey not implemented")
+}
+func (*UnimplementedMsgServer) Away(ctx context.Context, req *MsgAway) (*MsgAwayResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Away not implemented")
+}
+func (*UnimplementedMsgServer) Unjail(ctx context.Context, req *MsgUnjail) (*MsgUnjailResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Unjail not implemented")
+}
+func (*UnimplementedMsgServer) Delegate(ctx context.Context, req *MsgDelegate) (*MsgDelegateResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Delegate not implemented")
+}
+func (*UnimplementedMsgServer) Undelegate(ctx context.Context, req *MsgUndelegate) (*MsgUndelegateResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Undelegate not implemented")
+}
+func (*UnimplementedMsgServer) Redelegate(ctx context.Context, req *MsgRedelegate) (*MsgRedelegateResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Redelegate not implemented")
+}
+func (*UnimplementedMsgServer) SetCompound(ctx context.Context, req *MsgSetCompound) (*MsgSetCompoundResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SetCompound not implemented")
+}
+func (*UnimplementedMsgServer) Claim(ctx context.Context, req *MsgClaim) (*MsgClaimResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Claim not implemented")
+}
+func (*UnimplementedMsgServer) Slash(ctx context.Context, req *MsgSlash) (*MsgSlashResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Slash not implemented")
+}
+func (*UnimplementedMsgServer) Appeal(ctx context.Context, req *MsgAppeal) (*MsgAppealResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Appeal not implemented")
+}
+func (*UnimplementedMsgServer) Reverse(ctx context.Context, req *MsgReverse) (*MsgReverseResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Reverse not implemented")
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
@@ -1897,6 +4800,222 @@ func _Msg_Retire_Handler(srv interface{}, ctx context.Context, dec func(interfac
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_SetCommission_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSetCommission)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SetCommission(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/SetCommission",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SetCommission(ctx, req.(*MsgSetCommission))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_RotateKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRotateKey)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).RotateKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/RotateKey",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).RotateKey(ctx, req.(*MsgRotateKey))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Away_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgAway)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Away(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/Away",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Away(ctx, req.(*MsgAway))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Unjail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgUnjail)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Unjail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/Unjail",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Unjail(ctx, req.(*MsgUnjail))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Delegate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDelegate)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Delegate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/Delegate",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Delegate(ctx, req.(*MsgDelegate))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Undelegate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgUndelegate)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Undelegate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/Undelegate",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Undelegate(ctx, req.(*MsgUndelegate))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Redelegate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRedelegate)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Redelegate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/Redelegate",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Redelegate(ctx, req.(*MsgRedelegate))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_SetCompound_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSetCompound)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SetCompound(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/SetCompound",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SetCompound(ctx, req.(*MsgSetCompound))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Claim_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgClaim)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Claim(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/Claim",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Claim(ctx, req.(*MsgClaim))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Slash_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSlash)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Slash(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/Slash",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Slash(ctx, req.(*MsgSlash))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Appeal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgAppeal)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Appeal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/Appeal",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Appeal(ctx, req.(*MsgAppeal))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Reverse_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgReverse)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Reverse(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Msg/Reverse",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Reverse(ctx, req.(*MsgReverse))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgUpdateParams)
 	if err := dec(in); err != nil {
@@ -1941,6 +5060,54 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 			Handler:    _Msg_Retire_Handler,
 		},
 		{
+			MethodName: "SetCommission",
+			Handler:    _Msg_SetCommission_Handler,
+		},
+		{
+			MethodName: "RotateKey",
+			Handler:    _Msg_RotateKey_Handler,
+		},
+		{
+			MethodName: "Away",
+			Handler:    _Msg_Away_Handler,
+		},
+		{
+			MethodName: "Unjail",
+			Handler:    _Msg_Unjail_Handler,
+		},
+		{
+			MethodName: "Delegate",
+			Handler:    _Msg_Delegate_Handler,
+		},
+		{
+			MethodName: "Undelegate",
+			Handler:    _Msg_Undelegate_Handler,
+		},
+		{
+			MethodName: "Redelegate",
+			Handler:    _Msg_Redelegate_Handler,
+		},
+		{
+			MethodName: "SetCompound",
+			Handler:    _Msg_SetCompound_Handler,
+		},
+		{
+			MethodName: "Claim",
+			Handler:    _Msg_Claim_Handler,
+		},
+		{
+			MethodName: "Slash",
+			Handler:    _Msg_Slash_Handler,
+		},
+		{
+			MethodName: "Appeal",
+			Handler:    _Msg_Appeal_Handler,
+		},
+		{
+			MethodName: "Reverse",
+			Handler:    _Msg_Reverse_Handler,
+		},
+		{
 			MethodName: "UpdateParams",
 			Handler:    _Msg_UpdateParams_Handler,
 		},
@@ -1953,12 +5120,26 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://godoc.org/google.golang.org/grpc#ClientConn.NewStream.
 type QueryClient interface {
-	// Actor returns the actor that holds a node key.
+	// Actor returns the actor that holds a node key, also one that it has just replaced.
 	Actor(ctx context.Context, in *QueryActorRequest, opts ...grpc.CallOption) (*QueryActorResponse, error)
-	// Miners lists all miners, retired ones too, in the order of their node keys.
+	// Miners lists all miners, retired ones too, by falling stake.
 	Miners(ctx context.Context, in *QueryMinersRequest, opts ...grpc.CallOption) (*QueryMinersResponse, error)
-	// Coordinators lists all coordinators, retired ones too, in the order of their node keys.
+	// Coordinators lists all coordinators, retired ones too, by falling stake.
 	Coordinators(ctx context.Context, in *QueryCoordinatorsRequest, opts ...grpc.CallOption) (*QueryCoordinatorsResponse, error)
+	// Delegations lists an account's stake on actors.
+	Delegations(ctx context.Context, in *QueryDelegationsRequest, opts ...grpc.CallOption) (*QueryDelegationsResponse, error)
+	// Delegators lists who stakes on an actor.
+	Delegators(ctx context.Context, in *QueryDelegatorsRequest, opts ...grpc.CallOption) (*QueryDelegatorsResponse, error)
+	// Exits lists an account's stake on its way out.
+	Exits(ctx context.Context, in *QueryExitsRequest, opts ...grpc.CallOption) (*QueryExitsResponse, error)
+	// Slash returns one slash.
+	Slash(ctx context.Context, in *QuerySlashRequest, opts ...grpc.CallOption) (*QuerySlashResponse, error)
+	// Slashes lists slashes, oldest first: one actor's, or all.
+	Slashes(ctx context.Context, in *QuerySlashesRequest, opts ...grpc.CallOption) (*QuerySlashesResponse, error)
+	// Emission returns the state of emission and the last closed epochs.
+	Emission(ctx context.Context, in *QueryEmissionRequest, opts ...grpc.CallOption) (*QueryEmissionResponse, error)
+	// Totals returns what all pools hold together.
+	Totals(ctx context.Context, in *QueryTotalsRequest, opts ...grpc.CallOption) (*QueryTotalsResponse, error)
 	// Params returns the parameters.
 	Params(ctx context.Context, in *QueryParamsRequest, opts ...grpc.CallOption) (*QueryParamsResponse, error)
 }
@@ -1998,6 +5179,69 @@ func (c *queryClient) Coordinators(ctx context.Context, in *QueryCoordinatorsReq
 	return out, nil
 }
 
+func (c *queryClient) Delegations(ctx context.Context, in *QueryDelegationsRequest, opts ...grpc.CallOption) (*QueryDelegationsResponse, error) {
+	out := new(QueryDelegationsResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Query/Delegations", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Delegators(ctx context.Context, in *QueryDelegatorsRequest, opts ...grpc.CallOption) (*QueryDelegatorsResponse, error) {
+	out := new(QueryDelegatorsResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Query/Delegators", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Exits(ctx context.Context, in *QueryExitsRequest, opts ...grpc.CallOption) (*QueryExitsResponse, error) {
+	out := new(QueryExitsResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Query/Exits", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Slash(ctx context.Context, in *QuerySlashRequest, opts ...grpc.CallOption) (*QuerySlashResponse, error) {
+	out := new(QuerySlashResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Query/Slash", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Slashes(ctx context.Context, in *QuerySlashesRequest, opts ...grpc.CallOption) (*QuerySlashesResponse, error) {
+	out := new(QuerySlashesResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Query/Slashes", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Emission(ctx context.Context, in *QueryEmissionRequest, opts ...grpc.CallOption) (*QueryEmissionResponse, error) {
+	out := new(QueryEmissionResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Query/Emission", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) Totals(ctx context.Context, in *QueryTotalsRequest, opts ...grpc.CallOption) (*QueryTotalsResponse, error) {
+	out := new(QueryTotalsResponse)
+	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Query/Totals", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *queryClient) Params(ctx context.Context, in *QueryParamsRequest, opts ...grpc.CallOption) (*QueryParamsResponse, error) {
 	out := new(QueryParamsResponse)
 	err := c.cc.Invoke(ctx, "/essaim.registry.v1.Query/Params", in, out, opts...)
@@ -2009,12 +5253,26 @@ func (c *queryClient) Params(ctx context.Context, in *QueryParamsRequest, opts .
 
 // QueryServer is the server API for Query service.
 type QueryServer interface {
-	// Actor returns the actor that holds a node key.
+	// Actor returns the actor that holds a node key, also one that it has just replaced.
 	Actor(context.Context, *QueryActorRequest) (*QueryActorResponse, error)
-	// Miners lists all miners, retired ones too, in the order of their node keys.
+	// Miners lists all miners, retired ones too, by falling stake.
 	Miners(context.Context, *QueryMinersRequest) (*QueryMinersResponse, error)
-	// Coordinators lists all coordinators, retired ones too, in the order of their node keys.
+	// Coordinators lists all coordinators, retired ones too, by falling stake.
 	Coordinators(context.Context, *QueryCoordinatorsRequest) (*QueryCoordinatorsResponse, error)
+	// Delegations lists an account's stake on actors.
+	Delegations(context.Context, *QueryDelegationsRequest) (*QueryDelegationsResponse, error)
+	// Delegators lists who stakes on an actor.
+	Delegators(context.Context, *QueryDelegatorsRequest) (*QueryDelegatorsResponse, error)
+	// Exits lists an account's stake on its way out.
+	Exits(context.Context, *QueryExitsRequest) (*QueryExitsResponse, error)
+	// Slash returns one slash.
+	Slash(context.Context, *QuerySlashRequest) (*QuerySlashResponse, error)
+	// Slashes lists slashes, oldest first: one actor's, or all.
+	Slashes(context.Context, *QuerySlashesRequest) (*QuerySlashesResponse, error)
+	// Emission returns the state of emission and the last closed epochs.
+	Emission(context.Context, *QueryEmissionRequest) (*QueryEmissionResponse, error)
+	// Totals returns what all pools hold together.
+	Totals(context.Context, *QueryTotalsRequest) (*QueryTotalsResponse, error)
 	// Params returns the parameters.
 	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
 }
@@ -2031,6 +5289,27 @@ func (*UnimplementedQueryServer) Miners(ctx context.Context, req *QueryMinersReq
 }
 func (*UnimplementedQueryServer) Coordinators(ctx context.Context, req *QueryCoordinatorsRequest) (*QueryCoordinatorsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Coordinators not implemented")
+}
+func (*UnimplementedQueryServer) Delegations(ctx context.Context, req *QueryDelegationsRequest) (*QueryDelegationsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Delegations not implemented")
+}
+func (*UnimplementedQueryServer) Delegators(ctx context.Context, req *QueryDelegatorsRequest) (*QueryDelegatorsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Delegators not implemented")
+}
+func (*UnimplementedQueryServer) Exits(ctx context.Context, req *QueryExitsRequest) (*QueryExitsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Exits not implemented")
+}
+func (*UnimplementedQueryServer) Slash(ctx context.Context, req *QuerySlashRequest) (*QuerySlashResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Slash not implemented")
+}
+func (*UnimplementedQueryServer) Slashes(ctx context.Context, req *QuerySlashesRequest) (*QuerySlashesResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Slashes not implemented")
+}
+func (*UnimplementedQueryServer) Emission(ctx context.Context, req *QueryEmissionRequest) (*QueryEmissionResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Emission not implemented")
+}
+func (*UnimplementedQueryServer) Totals(ctx context.Context, req *QueryTotalsRequest) (*QueryTotalsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Totals not implemented")
 }
 func (*UnimplementedQueryServer) Params(ctx context.Context, req *QueryParamsRequest) (*QueryParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Params not implemented")
@@ -2094,6 +5373,132 @@ func _Query_Coordinators_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Delegations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryDelegationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Delegations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Query/Delegations",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Delegations(ctx, req.(*QueryDelegationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Delegators_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryDelegatorsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Delegators(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Query/Delegators",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Delegators(ctx, req.(*QueryDelegatorsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Exits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryExitsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Exits(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Query/Exits",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Exits(ctx, req.(*QueryExitsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Slash_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QuerySlashRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Slash(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Query/Slash",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Slash(ctx, req.(*QuerySlashRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Slashes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QuerySlashesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Slashes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Query/Slashes",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Slashes(ctx, req.(*QuerySlashesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Emission_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryEmissionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Emission(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Query/Emission",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Emission(ctx, req.(*QueryEmissionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_Totals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryTotalsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Totals(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.registry.v1.Query/Totals",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Totals(ctx, req.(*QueryTotalsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Query_Params_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QueryParamsRequest)
 	if err := dec(in); err != nil {
@@ -2128,6 +5533,34 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Coordinators",
 			Handler:    _Query_Coordinators_Handler,
+		},
+		{
+			MethodName: "Delegations",
+			Handler:    _Query_Delegations_Handler,
+		},
+		{
+			MethodName: "Delegators",
+			Handler:    _Query_Delegators_Handler,
+		},
+		{
+			MethodName: "Exits",
+			Handler:    _Query_Exits_Handler,
+		},
+		{
+			MethodName: "Slash",
+			Handler:    _Query_Slash_Handler,
+		},
+		{
+			MethodName: "Slashes",
+			Handler:    _Query_Slashes_Handler,
+		},
+		{
+			MethodName: "Emission",
+			Handler:    _Query_Emission_Handler,
+		},
+		{
+			MethodName: "Totals",
+			Handler:    _Query_Totals_Handler,
 		},
 		{
 			MethodName: "Params",
@@ -2193,6 +5626,164 @@ func (m *Actor) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Obligations != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Obligations))
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0x88
+	}
+	if m.OldKeyUntil != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.OldKeyUntil))
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0x80
+	}
+	if len(m.OldKey) > 0 {
+		i -= len(m.OldKey)
+		copy(dAtA[i:], m.OldKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.OldKey)))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xfa
+	}
+	if m.AwayUntil != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.AwayUntil))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xf0
+	}
+	if m.AwayFrom != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.AwayFrom))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xe8
+	}
+	if m.MissedSince != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.MissedSince))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xe0
+	}
+	if m.Missed != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Missed))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xd8
+	}
+	if m.FirmUntil != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.FirmUntil))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xd0
+	}
+	if m.JailedUntil != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.JailedUntil))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xc8
+	}
+	if m.FrozenUntil != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.FrozenUntil))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xc0
+	}
+	if m.Held != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Held))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb8
+	}
+	if m.Unaudited != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Unaudited))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb0
+	}
+	if m.Earned != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Earned))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa8
+	}
+	if m.CommissionEpoch != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CommissionEpoch))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa0
+	}
+	if m.CommissionBaseBps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CommissionBaseBps))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x98
+	}
+	if m.CommissionChangeBps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CommissionChangeBps))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x90
+	}
+	if m.CommissionBps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CommissionBps))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x88
+	}
+	if m.Closed {
+		i--
+		if m.Closed {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x80
+	}
+	if m.RetiredShares != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.RetiredShares))
+		i--
+		dAtA[i] = 0x78
+	}
+	if m.ActiveStake != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.ActiveStake))
+		i--
+		dAtA[i] = 0x70
+	}
+	{
+		size, err := m.Pool.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintRegistry(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x6a
+	if m.Id != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Id))
+		i--
+		dAtA[i] = 0x60
+	}
 	if m.ReleaseAt != 0 {
 		i = encodeVarintRegistry(dAtA, i, uint64(m.ReleaseAt))
 		i--
@@ -2288,6 +5879,103 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.RotationBlocks != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.RotationBlocks))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x98
+	}
+	if m.AuditBlocks != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.AuditBlocks))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x90
+	}
+	if m.CoverMinerBps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CoverMinerBps))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x88
+	}
+	if m.CoverCoordinator != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CoverCoordinator))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x80
+	}
+	if m.AwayNoticeBlocks != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.AwayNoticeBlocks))
+		i--
+		dAtA[i] = 0x78
+	}
+	if m.AwayBlocks != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.AwayBlocks))
+		i--
+		dAtA[i] = 0x70
+	}
+	if m.MissedJailBlocks != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.MissedJailBlocks))
+		i--
+		dAtA[i] = 0x68
+	}
+	if m.MissedBlocks != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.MissedBlocks))
+		i--
+		dAtA[i] = 0x60
+	}
+	if m.MissedMax != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.MissedMax))
+		i--
+		dAtA[i] = 0x58
+	}
+	if m.ExtensionBlocks != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.ExtensionBlocks))
+		i--
+		dAtA[i] = 0x50
+	}
+	if m.AppealBlocks != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.AppealBlocks))
+		i--
+		dAtA[i] = 0x48
+	}
+	if len(m.Slashes) > 0 {
+		for iNdEx := len(m.Slashes) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Slashes[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x42
+		}
+	}
+	if m.EmissionBps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.EmissionBps))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.EmissionPerEpoch != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.EmissionPerEpoch))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.EpochBlocks != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.EpochBlocks))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.CommissionChangeBps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CommissionChangeBps))
+		i--
+		dAtA[i] = 0x20
+	}
 	if m.UnbondingBlocks != 0 {
 		i = encodeVarintRegistry(dAtA, i, uint64(m.UnbondingBlocks))
 		i--
@@ -2326,6 +6014,115 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.NextSlash != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.NextSlash))
+		i--
+		dAtA[i] = 0x60
+	}
+	if m.NextExit != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.NextExit))
+		i--
+		dAtA[i] = 0x58
+	}
+	if m.NextActor != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.NextActor))
+		i--
+		dAtA[i] = 0x50
+	}
+	{
+		size, err := m.Emission.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintRegistry(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x4a
+	if len(m.Epochs) > 0 {
+		for iNdEx := len(m.Epochs) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Epochs[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x42
+		}
+	}
+	if len(m.Credits) > 0 {
+		for iNdEx := len(m.Credits) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Credits[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x3a
+		}
+	}
+	if len(m.Windows) > 0 {
+		for iNdEx := len(m.Windows) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Windows[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x32
+		}
+	}
+	if len(m.Slashes) > 0 {
+		for iNdEx := len(m.Slashes) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Slashes[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x2a
+		}
+	}
+	if len(m.Exits) > 0 {
+		for iNdEx := len(m.Exits) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Exits[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if len(m.Delegations) > 0 {
+		for iNdEx := len(m.Delegations) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Delegations[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
 	if len(m.Actors) > 0 {
 		for iNdEx := len(m.Actors) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -2373,6 +6170,16 @@ func (m *MsgRegisterMiner) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.CommissionChangeBps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CommissionChangeBps))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.CommissionBps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CommissionBps))
+		i--
+		dAtA[i] = 0x38
+	}
 	if len(m.Possession) > 0 {
 		i -= len(m.Possession)
 		copy(dAtA[i:], m.Possession)
@@ -2466,6 +6273,16 @@ func (m *MsgRegisterCoordinator) MarshalToSizedBuffer(dAtA []byte) (int, error) 
 	_ = i
 	var l int
 	_ = l
+	if m.CommissionChangeBps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CommissionChangeBps))
+		i--
+		dAtA[i] = 0x50
+	}
+	if m.CommissionBps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CommissionBps))
+		i--
+		dAtA[i] = 0x48
+	}
 	if len(m.Possession) > 0 {
 		i -= len(m.Possession)
 		copy(dAtA[i:], m.Possession)
@@ -2774,6 +6591,920 @@ func (m *MsgRetireResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgSetCommission) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSetCommission) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSetCommission) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.CommissionBps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.CommissionBps))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgSetCommissionResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSetCommissionResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSetCommissionResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRotateKey) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRotateKey) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRotateKey) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Possession) > 0 {
+		i -= len(m.Possession)
+		copy(dAtA[i:], m.Possession)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Possession)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.NewKey) > 0 {
+		i -= len(m.NewKey)
+		copy(dAtA[i:], m.NewKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NewKey)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRotateKeyResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRotateKeyResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRotateKeyResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.OverlapUntil != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.OverlapUntil))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgAway) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAway) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAway) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Until != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Until))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.From != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.From))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgAwayResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAwayResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAwayResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUnjail) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUnjail) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUnjail) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUnjailResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUnjailResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUnjailResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgDelegate) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgDelegate) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgDelegate) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Compound {
+		i--
+		if m.Compound {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Amount != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Amount))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Delegator) > 0 {
+		i -= len(m.Delegator)
+		copy(dAtA[i:], m.Delegator)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Delegator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgDelegateResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgDelegateResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgDelegateResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUndelegate) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUndelegate) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUndelegate) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Amount != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Amount))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Delegator) > 0 {
+		i -= len(m.Delegator)
+		copy(dAtA[i:], m.Delegator)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Delegator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUndelegateResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUndelegateResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUndelegateResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.DueAt != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.DueAt))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Exit != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Exit))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRedelegate) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRedelegate) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRedelegate) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Amount != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Amount))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.To) > 0 {
+		i -= len(m.To)
+		copy(dAtA[i:], m.To)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.To)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Delegator) > 0 {
+		i -= len(m.Delegator)
+		copy(dAtA[i:], m.Delegator)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Delegator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRedelegateResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRedelegateResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRedelegateResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.DueAt != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.DueAt))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Exit != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Exit))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgSetCompound) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSetCompound) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSetCompound) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Compound {
+		i--
+		if m.Compound {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Delegator) > 0 {
+		i -= len(m.Delegator)
+		copy(dAtA[i:], m.Delegator)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Delegator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgSetCompoundResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSetCompoundResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSetCompoundResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgClaim) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgClaim) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgClaim) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Delegator) > 0 {
+		i -= len(m.Delegator)
+		copy(dAtA[i:], m.Delegator)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Delegator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgClaimResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgClaimResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgClaimResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Compounded != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Compounded))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Paid != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Paid))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgSlash) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSlash) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSlash) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Restitution != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Restitution))
+		i--
+		dAtA[i] = 0x48
+	}
+	if len(m.Wronged) > 0 {
+		i -= len(m.Wronged)
+		copy(dAtA[i:], m.Wronged)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Wronged)))
+		i--
+		dAtA[i] = 0x42
+	}
+	if len(m.Method) > 0 {
+		i -= len(m.Method)
+		copy(dAtA[i:], m.Method)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Method)))
+		i--
+		dAtA[i] = 0x3a
+	}
+	if len(m.Heights) > 0 {
+		dAtA5 := make([]byte, len(m.Heights)*10)
+		var j4 int
+		for _, num1 := range m.Heights {
+			num := uint64(num1)
+			for num >= 1<<7 {
+				dAtA5[j4] = uint8(uint64(num)&0x7f | 0x80)
+				num >>= 7
+				j4++
+			}
+			dAtA5[j4] = uint8(num)
+			j4++
+		}
+		i -= j4
+		copy(dAtA[i:], dAtA5[:j4])
+		i = encodeVarintRegistry(dAtA, i, uint64(j4))
+		i--
+		dAtA[i] = 0x32
+	}
+	if len(m.Evidence) > 0 {
+		for iNdEx := len(m.Evidence) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Evidence[iNdEx])
+			copy(dAtA[i:], m.Evidence[iNdEx])
+			i = encodeVarintRegistry(dAtA, i, uint64(len(m.Evidence[iNdEx])))
+			i--
+			dAtA[i] = 0x2a
+		}
+	}
+	if m.Bps != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Bps))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Cause) > 0 {
+		i -= len(m.Cause)
+		copy(dAtA[i:], m.Cause)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Cause)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Authority) > 0 {
+		i -= len(m.Authority)
+		copy(dAtA[i:], m.Authority)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Authority)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgSlashResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSlashResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSlashResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Amount != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Amount))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Slash != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Slash))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgAppeal) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAppeal) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAppeal) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Evidence) > 0 {
+		for iNdEx := len(m.Evidence) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Evidence[iNdEx])
+			copy(dAtA[i:], m.Evidence[iNdEx])
+			i = encodeVarintRegistry(dAtA, i, uint64(len(m.Evidence[iNdEx])))
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
+	if m.Slash != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Slash))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgAppealResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAppealResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAppealResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.EndsAt != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.EndsAt))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgReverse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgReverse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgReverse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Evidence) > 0 {
+		for iNdEx := len(m.Evidence) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Evidence[iNdEx])
+			copy(dAtA[i:], m.Evidence[iNdEx])
+			i = encodeVarintRegistry(dAtA, i, uint64(len(m.Evidence[iNdEx])))
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
+	if m.Slash != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Slash))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Authority) > 0 {
+		i -= len(m.Authority)
+		copy(dAtA[i:], m.Authority)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Authority)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgReverseResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgReverseResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgReverseResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
 func (m *MsgUpdateParams) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -3068,6 +7799,683 @@ func (m *QueryCoordinatorsResponse) MarshalToSizedBuffer(dAtA []byte) (int, erro
 	return len(dAtA) - i, nil
 }
 
+func (m *StakeOf) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *StakeOf) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *StakeOf) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Reward != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Reward))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Value != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Value))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	{
+		size, err := m.Delegation.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintRegistry(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *ExitOf) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *ExitOf) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *ExitOf) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Value != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Value))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.To) > 0 {
+		i -= len(m.To)
+		copy(dAtA[i:], m.To)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.To)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	{
+		size, err := m.Exit.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintRegistry(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryDelegationsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryDelegationsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryDelegationsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Delegator) > 0 {
+		i -= len(m.Delegator)
+		copy(dAtA[i:], m.Delegator)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Delegator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryDelegationsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryDelegationsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryDelegationsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Delegations) > 0 {
+		for iNdEx := len(m.Delegations) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Delegations[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryDelegatorsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryDelegatorsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryDelegatorsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryDelegatorsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryDelegatorsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryDelegatorsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Delegations) > 0 {
+		for iNdEx := len(m.Delegations) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Delegations[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryExitsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryExitsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryExitsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Delegator) > 0 {
+		i -= len(m.Delegator)
+		copy(dAtA[i:], m.Delegator)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Delegator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryExitsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryExitsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryExitsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Exits) > 0 {
+		for iNdEx := len(m.Exits) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Exits[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QuerySlashRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QuerySlashRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QuerySlashRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Id != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Id))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QuerySlashResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QuerySlashResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QuerySlashResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Slash.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintRegistry(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QuerySlashesRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QuerySlashesRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QuerySlashesRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.NodeKey) > 0 {
+		i -= len(m.NodeKey)
+		copy(dAtA[i:], m.NodeKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.NodeKey)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QuerySlashesResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QuerySlashesResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QuerySlashesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Slashes) > 0 {
+		for iNdEx := len(m.Slashes) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Slashes[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryEmissionRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryEmissionRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryEmissionRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryEmissionResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryEmissionResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryEmissionResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.Epochs) > 0 {
+		for iNdEx := len(m.Epochs) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Epochs[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
+	if m.Balance != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Balance))
+		i--
+		dAtA[i] = 0x10
+	}
+	{
+		size, err := m.State.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintRegistry(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryTotalsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryTotalsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryTotalsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryTotalsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryTotalsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryTotalsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.ActiveStake != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.ActiveStake))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *QueryParamsRequest) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -3323,6 +8731,72 @@ func (m *Actor) Size() (n int) {
 	if m.ReleaseAt != 0 {
 		n += 1 + sovRegistry(uint64(m.ReleaseAt))
 	}
+	if m.Id != 0 {
+		n += 1 + sovRegistry(uint64(m.Id))
+	}
+	l = m.Pool.Size()
+	n += 1 + l + sovRegistry(uint64(l))
+	if m.ActiveStake != 0 {
+		n += 1 + sovRegistry(uint64(m.ActiveStake))
+	}
+	if m.RetiredShares != 0 {
+		n += 1 + sovRegistry(uint64(m.RetiredShares))
+	}
+	if m.Closed {
+		n += 3
+	}
+	if m.CommissionBps != 0 {
+		n += 2 + sovRegistry(uint64(m.CommissionBps))
+	}
+	if m.CommissionChangeBps != 0 {
+		n += 2 + sovRegistry(uint64(m.CommissionChangeBps))
+	}
+	if m.CommissionBaseBps != 0 {
+		n += 2 + sovRegistry(uint64(m.CommissionBaseBps))
+	}
+	if m.CommissionEpoch != 0 {
+		n += 2 + sovRegistry(uint64(m.CommissionEpoch))
+	}
+	if m.Earned != 0 {
+		n += 2 + sovRegistry(uint64(m.Earned))
+	}
+	if m.Unaudited != 0 {
+		n += 2 + sovRegistry(uint64(m.Unaudited))
+	}
+	if m.Held != 0 {
+		n += 2 + sovRegistry(uint64(m.Held))
+	}
+	if m.FrozenUntil != 0 {
+		n += 2 + sovRegistry(uint64(m.FrozenUntil))
+	}
+	if m.JailedUntil != 0 {
+		n += 2 + sovRegistry(uint64(m.JailedUntil))
+	}
+	if m.FirmUntil != 0 {
+		n += 2 + sovRegistry(uint64(m.FirmUntil))
+	}
+	if m.Missed != 0 {
+		n += 2 + sovRegistry(uint64(m.Missed))
+	}
+	if m.MissedSince != 0 {
+		n += 2 + sovRegistry(uint64(m.MissedSince))
+	}
+	if m.AwayFrom != 0 {
+		n += 2 + sovRegistry(uint64(m.AwayFrom))
+	}
+	if m.AwayUntil != 0 {
+		n += 2 + sovRegistry(uint64(m.AwayUntil))
+	}
+	l = len(m.OldKey)
+	if l > 0 {
+		n += 2 + l + sovRegistry(uint64(l))
+	}
+	if m.OldKeyUntil != 0 {
+		n += 2 + sovRegistry(uint64(m.OldKeyUntil))
+	}
+	if m.Obligations != 0 {
+		n += 2 + sovRegistry(uint64(m.Obligations))
+	}
 	return n
 }
 
@@ -3341,6 +8815,57 @@ func (m *Params) Size() (n int) {
 	if m.UnbondingBlocks != 0 {
 		n += 1 + sovRegistry(uint64(m.UnbondingBlocks))
 	}
+	if m.CommissionChangeBps != 0 {
+		n += 1 + sovRegistry(uint64(m.CommissionChangeBps))
+	}
+	if m.EpochBlocks != 0 {
+		n += 1 + sovRegistry(uint64(m.EpochBlocks))
+	}
+	if m.EmissionPerEpoch != 0 {
+		n += 1 + sovRegistry(uint64(m.EmissionPerEpoch))
+	}
+	if m.EmissionBps != 0 {
+		n += 1 + sovRegistry(uint64(m.EmissionBps))
+	}
+	if len(m.Slashes) > 0 {
+		for _, e := range m.Slashes {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if m.AppealBlocks != 0 {
+		n += 1 + sovRegistry(uint64(m.AppealBlocks))
+	}
+	if m.ExtensionBlocks != 0 {
+		n += 1 + sovRegistry(uint64(m.ExtensionBlocks))
+	}
+	if m.MissedMax != 0 {
+		n += 1 + sovRegistry(uint64(m.MissedMax))
+	}
+	if m.MissedBlocks != 0 {
+		n += 1 + sovRegistry(uint64(m.MissedBlocks))
+	}
+	if m.MissedJailBlocks != 0 {
+		n += 1 + sovRegistry(uint64(m.MissedJailBlocks))
+	}
+	if m.AwayBlocks != 0 {
+		n += 1 + sovRegistry(uint64(m.AwayBlocks))
+	}
+	if m.AwayNoticeBlocks != 0 {
+		n += 1 + sovRegistry(uint64(m.AwayNoticeBlocks))
+	}
+	if m.CoverCoordinator != 0 {
+		n += 2 + sovRegistry(uint64(m.CoverCoordinator))
+	}
+	if m.CoverMinerBps != 0 {
+		n += 2 + sovRegistry(uint64(m.CoverMinerBps))
+	}
+	if m.AuditBlocks != 0 {
+		n += 2 + sovRegistry(uint64(m.AuditBlocks))
+	}
+	if m.RotationBlocks != 0 {
+		n += 2 + sovRegistry(uint64(m.RotationBlocks))
+	}
 	return n
 }
 
@@ -3357,6 +8882,53 @@ func (m *GenesisState) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovRegistry(uint64(l))
 		}
+	}
+	if len(m.Delegations) > 0 {
+		for _, e := range m.Delegations {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if len(m.Exits) > 0 {
+		for _, e := range m.Exits {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if len(m.Slashes) > 0 {
+		for _, e := range m.Slashes {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if len(m.Windows) > 0 {
+		for _, e := range m.Windows {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if len(m.Credits) > 0 {
+		for _, e := range m.Credits {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if len(m.Epochs) > 0 {
+		for _, e := range m.Epochs {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	l = m.Emission.Size()
+	n += 1 + l + sovRegistry(uint64(l))
+	if m.NextActor != 0 {
+		n += 1 + sovRegistry(uint64(m.NextActor))
+	}
+	if m.NextExit != 0 {
+		n += 1 + sovRegistry(uint64(m.NextExit))
+	}
+	if m.NextSlash != 0 {
+		n += 1 + sovRegistry(uint64(m.NextSlash))
 	}
 	return n
 }
@@ -3391,6 +8963,12 @@ func (m *MsgRegisterMiner) Size() (n int) {
 	l = len(m.Possession)
 	if l > 0 {
 		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.CommissionBps != 0 {
+		n += 1 + sovRegistry(uint64(m.CommissionBps))
+	}
+	if m.CommissionChangeBps != 0 {
+		n += 1 + sovRegistry(uint64(m.CommissionChangeBps))
 	}
 	return n
 }
@@ -3441,6 +9019,12 @@ func (m *MsgRegisterCoordinator) Size() (n int) {
 	l = len(m.Possession)
 	if l > 0 {
 		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.CommissionBps != 0 {
+		n += 1 + sovRegistry(uint64(m.CommissionBps))
+	}
+	if m.CommissionChangeBps != 0 {
+		n += 1 + sovRegistry(uint64(m.CommissionChangeBps))
 	}
 	return n
 }
@@ -3555,6 +9139,425 @@ func (m *MsgRetireResponse) Size() (n int) {
 	return n
 }
 
+func (m *MsgSetCommission) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.CommissionBps != 0 {
+		n += 1 + sovRegistry(uint64(m.CommissionBps))
+	}
+	return n
+}
+
+func (m *MsgSetCommissionResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgRotateKey) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.NewKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.Possession)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgRotateKeyResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.OverlapUntil != 0 {
+		n += 1 + sovRegistry(uint64(m.OverlapUntil))
+	}
+	return n
+}
+
+func (m *MsgAway) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.From != 0 {
+		n += 1 + sovRegistry(uint64(m.From))
+	}
+	if m.Until != 0 {
+		n += 1 + sovRegistry(uint64(m.Until))
+	}
+	return n
+}
+
+func (m *MsgAwayResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgUnjail) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgUnjailResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgDelegate) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Delegator)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Amount != 0 {
+		n += 1 + sovRegistry(uint64(m.Amount))
+	}
+	if m.Compound {
+		n += 2
+	}
+	return n
+}
+
+func (m *MsgDelegateResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgUndelegate) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Delegator)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Amount != 0 {
+		n += 1 + sovRegistry(uint64(m.Amount))
+	}
+	return n
+}
+
+func (m *MsgUndelegateResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Exit != 0 {
+		n += 1 + sovRegistry(uint64(m.Exit))
+	}
+	if m.DueAt != 0 {
+		n += 1 + sovRegistry(uint64(m.DueAt))
+	}
+	return n
+}
+
+func (m *MsgRedelegate) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Delegator)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.To)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Amount != 0 {
+		n += 1 + sovRegistry(uint64(m.Amount))
+	}
+	return n
+}
+
+func (m *MsgRedelegateResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Exit != 0 {
+		n += 1 + sovRegistry(uint64(m.Exit))
+	}
+	if m.DueAt != 0 {
+		n += 1 + sovRegistry(uint64(m.DueAt))
+	}
+	return n
+}
+
+func (m *MsgSetCompound) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Delegator)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Compound {
+		n += 2
+	}
+	return n
+}
+
+func (m *MsgSetCompoundResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgClaim) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Delegator)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgClaimResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Paid != 0 {
+		n += 1 + sovRegistry(uint64(m.Paid))
+	}
+	if m.Compounded != 0 {
+		n += 1 + sovRegistry(uint64(m.Compounded))
+	}
+	return n
+}
+
+func (m *MsgSlash) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Authority)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.Cause)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Bps != 0 {
+		n += 1 + sovRegistry(uint64(m.Bps))
+	}
+	if len(m.Evidence) > 0 {
+		for _, s := range m.Evidence {
+			l = len(s)
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if len(m.Heights) > 0 {
+		l = 0
+		for _, e := range m.Heights {
+			l += sovRegistry(uint64(e))
+		}
+		n += 1 + sovRegistry(uint64(l)) + l
+	}
+	l = len(m.Method)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.Wronged)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Restitution != 0 {
+		n += 1 + sovRegistry(uint64(m.Restitution))
+	}
+	return n
+}
+
+func (m *MsgSlashResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Slash != 0 {
+		n += 1 + sovRegistry(uint64(m.Slash))
+	}
+	if m.Amount != 0 {
+		n += 1 + sovRegistry(uint64(m.Amount))
+	}
+	return n
+}
+
+func (m *MsgAppeal) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Slash != 0 {
+		n += 1 + sovRegistry(uint64(m.Slash))
+	}
+	if len(m.Evidence) > 0 {
+		for _, s := range m.Evidence {
+			l = len(s)
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *MsgAppealResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.EndsAt != 0 {
+		n += 1 + sovRegistry(uint64(m.EndsAt))
+	}
+	return n
+}
+
+func (m *MsgReverse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Authority)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Slash != 0 {
+		n += 1 + sovRegistry(uint64(m.Slash))
+	}
+	if len(m.Evidence) > 0 {
+		for _, s := range m.Evidence {
+			l = len(s)
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *MsgReverseResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
 func (m *MsgUpdateParams) Size() (n int) {
 	if m == nil {
 		return 0
@@ -3663,6 +9666,274 @@ func (m *QueryCoordinatorsResponse) Size() (n int) {
 	if m.Pagination != nil {
 		l = m.Pagination.Size()
 		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *StakeOf) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Delegation.Size()
+	n += 1 + l + sovRegistry(uint64(l))
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Value != 0 {
+		n += 1 + sovRegistry(uint64(m.Value))
+	}
+	if m.Reward != 0 {
+		n += 1 + sovRegistry(uint64(m.Reward))
+	}
+	return n
+}
+
+func (m *ExitOf) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Exit.Size()
+	n += 1 + l + sovRegistry(uint64(l))
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.To)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Value != 0 {
+		n += 1 + sovRegistry(uint64(m.Value))
+	}
+	return n
+}
+
+func (m *QueryDelegationsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Delegator)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryDelegationsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Delegations) > 0 {
+		for _, e := range m.Delegations {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryDelegatorsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryDelegatorsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Delegations) > 0 {
+		for _, e := range m.Delegations {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryExitsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Delegator)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryExitsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Exits) > 0 {
+		for _, e := range m.Exits {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *QuerySlashRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Id != 0 {
+		n += 1 + sovRegistry(uint64(m.Id))
+	}
+	return n
+}
+
+func (m *QuerySlashResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Slash.Size()
+	n += 1 + l + sovRegistry(uint64(l))
+	return n
+}
+
+func (m *QuerySlashesRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.NodeKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *QuerySlashesResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Slashes) > 0 {
+		for _, e := range m.Slashes {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryEmissionRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryEmissionResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.State.Size()
+	n += 1 + l + sovRegistry(uint64(l))
+	if m.Balance != 0 {
+		n += 1 + sovRegistry(uint64(m.Balance))
+	}
+	if len(m.Epochs) > 0 {
+		for _, e := range m.Epochs {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryTotalsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *QueryTotalsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.ActiveStake != 0 {
+		n += 1 + sovRegistry(uint64(m.ActiveStake))
 	}
 	return n
 }
@@ -4161,6 +10432,452 @@ func (m *Actor) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 12:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			m.Id = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Id |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 13:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pool", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Pool.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 14:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ActiveStake", wireType)
+			}
+			m.ActiveStake = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ActiveStake |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 15:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field RetiredShares", wireType)
+			}
+			m.RetiredShares = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.RetiredShares |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 16:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Closed", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Closed = bool(v != 0)
+		case 17:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CommissionBps", wireType)
+			}
+			m.CommissionBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CommissionBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 18:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CommissionChangeBps", wireType)
+			}
+			m.CommissionChangeBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CommissionChangeBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 19:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CommissionBaseBps", wireType)
+			}
+			m.CommissionBaseBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CommissionBaseBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 20:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CommissionEpoch", wireType)
+			}
+			m.CommissionEpoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CommissionEpoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 21:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Earned", wireType)
+			}
+			m.Earned = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Earned |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 22:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Unaudited", wireType)
+			}
+			m.Unaudited = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Unaudited |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 23:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Held", wireType)
+			}
+			m.Held = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Held |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 24:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FrozenUntil", wireType)
+			}
+			m.FrozenUntil = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FrozenUntil |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 25:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field JailedUntil", wireType)
+			}
+			m.JailedUntil = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.JailedUntil |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 26:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FirmUntil", wireType)
+			}
+			m.FirmUntil = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FirmUntil |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 27:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Missed", wireType)
+			}
+			m.Missed = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Missed |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 28:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MissedSince", wireType)
+			}
+			m.MissedSince = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MissedSince |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 29:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AwayFrom", wireType)
+			}
+			m.AwayFrom = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.AwayFrom |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 30:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AwayUntil", wireType)
+			}
+			m.AwayUntil = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.AwayUntil |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 31:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OldKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.OldKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 32:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OldKeyUntil", wireType)
+			}
+			m.OldKeyUntil = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.OldKeyUntil |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 33:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Obligations", wireType)
+			}
+			m.Obligations = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Obligations |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipRegistry(dAtA[iNdEx:])
@@ -4264,6 +10981,325 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.UnbondingBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CommissionChangeBps", wireType)
+			}
+			m.CommissionChangeBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CommissionChangeBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field EpochBlocks", wireType)
+			}
+			m.EpochBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.EpochBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field EmissionPerEpoch", wireType)
+			}
+			m.EmissionPerEpoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.EmissionPerEpoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field EmissionBps", wireType)
+			}
+			m.EmissionBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.EmissionBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slashes", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Slashes = append(m.Slashes, SlashRule{})
+			if err := m.Slashes[len(m.Slashes)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AppealBlocks", wireType)
+			}
+			m.AppealBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.AppealBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ExtensionBlocks", wireType)
+			}
+			m.ExtensionBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ExtensionBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MissedMax", wireType)
+			}
+			m.MissedMax = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MissedMax |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 12:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MissedBlocks", wireType)
+			}
+			m.MissedBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MissedBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 13:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MissedJailBlocks", wireType)
+			}
+			m.MissedJailBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MissedJailBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 14:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AwayBlocks", wireType)
+			}
+			m.AwayBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.AwayBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 15:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AwayNoticeBlocks", wireType)
+			}
+			m.AwayNoticeBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.AwayNoticeBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 16:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CoverCoordinator", wireType)
+			}
+			m.CoverCoordinator = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CoverCoordinator |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 17:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CoverMinerBps", wireType)
+			}
+			m.CoverMinerBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CoverMinerBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 18:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AuditBlocks", wireType)
+			}
+			m.AuditBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.AuditBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 19:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field RotationBlocks", wireType)
+			}
+			m.RotationBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.RotationBlocks |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -4385,6 +11421,300 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Delegations", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Delegations = append(m.Delegations, Delegation{})
+			if err := m.Delegations[len(m.Delegations)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Exits", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Exits = append(m.Exits, Exit{})
+			if err := m.Exits[len(m.Exits)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slashes", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Slashes = append(m.Slashes, Slash{})
+			if err := m.Slashes[len(m.Slashes)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Windows", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Windows = append(m.Windows, Window{})
+			if err := m.Windows[len(m.Windows)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Credits", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Credits = append(m.Credits, Credit{})
+			if err := m.Credits[len(m.Credits)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 8:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epochs", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Epochs = append(m.Epochs, Epoch{})
+			if err := m.Epochs[len(m.Epochs)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 9:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Emission", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Emission.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NextActor", wireType)
+			}
+			m.NextActor = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.NextActor |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NextExit", wireType)
+			}
+			m.NextExit = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.NextExit |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 12:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NextSlash", wireType)
+			}
+			m.NextSlash = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.NextSlash |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipRegistry(dAtA[iNdEx:])
@@ -4620,6 +11950,44 @@ func (m *MsgRegisterMiner) Unmarshal(dAtA []byte) error {
 				m.Possession = []byte{}
 			}
 			iNdEx = postIndex
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CommissionBps", wireType)
+			}
+			m.CommissionBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CommissionBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CommissionChangeBps", wireType)
+			}
+			m.CommissionChangeBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CommissionChangeBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipRegistry(dAtA[iNdEx:])
@@ -4956,6 +12324,44 @@ func (m *MsgRegisterCoordinator) Unmarshal(dAtA []byte) error {
 				m.Possession = []byte{}
 			}
 			iNdEx = postIndex
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CommissionBps", wireType)
+			}
+			m.CommissionBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CommissionBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CommissionChangeBps", wireType)
+			}
+			m.CommissionChangeBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CommissionChangeBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipRegistry(dAtA[iNdEx:])
@@ -5655,6 +13061,2696 @@ func (m *MsgRetireResponse) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSetCommission) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSetCommission: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSetCommission: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CommissionBps", wireType)
+			}
+			m.CommissionBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CommissionBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSetCommissionResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSetCommissionResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSetCommissionResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRotateKey) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRotateKey: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRotateKey: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NewKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NewKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Possession", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Possession = append(m.Possession[:0], dAtA[iNdEx:postIndex]...)
+			if m.Possession == nil {
+				m.Possession = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRotateKeyResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRotateKeyResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRotateKeyResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OverlapUntil", wireType)
+			}
+			m.OverlapUntil = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.OverlapUntil |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAway) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAway: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAway: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field From", wireType)
+			}
+			m.From = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.From |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Until", wireType)
+			}
+			m.Until = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Until |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAwayResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAwayResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAwayResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUnjail) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUnjail: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUnjail: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUnjailResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUnjailResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUnjailResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgDelegate) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgDelegate: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgDelegate: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Delegator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Delegator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			m.Amount = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Amount |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Compound", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Compound = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgDelegateResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgDelegateResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgDelegateResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUndelegate) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUndelegate: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUndelegate: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Delegator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Delegator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			m.Amount = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Amount |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUndelegateResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUndelegateResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUndelegateResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Exit", wireType)
+			}
+			m.Exit = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Exit |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DueAt", wireType)
+			}
+			m.DueAt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DueAt |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRedelegate) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRedelegate: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRedelegate: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Delegator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Delegator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field To", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.To = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			m.Amount = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Amount |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRedelegateResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRedelegateResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRedelegateResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Exit", wireType)
+			}
+			m.Exit = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Exit |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DueAt", wireType)
+			}
+			m.DueAt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DueAt |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSetCompound) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSetCompound: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSetCompound: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Delegator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Delegator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Compound", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Compound = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSetCompoundResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSetCompoundResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSetCompoundResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgClaim) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgClaim: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgClaim: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Delegator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Delegator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgClaimResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgClaimResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgClaimResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Paid", wireType)
+			}
+			m.Paid = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Paid |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Compounded", wireType)
+			}
+			m.Compounded = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Compounded |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSlash) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSlash: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSlash: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Authority", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Authority = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Cause", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Cause = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Bps", wireType)
+			}
+			m.Bps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Bps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Evidence", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Evidence = append(m.Evidence, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 6:
+			if wireType == 0 {
+				var v int64
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return ErrIntOverflowRegistry
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					v |= int64(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				m.Heights = append(m.Heights, v)
+			} else if wireType == 2 {
+				var packedLen int
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return ErrIntOverflowRegistry
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					packedLen |= int(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				if packedLen < 0 {
+					return ErrInvalidLengthRegistry
+				}
+				postIndex := iNdEx + packedLen
+				if postIndex < 0 {
+					return ErrInvalidLengthRegistry
+				}
+				if postIndex > l {
+					return io.ErrUnexpectedEOF
+				}
+				var elementCount int
+				var count int
+				for _, integer := range dAtA[iNdEx:postIndex] {
+					if integer < 128 {
+						count++
+					}
+				}
+				elementCount = count
+				if elementCount != 0 && len(m.Heights) == 0 {
+					m.Heights = make([]int64, 0, elementCount)
+				}
+				for iNdEx < postIndex {
+					var v int64
+					for shift := uint(0); ; shift += 7 {
+						if shift >= 64 {
+							return ErrIntOverflowRegistry
+						}
+						if iNdEx >= l {
+							return io.ErrUnexpectedEOF
+						}
+						b := dAtA[iNdEx]
+						iNdEx++
+						v |= int64(b&0x7F) << shift
+						if b < 0x80 {
+							break
+						}
+					}
+					m.Heights = append(m.Heights, v)
+				}
+			} else {
+				return fmt.Errorf("proto: wrong wireType = %d for field Heights", wireType)
+			}
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Method", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Method = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 8:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Wronged", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Wronged = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Restitution", wireType)
+			}
+			m.Restitution = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Restitution |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSlashResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSlashResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSlashResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slash", wireType)
+			}
+			m.Slash = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Slash |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			m.Amount = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Amount |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAppeal) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAppeal: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAppeal: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slash", wireType)
+			}
+			m.Slash = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Slash |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Evidence", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Evidence = append(m.Evidence, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAppealResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAppealResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAppealResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field EndsAt", wireType)
+			}
+			m.EndsAt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.EndsAt |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgReverse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgReverse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgReverse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Authority", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Authority = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slash", wireType)
+			}
+			m.Slash = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Slash |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Evidence", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Evidence = append(m.Evidence, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgReverseResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgReverseResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgReverseResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
 		default:
 			iNdEx = preIndex
 			skippy, err := skipRegistry(dAtA[iNdEx:])
@@ -6397,6 +16493,1806 @@ func (m *QueryCoordinatorsResponse) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *StakeOf) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: StakeOf: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: StakeOf: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Delegation", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Delegation.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Value", wireType)
+			}
+			m.Value = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Value |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reward", wireType)
+			}
+			m.Reward = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Reward |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *ExitOf) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: ExitOf: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: ExitOf: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Exit", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Exit.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field To", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.To = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Value", wireType)
+			}
+			m.Value = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Value |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryDelegationsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryDelegationsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryDelegationsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Delegator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Delegator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryDelegationsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryDelegationsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryDelegationsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Delegations", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Delegations = append(m.Delegations, StakeOf{})
+			if err := m.Delegations[len(m.Delegations)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryDelegatorsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryDelegatorsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryDelegatorsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryDelegatorsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryDelegatorsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryDelegatorsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Delegations", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Delegations = append(m.Delegations, StakeOf{})
+			if err := m.Delegations[len(m.Delegations)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryExitsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryExitsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryExitsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Delegator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Delegator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryExitsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryExitsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryExitsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Exits", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Exits = append(m.Exits, ExitOf{})
+			if err := m.Exits[len(m.Exits)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QuerySlashRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QuerySlashRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QuerySlashRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			m.Id = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Id |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QuerySlashResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QuerySlashResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QuerySlashResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slash", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Slash.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QuerySlashesRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QuerySlashesRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QuerySlashesRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NodeKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NodeKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QuerySlashesResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QuerySlashesResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QuerySlashesResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slashes", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Slashes = append(m.Slashes, Slash{})
+			if err := m.Slashes[len(m.Slashes)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryEmissionRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryEmissionRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryEmissionRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryEmissionResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryEmissionResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryEmissionResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field State", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.State.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Balance", wireType)
+			}
+			m.Balance = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Balance |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epochs", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Epochs = append(m.Epochs, Epoch{})
+			if err := m.Epochs[len(m.Epochs)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryTotalsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryTotalsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryTotalsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryTotalsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryTotalsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryTotalsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ActiveStake", wireType)
+			}
+			m.ActiveStake = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ActiveStake |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipRegistry(dAtA[iNdEx:])
