@@ -15,6 +15,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	distrtypes "github.com/cosmos/cosmos-sdk/x/distribution/types"
 	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 	minttypes "github.com/cosmos/cosmos-sdk/x/mint/types"
@@ -29,6 +30,7 @@ import (
 	"github.com/essaim/essaim/gen/chain/marketv1"
 	"github.com/essaim/essaim/gen/chain/modelv1"
 	"github.com/essaim/essaim/gen/chain/registryv1"
+	"github.com/essaim/essaim/gen/chain/tallyv1"
 )
 
 // Genesis says how a chain begins. The same value gives the same document, byte for
@@ -39,12 +41,19 @@ type Genesis struct {
 	Validators []Validator // at least one
 	Accounts   []Account   // besides the validators' operators
 	Models     []Model
-	Emission   essaim.Amount // what x/registry may ever pay for work, besides its price
+
+	// Plan is how the whole supply is given away, for a public network; nil: the supply is
+	// the sum of what is given here. Holders names the accounts of the plan's parts.
+	Plan    *Plan
+	Holders map[string]essaim.Address
+
+	Emission essaim.Amount // what x/registry may ever pay for work, besides its price
 
 	// Registry and Market are the modules' parameters; nil: their defaults, which are
 	// those of a public network.
 	Registry *registryv1.Params
 	Market   *marketv1.Params
+	Tally    *tallyv1.Params
 }
 
 // Validator takes part in consensus from the first block.
@@ -138,6 +147,15 @@ func (g Genesis) money(a *App, state map[string]json.RawMessage) error {
 	if g.Emission > 0 {
 		b.fund(authtypes.NewModuleAddress(registry.EmissionName), g.Emission)
 	}
+	if g.Plan != nil {
+		pool, err := g.Plan.fill(g, &b, b.total())
+		if err != nil {
+			return err
+		}
+		d := distrtypes.DefaultGenesisState()
+		d.FeePool.CommunityPool = sdk.NewDecCoins(sdk.NewDecCoin(essaim.Denom, math.NewIntFromUint64(uint64(pool))))
+		state[distrtypes.ModuleName] = a.Codec.MustMarshalJSON(d)
+	}
 	accounts, balances, supply := b.sums()
 	state[stakingtypes.ModuleName] = a.Codec.MustMarshalJSON(stakes)
 	state[authtypes.ModuleName] = a.Codec.MustMarshalJSON(authtypes.NewGenesisState(authtypes.DefaultParams(), accounts))
@@ -168,8 +186,12 @@ func (g Genesis) modules(a *App, state map[string]json.RawMessage) {
 		state[registry.Name] = a.Codec.MustMarshalJSON(&registryv1.GenesisState{Params: *g.Registry})
 	}
 	voting := govv1.DefaultParams()
-	setVoting(&voting, g.Registry)
+	setVoting(&voting, g.Registry, g.tally())
 	state[govtypes.ModuleName] = a.Codec.MustMarshalJSON(govv1.NewGenesisState(govv1.DefaultStartingProposalID, voting))
+	var counting tallyv1.GenesisState
+	a.Codec.MustUnmarshalJSON(state[tally.Name], &counting)
+	counting.Params = g.tally()
+	state[tally.Name] = a.Codec.MustMarshalJSON(&counting)
 	if g.Market != nil {
 		var m marketv1.GenesisState
 		a.Codec.MustUnmarshalJSON(state[market.Name], &m)
@@ -178,14 +200,22 @@ func (g Genesis) modules(a *App, state map[string]json.RawMessage) {
 	}
 }
 
+// tally is how votes are counted.
+func (g Genesis) tally() tallyv1.Params {
+	if g.Tally != nil {
+		return *g.Tally
+	}
+	return tally.DefaultParams()
+}
+
 // setVoting makes votes end before stake that has voted can leave: a network whose bonds
 // go back after seconds, for tests, also votes in seconds. See checkPeriods.
-func setVoting(p *govv1.Params, r *registryv1.Params) {
+func setVoting(p *govv1.Params, r *registryv1.Params, t tallyv1.Params) {
 	blocks := registry.DefaultParams().UnbondingBlocks
 	if r != nil {
 		blocks = r.UnbondingBlocks
 	}
-	locked := time.Duration(blocks) * time.Duration(tally.DefaultParams().MinBlockMs) * time.Millisecond
+	locked := time.Duration(blocks) * time.Duration(t.MinBlockMs) * time.Millisecond
 	if locked < *p.VotingPeriod {
 		half := locked / 2
 		p.VotingPeriod, p.ExpeditedVotingPeriod = &locked, &half
@@ -224,6 +254,12 @@ func (b *book) fund(to sdk.AccAddress, amount essaim.Amount) {
 	}
 	coin := sdk.NewCoin(essaim.Denom, math.NewIntFromUint64(uint64(amount)))
 	b.balances[b.at[name]].Coins = b.balances[b.at[name]].Coins.Add(coin)
+}
+
+// total is what the book holds so far.
+func (b *book) total() essaim.Amount {
+	_, _, supply := b.sums()
+	return essaim.Amount(supply.AmountOf(essaim.Denom).Uint64())
 }
 
 func (b *book) sums() ([]authtypes.GenesisAccount, []banktypes.Balance, sdk.Coins) {

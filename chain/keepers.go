@@ -104,7 +104,7 @@ func (a *App) newKeepers(o Options) (k keepers) {
 		Bank: k.Bank, Treasury: k.distribution, Registry: k.Registry, Models: k.Model,
 	}, governance)
 
-	k.Tally = tally.NewKeeper(a.Codec, a.kv(tally.Name), governance, validators{k.Staking})
+	k.Tally = tally.NewKeeper(a.Codec, a.kv(tally.Name), governance, validators{k.Staking}, k.Registry)
 	k.Gov = govkeeper.NewKeeper(a.Codec, a.kv(govtypes.StoreKey), k.Account, k.Bank, k.distribution, a.MsgServiceRouter(),
 		govtypes.DefaultConfig(), governance, k.Tally.Result)
 	k.Gov.SetHooks(tally.NewHooks(k.Tally, k.Gov))
