@@ -1,7 +1,8 @@
 // Package chain is the ledger's application: the SDK's modules and ours, wired by hand.
 //
 // Read New from top to bottom, then keepers.go (who needs whom), modules.go (who runs
-// when), ante.go (what a transaction passes first), genesis.go and export.go (how a chain
+// when), ante.go (what a transaction passes first), trail.go (what a block leaves to be
+// proven), genesis.go and export.go (how a chain
 // begins, and begins again). Running it is chain/node's business: this package starts no
 // goroutine, opens no connection and reads no clock, because every validator must come
 // to the same state.
@@ -43,6 +44,7 @@ type App struct {
 	stores  map[string]*storetypes.KVStoreKey
 	modules *module.Manager
 	basics  module.BasicManager
+	block   *block
 }
 
 // New builds the application on a database and loads its last committed state.
@@ -70,9 +72,11 @@ func New(o Options) (*App, error) {
 	}
 	a.MountKVStores(a.stores)
 	a.SetInitChainer(a.initChain)
+	a.block = newBlock(a.Signed.TxDecoder())
+	a.SetBlockSTMTxRunner(a.block) // the SDK's name for any runner; this one is serial
 	a.SetPreBlocker(a.preBlock)
-	a.SetBeginBlocker(a.modules.BeginBlock)
-	a.SetEndBlocker(a.modules.EndBlock)
+	a.SetBeginBlocker(a.beginBlock)
+	a.SetEndBlocker(a.endBlock)
 	a.SetAnteHandler(a.anteHandler())
 	if err := a.LoadLatestVersion(); err != nil {
 		return nil, fmt.Errorf("load state: %w", err)

@@ -31,6 +31,7 @@ import (
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
 	"github.com/essaim/essaim/chain/x/tally"
+	"github.com/essaim/essaim/chain/x/trail"
 )
 
 // storeNames lists the parts of the state. A new one needs an upgrade handler on chains
@@ -39,7 +40,7 @@ var storeNames = []string{
 	authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, slashingtypes.StoreKey, distrtypes.StoreKey,
 	minttypes.StoreKey, govtypes.StoreKey, feegrant.StoreKey, authzkeeper.StoreKey, upgradetypes.StoreKey,
 	evidencetypes.StoreKey, consensustypes.StoreKey, model.Name, registry.Name, market.Name,
-	tally.Name,
+	tally.Name, trail.Name,
 }
 
 // moduleAccounts lists the accounts that modules own and what each may do.
@@ -75,6 +76,7 @@ type keepers struct {
 	upgrade      *upgradekeeper.Keeper
 	evidence     *evidencekeeper.Keeper
 	consensus    consensuskeeper.Keeper
+	trail        trail.Keeper
 }
 
 // newKeepers connects them: each gets only those it needs, so the order is forced.
@@ -108,6 +110,7 @@ func (a *App) newKeepers(o Options) (k keepers) {
 	k.Gov = govkeeper.NewKeeper(a.Codec, a.kv(govtypes.StoreKey), k.Account, k.Bank, k.distribution, a.MsgServiceRouter(),
 		govtypes.DefaultConfig(), governance, k.Tally.Result)
 	k.Gov.SetHooks(tally.NewHooks(k.Tally, k.Gov))
+	k.trail = trail.NewKeeper(a.kv(trail.Name))
 	return k
 }
 

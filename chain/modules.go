@@ -1,10 +1,7 @@
 package chain
 
 import (
-	abci "github.com/cometbft/cometbft/abci/types"
-
 	"cosmossdk.io/core/appmodule"
-	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/module"
 	"github.com/cosmos/cosmos-sdk/x/auth"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
@@ -34,6 +31,7 @@ import (
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
 	"github.com/essaim/essaim/chain/x/tally"
+	"github.com/essaim/essaim/chain/x/trail"
 )
 
 // order serves genesis, begin and end of block: who writes first stands first. Mint
@@ -67,6 +65,7 @@ func (a *App) wire() error {
 		registry.Name:             registry.NewModule(k.Registry),
 		market.Name:               market.NewModule(k.Market),
 		tally.Name:                tally.NewModule(k.Tally, k.Gov),
+		trail.Name:                trail.NewModule(k.trail),
 	})
 	a.basics = module.NewBasicManagerFromManager(a.modules, nil)
 	a.basics.RegisterLegacyAminoCodec(a.Amino)
@@ -76,8 +75,4 @@ func (a *App) wire() error {
 	a.modules.SetOrderInitGenesis(order...)
 	a.modules.SetOrderExportGenesis(order...)
 	return a.modules.RegisterServices(module.NewConfigurator(a.Codec, checked{a.MsgServiceRouter(), a.checkPeriods}, a.GRPCQueryRouter()))
-}
-
-func (a *App) preBlock(ctx sdk.Context, _ *abci.RequestFinalizeBlock) (*sdk.ResponsePreBlock, error) {
-	return a.modules.PreBlock(ctx)
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/module"
 	upgradekeeper "github.com/cosmos/cosmos-sdk/x/upgrade/keeper"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+
+	"github.com/essaim/essaim/gen/chain/trailv1"
 )
 
 // upgradeModule runs x/upgrade's keeper. The SDK's own module would do, but its package
@@ -68,6 +70,9 @@ func (m upgradeModule) PreBlock(ctx context.Context) (appmodule.ResponsePreBlock
 		return nil, fmt.Errorf("upgrade %q is due: start the program that knows it (%s)", plan.Name, plan.Info)
 	}
 	if err := k.ApplyUpgrade(sdkCtx.WithBlockGasMeter(storetypes.NewInfiniteGasMeter()), plan); err != nil {
+		return nil, err
+	}
+	if err := sdkCtx.EventManager().EmitTypedEvent(&trailv1.EventUpgraded{Name: plan.Name, Info: plan.Info}); err != nil {
 		return nil, err
 	}
 	return &sdk.ResponsePreBlock{ConsensusParamsChanged: true}, nil

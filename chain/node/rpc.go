@@ -40,6 +40,21 @@ func (n *Node) Tx(ctx context.Context, hash []byte, prove bool) (*ctypes.ResultT
 	return call(n, func() (*ctypes.ResultTx, error) { return n.rpc.Tx(ctx, hash, prove) })
 }
 
+// BlockResults returns what a block emitted.
+func (n *Node) BlockResults(ctx context.Context, height *int64) (*ctypes.ResultBlockResults, error) {
+	return call(n, func() (*ctypes.ResultBlockResults, error) { return n.rpc.BlockResults(ctx, height) })
+}
+
+// Commit returns a block's header with its signatures; of the newest block if height is nil.
+func (n *Node) Commit(ctx context.Context, height *int64) (*ctypes.ResultCommit, error) {
+	return call(n, func() (*ctypes.ResultCommit, error) { return n.rpc.Commit(ctx, height) })
+}
+
+// Validators returns a page of those who may sign a block.
+func (n *Node) Validators(ctx context.Context, height *int64, page, perPage *int) (*ctypes.ResultValidators, error) {
+	return call(n, func() (*ctypes.ResultValidators, error) { return n.rpc.Validators(ctx, height, page, perPage) })
+}
+
 func call[T any](n *Node, f func() (T, error)) (out T, err error) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
