@@ -74,7 +74,8 @@ func manifest(name string) []byte {
 // bench is the application with a block for each transaction: what a node is to the
 // client, without consensus, and the same in every run.
 type bench struct {
-	app *chain.App
+	client.RPC // what none of its tests asks for
+	app        *chain.App
 
 	mu     sync.Mutex
 	next   int64 // height of the next block

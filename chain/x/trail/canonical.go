@@ -19,6 +19,9 @@ import (
 // The form is our own code because encoding/json has changed how it escapes between
 // versions of Go, and validators must agree on each byte.
 func Canonical(text string) (out string, ok bool) {
+	if plain(text) {
+		return text, true
+	}
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	var v any
@@ -30,6 +33,21 @@ func Canonical(text string) (out string, ok bool) {
 	}
 	bz, ok := appendJSON(nil, v)
 	return string(bz), ok
+}
+
+// plain reports whether a text is a string of printable ASCII without escapes, which is its
+// own canonical form. Most values are.
+func plain(text string) bool {
+	n := len(text) - 1
+	if n < 1 || text[0] != '"' || text[n] != '"' {
+		return false
+	}
+	for i := 1; i < n; i++ {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 func appendJSON(out []byte, v any) (_ []byte, ok bool) {
