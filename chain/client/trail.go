@@ -40,7 +40,7 @@ func (c *Client) complete(ctx context.Context, r TrailRange) (TrailRange, error)
 	r.From = max(r.From, 1)
 	switch {
 	case r.Header > newest.Height:
-		return r, essaim.Errorf(essaim.CodeUnavailable, "wait, or export up to an earlier height", "the newest block is %d, not yet %d", newest.Height, r.Header)
+		return r, tooEarly(newest.Height, r.Header)
 	case r.Header <= minProof:
 		return r, essaim.Errorf(essaim.CodeUnavailable, "wait a few blocks", "the header of block %d proves nothing yet", r.Header)
 	case r.From > r.To:
@@ -49,6 +49,10 @@ func (c *Client) complete(ctx context.Context, r TrailRange) (TrailRange, error)
 		return r, essaim.Errorf(essaim.CodeBadInput, "give a later header, or an earlier end", "the header of block %d proves blocks before it, not %d", r.Header, r.To)
 	}
 	return r, nil
+}
+
+func tooEarly(newest, want int64) error {
+	return essaim.Errorf(essaim.CodeUnavailable, "wait for it, or name an earlier block", "the newest block is %d, not yet %d", newest, want)
 }
 
 // ExportTrail writes every record of a range, each with its proof, for audit.Verify.
@@ -190,12 +194,16 @@ func (e exporter) records(ctx context.Context, entry trailv1.Entry) error {
 
 // TrustedHeader returns the file of a block's header with its signatures, for
 // audit.ReadHeader. It is worth as much trust as the node is. Height 0 is the newest.
+//
+// Errors: CodeUnavailable, also for a block that is still to come.
 func (c *Client) TrustedHeader(ctx context.Context, height int64) ([]byte, error) {
-	var at *int64
-	if height > 0 {
-		at = &height
+	r, err := c.rpc.Commit(ctx, nil)
+	if err == nil && height > r.Height {
+		return nil, tooEarly(r.Height, height)
 	}
-	r, err := c.rpc.Commit(ctx, at)
+	if err == nil && height > 0 {
+		r, err = c.rpc.Commit(ctx, &height)
+	}
 	if err != nil {
 		return nil, unreachable(ctx, err)
 	}

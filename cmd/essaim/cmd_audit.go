@@ -23,13 +23,13 @@ func newAuditCommand(c *cli) *cobra.Command {
 parameter and upgrade leaves a record. An export holds all records of a range of
 blocks, one JSON object a line, with the proof that the chain committed to them.
 
-  essaim audit header 1000 > header.json     from a node that you trust
-  essaim audit export --header 1000 > trail.jsonl    from any node
-  essaim audit verify trail.jsonl --header header.json    offline
+  essaim audit header 1000 > header.json                from a node you trust
+  essaim audit export --header 1000 > trail.jsonl       from any node
+  essaim audit verify trail.jsonl --header header.json  offline
 
-What the check proves: the chain whose header you trust made exactly these records
-in these blocks, and no others. What it does not prove: that the header is the
-right chain's (compare its hash), or that what a record says was just.`,
+What the check proves: the chain whose header you trust made exactly these
+records in these blocks, and no others. What it does not prove: that the header
+is the right chain's (compare its hash), or that what a record says was just.`,
 	}
 	cmd.AddCommand(newAuditExport(c), newAuditVerify(c), newAuditHeader(c))
 	return cmd
