@@ -65,20 +65,11 @@ var chainFloors = map[string]int{
 	"chain/x/registry/pool": 3, // the arithmetic of stake, without the SDK
 	"chain/x/market":        4,
 	"chain/x/tally":         4,
+	"chain/x/trail":         4,
 	"chain":                 5, // the application
+	"chain/audit":           5, // checks what the application left to be proven
 	"chain/node":            6, // consensus around it
 	"chain/client":          7, // how roles reach it
-	"chain/encoding":   4, // prefixes and codecs
-	"chain/eip191":     4,
-	"chain/x/model":    4,
-	"chain/x/registry": 4,
-	"chain/x/market":   4,
-	"chain/x/tally":    4,
-	"chain/x/trail":    4,
-	"chain":            5, // the application
-	"chain/audit":      5, // checks what the application left to be proven
-	"chain/node":       6, // consensus around it
-	"chain/client":     7, // how roles reach it
 }
 
 // bans are imports that a part of the tree must not have, each with its reason.
