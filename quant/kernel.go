@@ -14,6 +14,9 @@ type path struct {
 	// all of them fit. It is there if bytes is.
 	pack func(dst *int8, src *int16, n int) bool
 
+	// dst = a + b + offset for n elements, a multiple of addChunk and above 0; nil: scalar Go.
+	add func(dst, a, b *int32, n int, offset int32)
+
 	// Scale.Wide and Scale.Narrow of n elements, a multiple of scaleChunk and above 0; nil:
 	// scalar Go. Neither changes what Requantise gives.
 	scaleWide   func(dst, src, mul *int32, n int, shift uint)
@@ -26,6 +29,9 @@ type path struct {
 
 // packChunk is what pack takes at a time.
 const packChunk = 32
+
+// addChunk is what add takes at a time, a power of two.
+const addChunk = 16
 
 // scaleChunk is what scaleWide and scaleNarrow take at a time, a power of two.
 const scaleChunk = 8
@@ -49,6 +55,9 @@ type kernels[T int8 | int16] struct {
 	chunk     int // columns
 	many      int // vectors
 	one, some func(dst *int32, w *int8, x *T, groups, n, cols, rows int)
+
+	// What one and some leave out of the sums of a vector's n columns; nil: nothing.
+	offset func(x *T, n int) int32
 }
 
 // prepare returns a function that computes rows lo to hi, without hi, of all vectors'
@@ -80,11 +89,14 @@ func (p *path) packAll(packed []int8, x []int16) bool {
 }
 
 func (k *kernels[T]) rows(m *Matrix, dst []int32, x []T, vectors, lo, hi int) {
-	// A block of rows stays in a near cache while the vectors pass: 16 KiB, but of long rows
-	// enough that the vectors' own way from the second cache is paid for.
-	const bytes, atLeast = 16 << 10, 32
+	// A few rows stay in the nearest cache while the vectors pass, and in that time the next ones come
+	// from memory: more at once would be waited for.
+	const bytes = 2 << 10
 	n, full := m.Cols-m.Cols%k.chunk, hi-(hi-lo)%4
-	block := max(atLeast, bytes/m.Cols&^3)
+	block := max(4, full-lo)
+	if vectors > 1 {
+		block = max(4, bytes/m.Cols&^3)
+	}
 	for r := lo; r < full; r += block {
 		groups, w := min(block, full-r)/4, &m.W[r*m.Cols]
 		v := 0
@@ -97,19 +109,30 @@ func (k *kernels[T]) rows(m *Matrix, dst []int32, x []T, vectors, lo, hi int) {
 	}
 	for v := range vectors {
 		sums, x := dst[v*m.Rows:][:m.Rows], x[v*m.Cols:][:m.Cols]
+		missing := int32(0)
+		if k.offset != nil && full > lo {
+			missing = k.offset(&x[0], n)
+		}
 		for r := lo; r < full && n < m.Cols; r++ { // the last columns
 			sums[r] += dot(m.W[r*m.Cols:][n:m.Cols], x[n:])
 		}
 		for r := full; r < hi; r++ { // the last rows
 			sums[r] = dot(m.W[r*m.Cols:][:m.Cols], x)
 		}
-		m.addBias(sums, lo, hi)
+		m.finish(sums, lo, full, missing)
+		m.finish(sums, full, hi, 0)
 	}
 }
 
-func (m *Matrix) addBias(sums []int32, lo, hi int) {
+// finish adds the biases and an offset to sums of rows lo to hi.
+func (m *Matrix) finish(sums []int32, lo, hi int, offset int32) {
+	sums = sums[lo:hi]
 	if m.Bias != nil {
-		Add(sums[lo:hi], m.Bias[lo:hi])
+		add(sums, sums, m.Bias[lo:hi], offset)
+		return
+	}
+	for i := 0; i < len(sums) && offset != 0; i++ {
+		sums[i] += offset
 	}
 }
 
@@ -129,7 +152,7 @@ func scalarRows(m *Matrix, dst []int32, x []int16, vectors, lo, hi int) {
 		}
 	}
 	for v := range vectors {
-		m.addBias(dst[v*m.Rows:(v+1)*m.Rows], lo, hi)
+		m.finish(dst[v*m.Rows:(v+1)*m.Rows], lo, hi, 0)
 	}
 }
 

@@ -12,8 +12,9 @@ func machinePaths() (found []path) {
 		found = append(found, path{
 			name:  "avx512vnni",
 			wide:  &kernels[int16]{chunk: 32, many: 4, one: avx512One, some: avx512Four},
-			bytes: &kernels[int8]{chunk: 64, many: 4, one: vnniOne, some: vnniFour},
+			bytes: &kernels[int8]{chunk: 64, many: 4, one: vnniOne, some: vnniFour, offset: vnniOffset},
 			pack:  avx512Pack,
+			add:   avx512Add,
 
 			scaleWide:   avx512Wide,
 			scaleNarrow: avx512Narrow,
@@ -44,6 +45,12 @@ func vnniOne(dst *int32, w *int8, x *int8, groups, n, cols, rows int)
 
 //go:noescape
 func vnniFour(dst *int32, w *int8, x *int8, groups, n, cols, rows int)
+
+//go:noescape
+func vnniOffset(x *int8, n int) int32
+
+//go:noescape
+func avx512Add(dst, a, b *int32, n int, offset int32)
 
 //go:noescape
 func avx512Pack(dst *int8, src *int16, n int) bool

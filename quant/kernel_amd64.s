@@ -286,10 +286,9 @@ column:
 // VPDPBUSD multiplies unsigned bytes by signed ones and does not saturate. The weights
 // are made unsigned by adding 128, which flips their top bit:
 //
-//	Σ (w+128)·x = Σ w·x + Σ 128·x
+//	Σ (w+128)·x = Σ w·x + 128·Σ x
 //
-// The second sum belongs to the vector alone. It is made once, by the same instruction
-// with 128 for the weights, and the accumulators start at its negative, lane by lane.
+// The second sum belongs to the vector alone: the caller takes it off, with the biases.
 
 // EIGHTY fills Z31 with bytes 0x80: what flips the top bits, and 128 unsigned.
 #define EIGHTY \
@@ -310,23 +309,14 @@ column:
 
 // func vnniOne(dst *int32, w *int8, x *int8, groups, n, cols, rows int)
 //
-// Z0-Z3 accumulators, Z16-Z19 w, Z20 x, Z24 -128·x, Z28 zero, Z31 0x80.
+// Z0-Z3 accumulators, Z16-Z19 w, Z20 x, Z28 zero, Z31 0x80.
 TEXT ·vnniOne(SB), NOSPLIT, $0-56
 	ARGUMENTS
 	EIGHTY
-	VPXORD    Z28, Z28, Z28
-	VMOVDQA64 Z28, Z24
-	FIRSTCOLUMN
-
-offset:
-	VPDPBUSD (R8), Z31, Z24
-	ADDQ     $64, R8
-	SUBQ     $64, CX
-	JNZ      offset
-	VPSUBD   Z24, Z28, Z24
+	VPXORD Z28, Z28, Z28
 
 group:
-	FILL5(Z24, Z0, Z1, Z2, Z3)
+	FILL5(Z28, Z0, Z1, Z2, Z3)
 	FIRSTCOLUMN
 
 column:
@@ -347,32 +337,17 @@ column:
 
 // func vnniFour(dst *int32, w *int8, x *int8, groups, n, cols, rows int)
 //
-// Z0-Z15 accumulators, Z16-Z19 w, Z20-Z23 x, Z24-Z27 -128·x, Z28 zero, Z31 0x80.
+// Z0-Z15 accumulators, Z16-Z19 w, Z20-Z23 x, Z28 zero, Z31 0x80.
 TEXT ·vnniFour(SB), NOSPLIT, $0-56
 	ARGUMENTS
 	EIGHTY
 	VPXORD Z28, Z28, Z28
-	FILL5(Z28, Z24, Z25, Z26, Z27)
-	FIRSTCOLUMN
-
-offset:
-	VPDPBUSD (R8), Z31, Z24
-	VPDPBUSD (R8)(R11*1), Z31, Z25
-	VPDPBUSD (R8)(R11*2), Z31, Z26
-	VPDPBUSD (R8)(R13*1), Z31, Z27
-	ADDQ     $64, R8
-	SUBQ     $64, CX
-	JNZ      offset
-	VPSUBD   Z24, Z28, Z24
-	VPSUBD   Z25, Z28, Z25
-	VPSUBD   Z26, Z28, Z26
-	VPSUBD   Z27, Z28, Z27
 
 group:
-	FILL5(Z24, Z0, Z1, Z2, Z3)
-	FILL5(Z25, Z4, Z5, Z6, Z7)
-	FILL5(Z26, Z8, Z9, Z10, Z11)
-	FILL5(Z27, Z12, Z13, Z14, Z15)
+	FILL5(Z28, Z0, Z1, Z2, Z3)
+	FILL5(Z28, Z4, Z5, Z6, Z7)
+	FILL5(Z28, Z8, Z9, Z10, Z11)
+	FILL5(Z28, Z12, Z13, Z14, Z15)
 	FIRSTCOLUMN
 
 column:
@@ -394,6 +369,56 @@ column:
 	STORE5FOUR
 	NEXTGROUP
 	JNZ group
+	VZEROUPPER
+	RET
+
+// func vnniOffset(x *int8, n int) int32
+//
+// Z0 sums of -128·x, Z31 0x80.
+TEXT ·vnniOffset(SB), NOSPLIT, $0-20
+	MOVQ   x+0(FP), R8
+	MOVQ   n+8(FP), DX
+	EIGHTY
+	VPXORD Z0, Z0, Z0
+
+loop:
+	VPDPBUSD (R8), Z31, Z0
+	ADDQ     $64, R8
+	SUBQ     $64, DX
+	JNZ      loop
+
+	VEXTRACTI64X4 $1, Z0, Y1
+	VPADDD        Y1, Y0, Y0
+	VEXTRACTI128  $1, Y0, X1
+	VPADDD        X1, X0, X0
+	VPHADDD       X0, X0, X0
+	VPHADDD       X0, X0, X0
+	VMOVD         X0, AX
+	NEGL          AX
+	MOVL          AX, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func avx512Add(dst, a, b *int32, n int, offset int32)
+//
+// Z1 offset.
+TEXT ·avx512Add(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), BX
+	MOVQ         n+24(FP), CX
+	MOVL         offset+32(FP), AX
+	VPBROADCASTD AX, Z1
+
+loop:
+	VPADDD    (SI), Z1, Z0
+	VPADDD    (BX), Z0, Z0
+	VMOVDQU32 Z0, (DI)
+	ADDQ      $64, SI
+	ADDQ      $64, BX
+	ADDQ      $64, DI
+	SUBQ      $16, CX
+	JNZ       loop
 	VZEROUPPER
 	RET
 

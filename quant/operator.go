@@ -59,10 +59,8 @@ func (Sum) Apply(in []Value, r *Room) Value {
 	a, b := in[0], in[1]
 	out := r.Wide(a.Vectors, a.Elements())
 	for v := range a.Vectors {
-		x, dst := vector(a.Wide, v, a.Elements()), vector(out.Wide, v, a.Elements())
-		for i, y := range vector(b.Wide, min(v, b.Vectors-1), len(x)) {
-			dst[i] = x[i] + y
-		}
+		n := a.Elements()
+		add(vector(out.Wide, v, n), vector(a.Wide, v, n), vector(b.Wide, min(v, b.Vectors-1), n), 0)
 	}
 	return out
 }

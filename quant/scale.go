@@ -46,12 +46,16 @@ func (s Scale) Narrow(dst []int16, src []int32, lo, hi int16) {
 	}
 }
 
-// Add adds src to dst, element by element. Both have the same length; no sum may
-// leave int32.
-func Add(dst, src []int32) {
-	src = src[:len(dst)]
-	for i := range dst {
-		dst[i] += src[i]
+// add writes a + b + offset to dst, element by element, modulo 2³². All have the same length; dst may be a or b.
+func add(dst, a, b []int32, offset int32) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	done := 0
+	if chosen.add != nil && len(dst) >= addChunk {
+		done = len(dst) &^ (addChunk - 1)
+		chosen.add(&dst[0], &a[0], &b[0], done, offset)
+	}
+	for i := done; i < len(dst); i++ {
+		dst[i] = a[i] + b[i] + offset
 	}
 }
 
