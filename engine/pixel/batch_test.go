@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"testing"
 
@@ -91,21 +90,3 @@ func FuzzRun(f *testing.F) {
 
 // BenchmarkBatch64 draws pictures without writing PNG files, which RunBatch would; see
 // BenchmarkDraw for one.
-func BenchmarkBatch64(b *testing.B) {
-	for _, n := range []int{1, 2, 4, 8, 16, 32} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			e, m := open(b)
-			rs := make([]engine.Request, n)
-			for i := range rs {
-				rs[i] = engine.Request{Model: m.Digest, Prompt: "red apple", Seed: uint64(i), Width: 64, Height: 64}
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := e.RunBatch(b.Context(), rs); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "µs/picture")
-		})
-	}
-}

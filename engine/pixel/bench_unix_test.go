@@ -47,6 +47,27 @@ func BenchmarkDraw(b *testing.B) {
 	}
 }
 
+// BenchmarkBatch64 makes results of 64 x 64 together, PNG files and digests included.
+func BenchmarkBatch64(b *testing.B) {
+	for _, n := range []int{1, 4, 16, 32} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			e := newEngine(b)
+			rs := make([]engine.Request, n)
+			for i := range rs {
+				rs[i] = engine.Request{Model: e.model.Digest, Prompt: "red apple", Seed: uint64(i), Width: side, Height: side}
+			}
+			b.ReportAllocs()
+			before := cpuTime(b)
+			for b.Loop() {
+				if _, err := e.RunBatch(b.Context(), rs); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N*n), "cpu-µs/picture")
+		})
+	}
+}
+
 // BenchmarkTrace draws one picture of 64 x 64, with nobody watching, with someone who only
 // looks, and with the trace's hash.
 func BenchmarkTrace(b *testing.B) {
