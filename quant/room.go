@@ -81,24 +81,33 @@ func (r *Room) workers() int {
 	return r.Workers
 }
 
-// recycled are slices to use again, by the logarithm of their capacity, a power of two; the one
-// given back last, which is likeliest still near the processor, comes first.
-type recycled[T int8 | int16 | int32 | uint64] [bits.UintSize][][]T
+// recycled are slices to use again by the class of their capacity; the one given back last, which is
+// likeliest still near the processor, comes first.
+type recycled[T int8 | int16 | int32 | uint64] map[int][][]T
 
 func (c *recycled[T]) take(n int) []T {
-	class := bits.Len(uint(max(n, 1) - 1))
-	free := &c[class]
-	if last := len(*free) - 1; last >= 0 {
-		s := (*free)[last]
-		*free = (*free)[:last]
-		return s[:n]
+	class := capacityFor(n)
+	free := (*c)[class]
+	last := len(free) - 1
+	if last < 0 {
+		return make([]T, n, class)
 	}
-	return make([]T, n, 1<<class)
+	(*c)[class] = free[:last]
+	return free[last][:n]
 }
 
 func (c *recycled[T]) give(s []T) {
-	if cap(s) > 0 {
-		class := bits.Len(uint(cap(s) - 1))
-		c[class] = append(c[class], s)
+	if cap(s) == 0 {
+		return
 	}
+	if *c == nil {
+		*c = recycled[T]{}
+	}
+	(*c)[cap(s)] = append((*c)[cap(s)], s)
+}
+
+// capacityFor is n rounded up by less than a quarter, so that similar needs share memory.
+func capacityFor(n int) int {
+	step := 1 << max(bits.Len(uint(n))-3, 4)
+	return max((n+step-1)/step, 1) * step
 }

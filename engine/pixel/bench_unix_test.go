@@ -21,6 +21,16 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// BenchmarkNew opens the embedded model.
+func BenchmarkNew(b *testing.B) {
+	b.ReportAllocs()
+	before := cpuTime(b)
+	for b.Loop() {
+		newEngine(b)
+	}
+	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
+}
+
 // BenchmarkDraw draws pictures of 64 x 64 together, without writing PNG files.
 func BenchmarkDraw(b *testing.B) {
 	for _, n := range []int{1, 2, 4, 8, 16} {

@@ -3,7 +3,6 @@ package pixel
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"embed"
 	"errors"
 	"fmt"
@@ -141,7 +140,7 @@ func (e *Engine) finish(p plan, picture *image.RGBA) (engine.Result, error) {
 	return engine.Result{
 		MediaType:    "image/png",
 		Data:         file.Bytes(),
-		PixelsDigest: sha256.Sum256(pixelBytes(picture)),
+		PixelsDigest: pixelsDigest(picture),
 		Steps:        p.request.Steps,
 		Units:        e.units,
 		Warnings:     p.warnings,

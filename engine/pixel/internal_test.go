@@ -317,7 +317,7 @@ func TestSplineKeepsWhatItMust(t *testing.T) {
 			ramp[i] = int32(i%side) * 1024
 		}
 		big := make([]int32, len(ramp)*factor*factor)
-		s.enlarge(big, ramp)
+		s.enlarge(big, make([]int32, len(ramp)*factor), ramp)
 		if n := side * factor; big[n*n/2+n/2]-big[n*n/2+n/2-1] != int32(1024/factor) {
 			t.Errorf("x%d: a ramp does not stay one", factor)
 		}

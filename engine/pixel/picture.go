@@ -1,8 +1,10 @@
 package pixel
 
 import (
+	"crypto/sha256"
 	"image"
 
+	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/quant"
 )
 
@@ -103,11 +105,16 @@ func picture(rgb quant.Value) *image.RGBA {
 	return m
 }
 
-// pixelBytes is the picture's bytes, three a pixel, row by row.
-func pixelBytes(m *image.RGBA) []byte {
-	out := make([]byte, 0, len(m.Pix)/4*channels)
-	for i := 0; i < len(m.Pix); i += 4 {
-		out = append(out, m.Pix[i:i+channels]...)
+// pixelsDigest is the SHA-256 of the picture's bytes, three a pixel, row by row.
+func pixelsDigest(m *image.RGBA) (digest essaim.Digest) {
+	hash, line := sha256.New(), make([]byte, channels*m.Rect.Dx())
+	for y := range m.Rect.Dy() {
+		from := m.Pix[y*m.Stride:][:m.Stride]
+		for to := line; len(to) >= channels; to, from = to[channels:], from[4:] {
+			to[0], to[1], to[2] = from[0], from[1], from[2]
+		}
+		hash.Write(line)
 	}
-	return out
+	hash.Sum(digest[:0])
+	return digest
 }

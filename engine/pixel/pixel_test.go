@@ -171,9 +171,3 @@ func benchmark(b *testing.B, width int) {
 func BenchmarkRun64(b *testing.B)  { benchmark(b, 64) }
 func BenchmarkRun256(b *testing.B) { benchmark(b, 256) }
 func BenchmarkRun512(b *testing.B) { benchmark(b, 512) }
-
-func BenchmarkNew(b *testing.B) {
-	for b.Loop() {
-		open(b)
-	}
-}

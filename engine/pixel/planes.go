@@ -96,7 +96,11 @@ func (enlarge) Kind() string { return "enlarge" }
 
 // Apply is described with the type.
 func (e enlarge) Apply(in []quant.Value, r *quant.Room) quant.Value {
-	return eachPlane(in[0], e.factor*e.factor, r, func(dst []int32, from, n int) { e.enlarge(dst, in[0].Wide[from:][:n]) })
+	tall := r.Wide(in[0].Vectors, in[0].Elements()*e.factor) // with all rows, not yet all columns
+	defer r.Free(tall)
+	return eachPlane(in[0], e.factor*e.factor, r, func(dst []int32, from, n int) {
+		e.enlarge(dst, tall.Wide[from*e.factor:][:n*e.factor], in[0].Wide[from:][:n])
+	})
 }
 
 // A spline enlarges planes by a factor with the interpolating cubic of Catmull and Rom
@@ -129,11 +133,10 @@ func newSpline(factor int) *spline {
 	return s
 }
 
-// enlarge does the columns, then the rows, of a square plane, rounding after each.
-func (s *spline) enlarge(out, p []int32) {
+// enlarge does the columns, to tall, then the rows, to out, of a square plane, rounding after each.
+func (s *spline) enlarge(out, tall, p []int32) {
 	n := root2(len(p))
 	big := n * s.factor
-	tall := make([]int32, big*n)
 	for y := range big {
 		w, at := &s.weight[y%s.factor], y/s.factor+s.first[y%s.factor]
 		a, b, c, d := p[clamp(at, n)*n:][:n], p[clamp(at+1, n)*n:][:n], p[clamp(at+2, n)*n:][:n], p[clamp(at+3, n)*n:][:n]
