@@ -87,7 +87,7 @@ var bans = []struct {
 	{"net/http/...", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "chain/encoding", "quant", "engine/pixel", "engine/text", "coordinator", "miner", "wallet", "seal"}, false, "none of these has business with HTTP"},
 	{"net", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "quant", "engine/pixel", "engine/text"}, false, "no network"},
 	{"math/rand/...", nil, []string{".", "chain", "quant", "engine/pixel", "engine/text", "seal", "wallet"}, false, "consensus, models and keys use no process-wide randomness"},
-	{"os/exec", []string{"cmd", "e2e", "devnet"}, nil, false, "only composition starts processes"},
+	{"os/exec", []string{"cmd", "e2e", "devnet", "internal/portabletest"}, nil, false, "only composition starts processes, and tests"},
 	{"log", nil, nil, false, "log/slog, passed in"},
 	{"github.com/cosmos/cosmos-sdk/enterprise/...", nil, nil, true, "another licence"},
 	{"github.com/ipfs/boxo/...", nil, nil, true, "its upkeep ended in 2026"},

@@ -41,9 +41,19 @@ func (r *Reader) Matrix(name string, rows, cols int, bias bool) Matrix {
 	return m
 }
 
+// Linear is NAME.w, NAME.mul and, if there is to be one, NAME.bias.
+func (r *Reader) Linear(name string, rows, cols int, bias bool) Linear {
+	return Linear{r.Matrix(name, rows, cols, bias), r.Scale(name, rows)}
+}
+
+// Table is the int16 tensor of this name, n long, as a function from first on.
+func (r *Reader) Table(name string, first int32, n int) Table {
+	return Table{First: first, Out: r.Tensor(name, Int16, n).Int16()}
+}
+
 // Flow is the int16 tensor of this name, n long, as a table of differences from first on.
 func (r *Reader) Flow(name string, first int32, n int) Flow {
-	t := Table{First: first, Out: r.Tensor(name, Int16, n).Int16()}
+	t := r.Table(name, first, n)
 	if r.err != nil {
 		return Flow{}
 	}

@@ -238,7 +238,7 @@ func TestLexiconIsNormal(t *testing.T) {
 
 // reach is the largest absolute value that a layer can put out when all its inputs are
 // within ±x.
-func (l *linear) reach(x int64, wide bool) int64 {
+func reach(l *quant.Linear, x int64, wide bool) int64 {
 	worst := int64(0)
 	for r := range l.Rows {
 		sum := int64(0)
@@ -260,21 +260,21 @@ func (l *linear) reach(x int64, wide bool) int64 {
 // be, from the weights alone.
 func TestNothingOverflows(t *testing.T) {
 	w := load(t)
-	x := w.cond.reach(127, true)
+	x := reach(&w.cond, 127, true)
 	for l := range w.blocks {
 		b := &w.blocks[l]
-		if sum := b.up.reach(127, false) + b.cond.reach(127, true); sum > math.MaxInt32 {
+		if sum := reach(&b.up, 127, false) + reach(&b.cond, 127, true); sum > math.MaxInt32 {
 			t.Errorf("block %d: a sum may be %d", l, sum)
 		}
 		if limit := min(b.up.Limit(), b.down.Limit()); limit < 127 {
 			t.Errorf("block %d: limit %d", l, limit)
 		}
-		x += b.down.reach(127, true)
+		x += reach(&b.down, 127, true)
 	}
 	if x > math.MaxInt32 {
 		t.Errorf("x may be %d", x)
 	}
-	if z := w.out.reach(127, true); z > math.MaxInt32 {
+	if z := reach(&w.out, 127, true); z > math.MaxInt32 {
 		t.Errorf("a coefficient may be %d", z)
 	}
 	if limit := w.basis.Limit(); limit < 16383 {
@@ -282,7 +282,7 @@ func TestNothingOverflows(t *testing.T) {
 	}
 	for _, flow := range []quant.Flow{w.flowLuma, w.flowChroma} {
 		pull := max(int64(slices.Max(flow.Out)), -int64(slices.Min(flow.Out)))
-		if p := w.basis.reach(16383, true) + passes*pull; p > math.MaxInt32 {
+		if p := reach(&w.basis, 16383, true) + passes*pull; p > math.MaxInt32 {
 			t.Errorf("a sample may be %d", p)
 		}
 	}

@@ -19,32 +19,26 @@ const (
 	samples      = side*side + 2*half*half
 )
 
-// A linear layer: sums, and their change of unit.
-type linear struct {
-	quant.Matrix
-	quant.Scale
-}
-
 type block struct {
-	pre  quant.Scale // x to up's input
-	up   linear      // to 0..127
-	cond linear      // c to the unit of up's sums
-	down linear      // to wide
+	pre  quant.Scale  // x to up's input
+	up   quant.Linear // to 0..127
+	cond quant.Linear // c to the unit of up's sums
+	down quant.Linear // to wide
 }
 
 // weights are the content of weights.bin. They are not changed once read.
 type weights struct {
 	table        []int8
 	text         quant.Scale
-	text1, text2 linear
+	text1, text2 quant.Linear
 
-	cond   linear // c to wide
+	cond   quant.Linear // c to wide
 	blocks [blocks]block
 	outPre quant.Scale
-	out    linear // to wide
+	out    quant.Linear // to wide
 
 	basisPre     quant.Scale
-	basis        linear
+	basis        quant.Linear
 	flowLuma     quant.Flow // of differences in 1/4096
 	flowChroma   quant.Flow
 	luma, chroma quant.Table // 1/4096 to 1/4080
@@ -55,39 +49,31 @@ func readWeights(file []byte) (*weights, error) {
 	w := &weights{
 		table: r.Tensor("text.table", quant.Int8, textRows, textCols).Int8(),
 		text:  r.Scale("text", textCols),
-		text1: readLinear(r, "text1", textHidden, textCols, true),
-		text2: readLinear(r, "text2", textOut, textHidden, true),
+		text1: r.Linear("text1", textHidden, textCols, true),
+		text2: r.Linear("text2", textOut, textHidden, true),
 
-		cond:   readLinear(r, "cond", width, textOut, true),
+		cond:   r.Linear("cond", width, textOut, true),
 		outPre: r.Scale("out.pre", width),
-		out:    readLinear(r, "out", coefficients, width, true),
+		out:    r.Linear("out", coefficients, width, true),
 
 		basisPre:   r.Scale("basis.pre", coefficients),
-		basis:      readLinear(r, "basis", samples, coefficients, true),
+		basis:      r.Linear("basis", samples, coefficients, true),
 		flowLuma:   r.Flow("flow.luma", -1024, 2048),
 		flowChroma: r.Flow("flow.chroma", -1024, 2048),
-		luma:       readTable(r, "luma", 0, 4097),
-		chroma:     readTable(r, "chroma", -2048, 4096),
+		luma:       r.Table("luma", 0, 4097),
+		chroma:     r.Table("chroma", -2048, 4096),
 	}
 	for l := range w.blocks {
 		up, down, cond := fmt.Sprintf("up%d", l), fmt.Sprintf("down%d", l), fmt.Sprintf("cond%d", l)
 		w.blocks[l] = block{
 			pre:  r.Scale(up+".pre", width),
-			up:   readLinear(r, up, hidden, width, true),
-			cond: readLinear(r, cond, hidden, textOut, false),
-			down: readLinear(r, down, width, hidden, true),
+			up:   r.Linear(up, hidden, width, true),
+			cond: r.Linear(cond, hidden, textOut, false),
+			down: r.Linear(down, width, hidden, true),
 		}
 	}
 	if err := r.Err(); err != nil {
 		return nil, fmt.Errorf("pixel weights: %w", err)
 	}
 	return w, nil
-}
-
-func readLinear(r *quant.Reader, name string, rows, cols int, bias bool) linear {
-	return linear{r.Matrix(name, rows, cols, bias), r.Scale(name, rows)}
-}
-
-func readTable(r *quant.Reader, name string, first int32, n int) quant.Table {
-	return quant.Table{First: first, Out: r.Tensor(name, quant.Int16, n).Int16()}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/essaim/essaim/quant"
 )
 
 func load(t testing.TB) *Engine {
@@ -108,7 +110,7 @@ func FuzzEmbed(f *testing.F) {
 // TestNothingOverflows bounds every sum over all inputs there can be, and every factor.
 func TestNothingOverflows(t *testing.T) {
 	w := load(t).weights
-	for name, l := range map[string]*layer{"up": &w.up, "out": &w.out} {
+	for name, l := range map[string]*quant.Linear{"up": &w.up, "out": &w.out} {
 		if limit := l.Limit(); limit < 127 {
 			t.Errorf("%s: limit %d", name, limit)
 		}

@@ -15,17 +15,11 @@ const (
 	size      = 128 // of an embedding
 )
 
-// A layer is a product and the change of unit after it.
-type layer struct {
-	quant.Matrix
-	quant.Scale
-}
-
 // weights are the content of weights.bin. They are not changed once read.
 type weights struct {
 	table    []int8
 	tableOut quant.Scale
-	up, out  layer
+	up, out  quant.Linear
 	concepts []int8 // one embedding after the other
 }
 
@@ -35,8 +29,8 @@ func readWeights(file []byte, concepts int) (*weights, error) {
 	w := &weights{
 		table:    r.Tensor("table", quant.Int8, tableRows, tableCols).Int8(),
 		tableOut: r.Scale("table", tableCols),
-		up:       layer{r.Matrix("up", hidden, tableCols, true), r.Scale("up", hidden)},
-		out:      layer{r.Matrix("out", size, hidden, true), r.Scale("out", size)},
+		up:       r.Linear("up", hidden, tableCols, true),
+		out:      r.Linear("out", size, hidden, true),
 		concepts: r.Tensor("concepts", quant.Int8, concepts, size).Int8(),
 	}
 	return w, r.Err()
@@ -46,18 +40,13 @@ func readWeights(file []byte, concepts int) (*weights, error) {
 func (w *weights) embed(t *quant.Tape, rows []quant.Weighted) []int8 {
 	sum := t.Do("table", quant.Gather{Table: w.table, Cols: tableCols, Lists: [][]quant.Weighted{rows}})
 	e := t.Do("table", quant.Activate{Scale: w.tableOut, Lo: -127, Hi: 127}, sum)
-	h := w.up.apply(t, "up", e, 0)
-	v := w.out.apply(t, "out", h, -127)
+	h := w.up.Activated(t, "up", e, 0, 127)
+	v := w.out.Activated(t, "out", h, -127, 127)
 	out := make([]int8, size)
 	for i, x := range v.Narrow {
 		out[i] = int8(x)
 	}
 	return out
-}
-
-// apply computes a layer's output, clamped to lo..127.
-func (l *layer) apply(t *quant.Tape, name string, x quant.Value, lo int16) quant.Value {
-	return t.Do(name, quant.Activate{Scale: l.Scale, Lo: lo, Hi: 127}, t.Do(name, quant.Product{Matrix: &l.Matrix}, x))
 }
 
 // readConcepts reads lines of an emoji, a tab and a name.
