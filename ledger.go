@@ -50,6 +50,14 @@ func (a Actor) Price(model Digest) (Amount, bool) {
 	return 0, false
 }
 
+// Cover is how much work may rest on stake before it is settled and audited. The zero
+// value sets no limit.
+type Cover struct {
+	Coordinator uint64 `json:"coordinator"`  // open deposits per coin of a coordinator's stake; 0: no limit
+	Miner       Bps    `json:"miner"`        // unaudited work of a miner, as a share of its stake
+	AuditBlocks int64  `json:"audit_blocks"` // how long settled work counts as unaudited; 0: no limit for miners
+}
+
 // Model is a registered model: weights and manifest, named by the manifest's digest.
 type Model struct {
 	Digest    Digest          `json:"digest"`

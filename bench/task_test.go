@@ -56,6 +56,8 @@ func (b *books) Model(_ context.Context, d essaim.Digest) (essaim.Model, error) 
 	return essaim.Model{Digest: d, Kind: essaim.KindImage}, nil
 }
 
+func (b *books) Cover(context.Context) (essaim.Cover, error) { return essaim.Cover{}, nil }
+
 func (b *books) Settle(context.Context, essaim.Settlement, []byte) (essaim.Tx, error) {
 	return essaim.Tx{Height: 1}, nil
 }
@@ -88,7 +90,7 @@ func newWorld(b *testing.B, miners int) *world {
 	b.Helper()
 	w := &world{books: &books{actors: map[essaim.NodeKey]essaim.Actor{}}}
 	key := newKey(b)
-	w.books.actors[essaim.NodeKeyOf(key)] = essaim.Actor{Role: essaim.RoleCoordinator, NodeKey: essaim.NodeKeyOf(key), Bond: essaim.AIM}
+	w.books.actors[essaim.NodeKeyOf(key)] = essaim.Actor{Role: essaim.RoleCoordinator, NodeKey: essaim.NodeKeyOf(key), Bond: essaim.AIM, Stake: essaim.AIM}
 	blobs, err := dir.Open(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
@@ -137,7 +139,7 @@ func (w *world) mine(b *testing.B, coordinators []string) {
 		b.Fatal(err)
 	}
 	offers := []essaim.Offer{{Model: enginetest.FakeModel().Digest, UnitPrice: 1}}
-	w.books.actors[essaim.NodeKeyOf(key)] = essaim.Actor{Role: essaim.RoleMiner, NodeKey: essaim.NodeKeyOf(key), HPKEKey: hpke.PublicKey(), Offers: offers, Bond: essaim.AIM}
+	w.books.actors[essaim.NodeKeyOf(key)] = essaim.Actor{Role: essaim.RoleMiner, NodeKey: essaim.NodeKeyOf(key), HPKEKey: hpke.PublicKey(), Offers: offers, Bond: essaim.AIM, Stake: essaim.AIM}
 	m, err := miner.New(miner.Config{
 		Key: key, Seal: hpke, ChainID: chainID, Coordinators: coordinators, Engines: []engine.Engine{new(enginetest.Fake)}, Blobs: blobs,
 		Offers: offers, Receipts: filepath.Join(b.TempDir(), "receipts.db"), Capacity: 32, MaxUnacked: 1 << 20,

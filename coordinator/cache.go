@@ -38,6 +38,17 @@ func (k cache) model(ctx context.Context, digest essaim.Digest) (essaim.Model, e
 	return lookup(k, k.models, digest, func() (essaim.Model, error) { return k.ledger.Model(ctx, digest) })
 }
 
+// forget makes the next question about an actor go to the ledger. What was remembered
+// stands if the ledger does not answer.
+func (k cache) forget(node essaim.NodeKey) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if old, ok := k.actors[node]; ok {
+		old.at = time.Time{}
+		k.actors[node] = old
+	}
+}
+
 // lookup asks when nothing fresh is remembered. When the ledger does not answer, an
 // older answer is better than none; that there is no such thing is an answer.
 func lookup[K comparable, V any](k cache, m map[K]aged[V], key K, ask func() (V, error)) (V, error) {

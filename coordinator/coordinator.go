@@ -19,9 +19,9 @@
 // ledger. The exported methods may be called from anywhere while Run runs. Lock
 // order: Coordinator.mu before job.mu or book.mu; none is held during I/O.
 //
-// Reading order: submit.go and dispatch.go are the way of a task, match.go says who
-// gets it, miners.go who is there, escrow.go what may be spent, log.go what is kept,
-// settle.go how it is paid.
+// Reading order: submit.go and dispatch.go are the way of a task, match.go says who gets
+// it, share.go and cover.go who may get more, miners.go who is there, escrow.go what may
+// be spent, log.go and minerlog.go what is kept, settle.go how it is paid.
 package coordinator
 
 import (
@@ -53,6 +53,9 @@ type Ledger interface {
 	Actor(ctx context.Context, node essaim.NodeKey) (essaim.Actor, error)
 	Model(ctx context.Context, digest essaim.Digest) (essaim.Model, error)
 
+	// Cover is how much work may rest on stake, as governance has it now.
+	Cover(ctx context.Context) (essaim.Cover, error)
+
 	// Settle submits a settlement with the node key's Ed25519 signature of
 	// Settlement.SignBytes and returns when it is committed. Settling a session
 	// twice fails and pays nothing.
@@ -68,7 +71,7 @@ type Config struct {
 	Blobs   blob.Store // keeps the sealed results
 	Log     string     // path of the task and receipt log (SQLite); created if missing
 
-	MinBond      essaim.Amount // of a miner; default 1 uaim
+	MinStake     essaim.Amount // of a miner; default 1 uaim
 	MinDeposit   essaim.Amount // told to clients; default 0
 	ExpiryAhead  int64         // blocks that a new session should be open; told to clients; default 100
 	ExpiryMargin int64         // blocks before expiry at which a session is settled; default 20
@@ -83,7 +86,7 @@ type Config struct {
 	IdleSettle time.Duration // a session without a task for so long is settled; default 2 min
 	CloseGrace time.Duration // for running tasks when a session is to be settled; default 30 s
 	Poll       time.Duration // between looks at the ledger's height; default 1 s
-	ActorTTL   time.Duration // between looks at a miner's registration; default 30 s
+	ActorTTL   time.Duration // between looks at the miners' registrations and the ledger's rules; default 10 s
 
 	LedgerURL string       // told to clients; may be empty
 	Version   string       // of the program, told to clients
@@ -120,10 +123,13 @@ type Coordinator struct {
 	callers sync.WaitGroup // calls and tasks under way; Add only under gate while open
 
 	mu      sync.Mutex
-	miners  map[essaim.NodeKey]*miner   // connected; guarded by mu
-	quality map[essaim.NodeKey]*quality // outlives a connection; guarded by mu
-	jobs    map[essaim.Digest]*job      // tasks under way; guarded by mu
-	queue   queue                       // guarded by mu
+	miners  map[essaim.NodeKey]*miner    // connected; guarded by mu
+	quality map[essaim.NodeKey]*quality  // outlives a connection; guarded by mu
+	exposed map[essaim.NodeKey]*exposure // of miners with unaudited work; guarded by mu
+	shares  map[essaim.Digest]*shares    // by model; guarded by mu
+	cover   essaim.Cover                 // as last seen; guarded by mu
+	jobs    map[essaim.Digest]*job       // tasks under way; guarded by mu
+	queue   queue                        // guarded by mu
 
 	height   atomic.Int64
 	heightAt atomic.Int64 // when height was read, Unix milliseconds
@@ -164,8 +170,8 @@ func New(cfg Config) (*Coordinator, error) {
 	standard(&cfg.IdleSettle, 2*time.Minute)
 	standard(&cfg.CloseGrace, 30*time.Second)
 	standard(&cfg.Poll, time.Second)
-	standard(&cfg.ActorTTL, 30*time.Second)
-	cfg.MinBond = max(cfg.MinBond, 1)
+	standard(&cfg.ActorTTL, 10*time.Second)
+	cfg.MinStake = max(cfg.MinStake, 1)
 	if cfg.ExpiryAhead == 0 {
 		cfg.ExpiryAhead = 100
 	}
@@ -186,6 +192,7 @@ func New(cfg Config) (*Coordinator, error) {
 		cfg: cfg, key: key, log: cfg.Logger.With("coordinator", key.Short()),
 		ready: make(chan struct{}), book: newBook(), known: newCache(cfg.Ledger, cfg.ActorTTL),
 		miners: map[essaim.NodeKey]*miner{}, quality: map[essaim.NodeKey]*quality{},
+		exposed: map[essaim.NodeKey]*exposure{}, shares: map[essaim.Digest]*shares{},
 		jobs: map[essaim.Digest]*job{}, queue: newQueue(),
 	}, nil
 }
@@ -207,6 +214,9 @@ func (c *Coordinator) Run(ctx context.Context) (err error) {
 	if err := c.store.endUndelivered(reasonRestarted); err != nil {
 		return fmt.Errorf("coordinator: recover log: %w", err)
 	}
+	if err := c.recall(ctx); err != nil {
+		return fmt.Errorf("coordinator: read log: %w", err)
+	}
 	if c.host, err = transport.New(transport.Config{Key: c.cfg.Key, Listen: c.cfg.Listen, Logger: c.log}); err != nil {
 		return fmt.Errorf("coordinator: %w", err)
 	}
@@ -216,6 +226,7 @@ func (c *Coordinator) Run(ctx context.Context) (err error) {
 	defer stop()
 	c.life = life
 	c.pollHeight(life) // a ledger that does not answer yet is asked again
+	c.recheckSelf(life)
 	c.setOpen(true)
 	c.host.Handle(transport.ProtocolControl, c.attend)
 	close(c.ready)
@@ -228,7 +239,20 @@ func (c *Coordinator) Run(ctx context.Context) (err error) {
 	<-life.Done()
 	c.setOpen(false)
 	c.callers.Wait()
+	c.keepQuality(context.WithoutCancel(ctx))
 	return group.Wait()
+}
+
+// recall reads what earlier runs knew of the miners.
+func (c *Coordinator) recall(ctx context.Context) error {
+	measured, err := c.store.quality(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.quality = measured
+	c.mu.Unlock()
+	return c.loadExposure(ctx)
 }
 
 // every calls f again and again, d apart, until ctx ends.

@@ -39,6 +39,8 @@ func (l *till) Model(context.Context, essaim.Digest) (essaim.Model, error) {
 	return essaim.Model{}, errCut
 }
 
+func (l *till) Cover(context.Context) (essaim.Cover, error) { return essaim.Cover{}, nil }
+
 func (l *till) Settle(_ context.Context, s essaim.Settlement, _ []byte) (essaim.Tx, error) {
 	if l.before {
 		l.before = false

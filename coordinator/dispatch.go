@@ -43,7 +43,7 @@ func (c *Coordinator) dispatch(ctx context.Context, j *job) (essaim.Amount, erro
 		if out.why != nil {
 			c.exclude(j, m, out) // before its place is given to the next in the queue
 		}
-		c.vacate(m)
+		c.vacate(m, j)
 		if out.why == nil {
 			return out.price, nil
 		}
@@ -246,6 +246,7 @@ func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.
 		return outcome{attempt: essaim.EventReceiptRejected, task: essaim.EventRefused, why: err},
 			&transport.Acked{Refusal: transport.Refuse(err)}
 	}
+	c.expose(r.Miner, r.Session, r.Price)
 	c.step(j, essaim.EventReceiptAccepted)
 	j.tell(func(p *essaim.Progress) { p.Step = p.Steps })
 	j.delivery = essaim.Delivery{Task: j.digest, Receipt: res.Receipt, Sealed: res.Sealed}

@@ -14,6 +14,7 @@ import (
 type book struct {
 	mu      sync.Mutex
 	escrows map[essaim.SessionID]*escrow // guarded by mu
+	limit   essaim.Amount                // what may be unsettled in all; guarded by mu
 }
 
 // escrow is a session's money as this coordinator may spend it.
@@ -31,7 +32,24 @@ type escrow struct {
 	retry    time.Time     // settling failed: not before then again
 }
 
-func newBook() *book { return &book{escrows: map[essaim.SessionID]*escrow{}} }
+func newBook() *book {
+	return &book{escrows: map[essaim.SessionID]*escrow{}, limit: unlimited}
+}
+
+// setLimit bounds what may be unsettled in all sessions together.
+func (b *book) setLimit(a essaim.Amount) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limit = a
+}
+
+// unsettled is what all sessions together have reserved and captured. b.mu is held.
+func (b *book) unsettled() (sum essaim.Amount) {
+	for _, e := range b.escrows {
+		sum += e.reserved + e.captured // each within a deposit, so no sum overflows
+	}
+	return sum
+}
 
 // escrow finds a session, or asks the ledger for it and the log for what was spent.
 //
@@ -115,7 +133,8 @@ func (b *book) list() []essaim.SessionID {
 // reserve sets a task's maximum price aside.
 //
 // Errors: CodeConflict if the session takes no more tasks, CodeUnavailable if it has
-// too many under way, CodeInsufficient if the deposit does not suffice.
+// too many under way or the coordinator's stake covers no more, CodeInsufficient if the
+// deposit does not suffice.
 func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -130,6 +149,9 @@ func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
 	if !ok1 || !ok2 || total > e.session.Deposit {
 		left, _ := e.session.Deposit.Sub(spent)
 		return essaim.Errorf(essaim.CodeInsufficient, "open a session with a larger deposit", "the task may cost %d uaim, session %s has %d left", most, e.session.ID, left)
+	}
+	if all, ok := b.unsettled().Add(most); b.limit != unlimited && (!ok || all > b.limit) {
+		return essaim.Errorf(essaim.CodeUnavailable, "try again when other sessions are settled", "the coordinator has unsettled work up to what its stake covers, %d uaim", b.limit)
 	}
 	e.reserved += most
 	e.tasks++

@@ -56,7 +56,7 @@ CREATE INDEX IF NOT EXISTS settlements_pending ON settlements (session) WHERE tx
 `
 
 func openLog(path string) (*receiptLog, error) {
-	f, err := durable.Open(path, logSchema)
+	f, err := durable.Open(path, logSchema+minerSchema)
 	return &receiptLog{f}, err
 }
 

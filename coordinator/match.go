@@ -19,7 +19,10 @@ const maxCandidates = 3
 
 // quality is a miner's measured success ratio, in which older attempts count less
 // and less.
-type quality struct{ good, all float64 }
+type quality struct {
+	good, all float64
+	changed   bool // since it was last stored
+}
 
 const (
 	qualityDecay = 0.95 // about the last twenty attempts count
@@ -27,7 +30,7 @@ const (
 )
 
 func (q *quality) note(ok bool) {
-	q.good, q.all = q.good*qualityDecay, q.all*qualityDecay+1
+	q.good, q.all, q.changed = q.good*qualityDecay, q.all*qualityDecay+1, true
 	if ok {
 		q.good++
 	}
@@ -37,8 +40,9 @@ func (q *quality) note(ok bool) {
 func (q *quality) ratio() float64 { return max(qualityFloor, (q.good+1)/(q.all+1)) }
 
 // Quote names the miners that may get a task and the most that it costs with any of
-// them. Their chances are in proportion to bond × measured quality; those with room
-// come first.
+// them. Their chances are in proportion to stake × measured quality; those with room
+// within their share of the model's tasks come first, then others with room, then those
+// without.
 //
 // Errors: CodeUnavailable if no connected miner runs the model, CodeBadInput if those
 // that do cannot make what is asked for.
@@ -59,14 +63,15 @@ func (c *Coordinator) Quote(ctx context.Context, r essaim.QuoteRequest) (essaim.
 		}
 		if err := fits(info, r); err != nil {
 			unfit = err
+		} else if err := c.eligible(m, info.UnitPrice); err != nil {
+			unfit = cmp.Or(unfit, err)
 		} else if m.idle() {
 			idle = append(idle, m)
 		} else {
 			busy = append(busy, m)
 		}
 	}
-	picked := c.draw(idle, maxCandidates)
-	picked = append(picked, c.draw(busy, maxCandidates-len(picked))...)
+	picked := c.candidates(r.Model, idle, busy)
 	if len(picked) == 0 {
 		return essaim.Quote{}, cmp.Or(unfit, errNoMiner(r.Model))
 	}
@@ -74,7 +79,7 @@ func (c *Coordinator) Quote(ctx context.Context, r essaim.QuoteRequest) (essaim.
 	for _, m := range picked {
 		price := m.models[r.Model].UnitPrice // of one unit: a task is one, see essaim.Task.Units
 		q.MaxPrice = max(q.MaxPrice, price)
-		q.Candidates = append(q.Candidates, essaim.Candidate{Miner: m.key, HPKEKey: bytes.Clone(m.hpke), Price: price})
+		q.Candidates = append(q.Candidates, essaim.Candidate{Miner: m.key, HPKEKey: bytes.Clone(m.actor.HPKEKey), Price: price})
 	}
 	return q, nil
 }
@@ -97,25 +102,119 @@ func fits(info essaim.ModelInfo, r essaim.QuoteRequest) error {
 	return nil
 }
 
-// draw takes up to n miners at random without replacement, in proportion to their
-// weights. c.mu is held.
+// candidates draws those that a quote names. c.mu is held.
+func (c *Coordinator) candidates(model essaim.Digest, idle, busy []*miner) []*miner {
+	within, beyond := c.withinShare(model, idle)
+	var out []*miner
+	for _, class := range [][]*miner{within, beyond, busy} {
+		out = append(out, c.draw(class, maxCandidates-len(out))...)
+	}
+	return out
+}
+
+// weight is what a miner's chance is in proportion to. c.mu is held.
+func (c *Coordinator) weight(m *miner) float64 {
+	return float64(m.actor.Stake) * c.measure(m.key).ratio()
+}
+
+// draw takes up to n miners at random without replacement, each time in proportion to
+// their weights. c.mu is held.
 func (c *Coordinator) draw(from []*miner, n int) []*miner {
+	from = slices.Clone(from)
 	var out []*miner
 	for len(out) < n && len(from) > 0 {
 		weights := make([]float64, len(from))
-		total := 0.0
 		for i, m := range from {
-			weights[i] = float64(m.bond) * c.quality[m.key].ratio()
-			total += weights[i]
+			weights[i] = c.weight(m)
 		}
-		at, i := rand.Float64()*total, 0
-		for ; i < len(from)-1 && at >= weights[i]; i++ {
-			at -= weights[i]
-		}
+		i := spin(weights)
 		out = append(out, from[i])
 		from = slices.Delete(from, i, i+1)
 	}
 	return out
+}
+
+// spin returns a random index in proportion to the weights.
+func spin(weights []float64) int {
+	total := 0.0
+	for _, w := range weights {
+		total += w
+	}
+	at, i := rand.Float64()*total, 0
+	for ; i < len(weights)-1 && at >= weights[i]; i++ {
+		at -= weights[i]
+	}
+	return i
+}
+
+// choose takes the miner that gets a job from those that have room for it. They are few,
+// because the input is sealed to a quote's candidates only, who were drawn without
+// replacement from all: drawing again by weight would give the small ones too much. So
+// each gets the chance that it was the first of that draw, which is in proportion to
+// weights over all miners. c.mu is held.
+func (c *Coordinator) choose(j *job, room []*miner) *miner {
+	within, beyond := c.withinShare(j.task.Model, room)
+	if len(within) > 0 {
+		room = within
+	} else {
+		room = beyond
+	}
+	if len(room) == 0 {
+		return nil
+	}
+	weights, all := make([]float64, len(room)), 0.0
+	for i, m := range room {
+		weights[i] = c.weight(m)
+		all += weights[i]
+	}
+	for _, m := range c.rivals(j.task.Model, len(within) > 0, room) {
+		all += c.weight(m)
+	}
+	if len(room) <= maxCandidates {
+		weights = firstOf(weights, all)
+	}
+	return room[spin(weights)]
+}
+
+// rivals lists the miners that a quote would have drawn from besides those: the ones with
+// room, within their share or beyond it. c.mu is held.
+func (c *Coordinator) rivals(model essaim.Digest, within bool, besides []*miner) []*miner {
+	var idle []*miner
+	for _, m := range c.miners {
+		if info, ok := m.models[model]; ok && m.idle() && c.eligible(m, info.UnitPrice) == nil && !slices.Contains(besides, m) {
+			idle = append(idle, m)
+		}
+	}
+	in, beyond := c.withinShare(model, idle)
+	if within {
+		return in
+	}
+	return beyond
+}
+
+// firstOf turns the weights of a set that was drawn without replacement into the chances
+// that each was drawn first; all is the weight of everybody in the draw.
+func firstOf(weights []float64, all float64) []float64 {
+	var orders func(left []float64, all float64) float64
+	orders = func(left []float64, all float64) float64 {
+		if len(left) == 0 {
+			return 1
+		}
+		sum := 0.0
+		for i, w := range left {
+			sum += orders(without(left, i), all-w)
+		}
+		return sum / max(all, slices.Max(left)) // more than all of them only by rounding
+	}
+	out := make([]float64, len(weights))
+	for i, w := range weights {
+		out[i] = orders(without(weights, i), all-w)
+	}
+	return out
+}
+
+func without(list []float64, i int) []float64 {
+	return slices.Delete(slices.Clone(list), i, i+1)
 }
 
 // able lists the connected miners that can do a job: they run the model at its price,
@@ -124,10 +223,10 @@ func (c *Coordinator) able(j *job) []*miner {
 	var out []*miner
 	for _, m := range c.miners {
 		info, ok := m.models[j.task.Model]
-		if !ok || info.Kind != j.task.Kind || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.hpke) {
+		if !ok || info.Kind != j.task.Kind || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.actor.HPKEKey) {
 			continue
 		}
-		if price, ok := info.UnitPrice.Mul(j.task.Units()); ok && price <= j.task.MaxPrice {
+		if price, ok := info.UnitPrice.Mul(j.task.Units()); ok && price <= j.task.MaxPrice && c.eligible(m, price) == nil {
 			out = append(out, m)
 		}
 	}
@@ -175,7 +274,7 @@ func (c *Coordinator) serveQueue() {
 				continue
 			}
 			given = true
-			m.running++
+			c.give(m, w.job)
 			w.got <- m
 			c.queue.remove(w)
 			if len(c.queue.waiting[s]) > 0 { // to the end of the turns
@@ -197,8 +296,8 @@ func (c *Coordinator) anyIdle() bool {
 func (c *Coordinator) firstServable(s essaim.SessionID) (*waiter, *miner) {
 	for _, w := range c.queue.waiting[s] {
 		idle := slices.DeleteFunc(c.able(w.job), func(m *miner) bool { return !m.idle() })
-		if picked := c.draw(idle, 1); len(picked) == 1 {
-			return w, picked[0]
+		if m := c.choose(w.job, idle); m != nil {
+			return w, m
 		}
 	}
 	return nil, nil
@@ -236,7 +335,7 @@ func (c *Coordinator) acquire(ctx context.Context, j *job) (*miner, error) {
 			c.mu.Unlock()
 			select {
 			case m := <-w.got: // given in the same moment
-				c.vacate(m)
+				c.vacate(m, j)
 			default:
 			}
 			return nil, context.Cause(ctx)
@@ -244,11 +343,12 @@ func (c *Coordinator) acquire(ctx context.Context, j *job) (*miner, error) {
 	}
 }
 
-// vacate gives a place on a miner back.
-func (c *Coordinator) vacate(m *miner) {
+// vacate gives the place on a miner back that a job had.
+func (c *Coordinator) vacate(m *miner, j *job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m.running--
+	m.promised -= j.promised
 	c.serveQueue()
 }
 
@@ -256,7 +356,17 @@ func (c *Coordinator) vacate(m *miner) {
 func (c *Coordinator) judge(m *miner, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.quality[m.key].note(ok)
+	c.measure(m.key).note(ok)
+}
+
+// measure is what is known of a miner's quality. c.mu is held.
+func (c *Coordinator) measure(k essaim.NodeKey) *quality {
+	q := c.quality[k]
+	if q == nil {
+		q = new(quality)
+		c.quality[k] = q
+	}
+	return q
 }
 
 // onOffer lists the models that connected miners run, and counts the miners.

@@ -1,42 +1,132 @@
 package coordinator
 
 import (
-	"math"
+	"fmt"
 	"testing"
 
 	"github.com/essaim/essaim"
 )
 
-func TestChanceIsBondTimesQuality(t *testing.T) {
-	c := &Coordinator{quality: map[essaim.NodeKey]*quality{}}
-	var miners []*miner
-	for i, bond := range []essaim.Amount{100, 300, 600, 600} {
-		m := &miner{key: essaim.NodeKey{byte(i)}, bond: bond}
-		c.quality[m.key] = new(quality)
-		miners = append(miners, m)
+var oneModel = essaim.DigestOf([]byte("model"))
+
+// hall is a coordinator without a network, with miners of these stakes.
+func hall(stakes ...essaim.Amount) (*Coordinator, []*miner) {
+	c := &Coordinator{
+		quality: map[essaim.NodeKey]*quality{}, miners: map[essaim.NodeKey]*miner{},
+		shares: map[essaim.Digest]*shares{}, exposed: map[essaim.NodeKey]*exposure{},
 	}
-	bad := c.quality[miners[3].key]
-	for range 500 {
-		bad.note(false)
-	}
-	if r := bad.ratio(); r > 0.06 || r < qualityFloor {
-		t.Errorf("ratio after failures only: %v", r)
-	}
-	const rounds = 20_000
-	first := map[*miner]int{}
-	for range rounds {
-		drawn := c.draw(append([]*miner(nil), miners...), 3)
-		if len(drawn) != 3 || drawn[0] == drawn[1] || drawn[1] == drawn[2] || drawn[0] == drawn[2] {
-			t.Fatalf("drawn %v", drawn)
+	var list []*miner
+	for i, stake := range stakes {
+		m := &miner{
+			key: essaim.NodeKey{byte(i + 1)}, capacity: 1 << 30, actor: essaim.Actor{Stake: stake},
+			models: map[essaim.Digest]essaim.ModelInfo{oneModel: {Digest: oneModel, Kind: essaim.KindImage, UnitPrice: 10}},
 		}
-		first[drawn[0]]++
+		c.miners[m.key] = m
+		list = append(list, m)
 	}
-	total := 1000 + 600*bad.ratio()
-	for i, m := range miners {
-		want := float64(m.bond) * c.quality[m.key].ratio() / total
-		if got := float64(first[m]) / rounds; math.Abs(got-want) > 0.02 {
-			t.Errorf("miner %d is first in %.3f of the draws, want %.3f", i, got, want)
+	return c, list
+}
+
+func imageJob() *job {
+	return &job{task: essaim.Task{Model: oneModel, Kind: essaim.KindImage, MaxPrice: 10}}
+}
+
+// chiSquare compares counts with what the weights promise.
+func chiSquare(counts []int, weights []float64) (x float64) {
+	n, all := 0, 0.0
+	for i := range counts {
+		n, all = n+counts[i], all+weights[i]
+	}
+	for i, c := range counts {
+		want := float64(n) * weights[i] / all
+		x += (float64(c) - want) * (float64(c) - want) / want
+	}
+	return x
+}
+
+// The χ² distribution's quantiles at 1 − 10⁻⁵: a right draw fails once in 100,000 runs.
+var chiLimit = map[int]float64{4: 28.5, 5: 30.9}
+
+// TestChanceIsStakeTimesQuality draws tasks as they come: a quote names three of the
+// miners, and one of those gets the task. Over all miners the shares must be those of
+// stake × quality.
+func TestChanceIsStakeTimesQuality(t *testing.T) {
+	const draws = 10_000
+	for _, stakes := range [][]essaim.Amount{
+		{100, 300, 600, 600, 900},
+		{1, 1, 1, 1, 96},
+		{1000, 1, 10, 100, 100, 7},
+	} {
+		t.Run(fmt.Sprint(stakes), func(t *testing.T) {
+			c, miners := hall(stakes...)
+			for range 500 {
+				c.measure(miners[3].key).note(false)
+			}
+			if r := c.measure(miners[3].key).ratio(); r > 0.06 || r < qualityFloor {
+				t.Errorf("ratio after failures only: %v", r)
+			}
+			counts, weights := make([]int, len(miners)), make([]float64, len(miners))
+			first := make([]int, len(miners))
+			at := map[*miner]int{}
+			for i, m := range miners {
+				at[m], weights[i] = i, c.weight(m)
+			}
+			for range draws {
+				named := c.candidates(oneModel, miners, nil)
+				if len(named) != 3 || named[0] == named[1] || named[1] == named[2] || named[0] == named[2] {
+					t.Fatalf("candidates %v", named)
+				}
+				first[at[named[0]]]++
+				counts[at[c.choose(imageJob(), named)]]++
+			}
+			limit := chiLimit[len(miners)-1]
+			if x := chiSquare(first, weights); x > limit {
+				t.Errorf("candidates named first %v for weights %v: χ² = %.1f, limit %.1f", first, weights, x, limit)
+			}
+			if x := chiSquare(counts, weights); x > limit {
+				t.Errorf("tasks %v for weights %v: χ² = %.1f, limit %.1f", counts, weights, x, limit)
+			}
+		})
+	}
+}
+
+// TestShareIsCapped: a miner with nine tenths of the stake gets at most a quarter of the
+// latest tasks, unless nobody else has room.
+func TestShareIsCapped(t *testing.T) {
+	c, miners := hall(9000, 200, 200, 200, 200, 200)
+	whale := miners[0]
+	s := func() *shares { return c.shares[oneModel] }
+	for i := range 4 * shareWindow {
+		var idle, busy []*miner
+		for _, m := range miners {
+			if m.idle() {
+				idle = append(idle, m)
+			} else {
+				busy = append(busy, m)
+			}
 		}
+		c.give(c.choose(imageJob(), c.candidates(oneModel, idle, busy)), imageJob())
+		if n := s().count[whale.key]; i >= shareWindow && n*maxShare > shareWindow {
+			t.Fatalf("task %d: %d of the last %d went to one miner", i, n, shareWindow)
+		}
+	}
+	if n := s().count[whale.key]; n < shareWindow/maxShare-2 {
+		t.Errorf("the largest miner got %d of %d, less than its share", n, shareWindow)
+	}
+	for _, m := range miners[1:] {
+		m.capacity = 0
+	}
+	for range shareWindow {
+		c.give(c.choose(imageJob(), []*miner{whale}), imageJob())
+	}
+	if n := s().count[whale.key]; n != shareWindow {
+		t.Errorf("%d of %d tasks though no other miner had room", n, shareWindow)
+	}
+	for _, m := range miners[1:] { // and the cap is back when they have
+		m.capacity = 1 << 30
+	}
+	if named := c.candidates(oneModel, miners, nil); len(named) != 3 || named[0] == whale || named[1] == whale || named[2] == whale {
+		t.Error("a miner beyond its share is named before others with room")
 	}
 }
 

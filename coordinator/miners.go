@@ -37,13 +37,13 @@ type miner struct {
 	gone context.CancelCauseFunc
 
 	// Guarded by Coordinator.mu.
-	bond     essaim.Amount
-	hpke     []byte                             // as the ledger has it; never changed in place
+	actor    essaim.Actor                       // as the ledger has it; never changed in place
 	hello    []essaim.ModelInfo                 // what it said that it runs
 	models   map[essaim.Digest]essaim.ModelInfo // effective: registered, run, price agreed
 	capacity int
-	running  int  // attempts that it has from here
-	full     bool // it said so; until a beat says otherwise (it may serve others, too)
+	running  int           // attempts that it has from here
+	promised essaim.Amount // their prices
+	full     bool          // it said so; until a beat says otherwise (it may serve others, too)
 }
 
 func (m *miner) idle() bool { return m.running < m.capacity && !m.full }
@@ -115,7 +115,7 @@ func (c *Coordinator) welcome(ctx context.Context, conn *transport.Conn, h trans
 
 // registered asks the ledger for a miner that may get tasks.
 //
-// Errors: CodeRefused for a key that is not an active, bonded miner; CodeUnavailable
+// Errors: CodeRefused for a key that is not a miner at work with enough stake; CodeUnavailable
 // if the ledger does not answer.
 func (c *Coordinator) registered(ctx context.Context, key essaim.NodeKey) (essaim.Actor, error) {
 	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
@@ -128,8 +128,10 @@ func (c *Coordinator) registered(ctx context.Context, key essaim.NodeKey) (essai
 		return a, essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "the ledger cannot be asked about miner %s: %w", key.Short(), err)
 	case a.RetiredAt != 0:
 		return a, essaim.Errorf(essaim.CodeRefused, "register the miner again", "miner %s retired at height %d", key.Short(), a.RetiredAt)
-	case a.Bond < c.cfg.MinBond:
-		return a, essaim.Errorf(essaim.CodeRefused, "raise the bond", "miner %s has a bond of %d uaim, this coordinator asks for %d", key.Short(), a.Bond, c.cfg.MinBond)
+	case a.JailedUntil != 0:
+		return a, essaim.Errorf(essaim.CodeRefused, fmt.Sprintf("unjail it after height %d", a.JailedUntil), "miner %s is jailed", key.Short())
+	case a.Stake < c.cfg.MinStake:
+		return a, essaim.Errorf(essaim.CodeRefused, "raise the bond", "miner %s has a stake of %d uaim, this coordinator asks for %d", key.Short(), a.Stake, c.cfg.MinStake)
 	case len(a.HPKEKey) == 0:
 		return a, essaim.Errorf(essaim.CodeRefused, "register the miner's sealing key", "miner %s has no sealing key on the ledger", key.Short())
 	}
@@ -157,7 +159,8 @@ func (c *Coordinator) register(ctx context.Context, m *miner, a essaim.Actor) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.bond, m.hpke, m.models = a.Bond, a.HPKEKey, models
+	m.actor, m.models = a, models
+	c.serveQueue()
 }
 
 // offers is called before the miner is shared.
@@ -177,9 +180,7 @@ func (c *Coordinator) join(m *miner) {
 		old.gone(errReplaced)
 	}
 	c.miners[m.key] = m
-	if c.quality[m.key] == nil {
-		c.quality[m.key] = new(quality)
-	}
+	c.measure(m.key)
 	c.serveQueue()
 }
 
@@ -267,24 +268,4 @@ func (c *Coordinator) acknowledge(r essaim.Receipt) *transport.Acked {
 		return &transport.Acked{Refusal: transport.Refuse(fmt.Errorf("sign acknowledgement: %w", err))}
 	}
 	return &transport.Acked{Ack: ack}
-}
-
-// recheck looks at the connected miners' registrations again.
-func (c *Coordinator) recheck(ctx context.Context) {
-	c.mu.Lock()
-	connected := make([]*miner, 0, len(c.miners))
-	for _, m := range c.miners {
-		connected = append(connected, m)
-	}
-	c.mu.Unlock()
-	for _, m := range connected {
-		a, err := c.registered(ctx, m.key)
-		switch {
-		case err == nil:
-			c.register(ctx, m, a)
-		case essaim.CodeOf(err) == essaim.CodeRefused:
-			m.gone(err)
-			_ = m.conn.Close()
-		}
-	}
 }

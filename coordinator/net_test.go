@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ type ledger struct {
 	actors   map[essaim.NodeKey]essaim.Actor
 	settled  map[essaim.SessionID]essaim.Settlement
 	payments int
+	cover    essaim.Cover
 }
 
 func newLedger() *ledger {
@@ -79,6 +81,12 @@ func (l *ledger) Model(_ context.Context, d essaim.Digest) (essaim.Model, error)
 		return essaim.Model{}, essaim.Errorf(essaim.CodeNotFound, "", "no model %s", d.Short())
 	}
 	return essaim.Model{Digest: d, Name: "fake", Kind: essaim.KindImage, Engine: "fake"}, nil
+}
+
+func (l *ledger) Cover(context.Context) (essaim.Cover, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cover, nil
 }
 
 func (l *ledger) Settle(_ context.Context, s essaim.Settlement, sig []byte) (essaim.Tx, error) {
@@ -154,6 +162,8 @@ type network struct {
 	dir    string
 	stop   func()
 	next   essaim.SessionID
+
+	listened string // address of the first run, for one that miners find again
 }
 
 // safeBuffer collects log lines of several goroutines.
@@ -212,6 +222,7 @@ func (n *network) start() {
 	n.co = co
 	n.stop = background(n.t, co.Run)
 	within(n.t, co.Ready(), "the coordinator is ready")
+	n.listened, _, _ = strings.Cut(n.addr(), "/p2p/")
 }
 
 // background runs a role until the test ends or stop is called.
@@ -266,7 +277,7 @@ func (n *network) register(key ed25519.PrivateKey, public []byte, bond essaim.Am
 	defer n.ledger.mu.Unlock()
 	node := essaim.NodeKeyOf(key)
 	n.ledger.actors[node] = essaim.Actor{
-		Role: essaim.RoleMiner, NodeKey: node, HPKEKey: public, Bond: bond,
+		Role: essaim.RoleMiner, NodeKey: node, HPKEKey: public, Bond: bond, Stake: bond,
 		Offers: []essaim.Offer{{Model: modelDigest, UnitPrice: unitPrice}},
 	}
 }

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -114,6 +115,7 @@ func (c *Coordinator) settleQuiet(ctx context.Context, id essaim.SessionID) (ess
 			return essaim.Settled{}, err
 		}
 		c.book.drop(id)
+		c.exposeSettled(id, 0)
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeExpired, "the whole deposit was returned", "session %s expired before it was settled", id)
 	}
 	if i == nil {
@@ -134,6 +136,7 @@ func (c *Coordinator) settledAs(id essaim.SessionID, i *intent, tx essaim.Tx) (e
 	if err := c.store.settled(id, tx); err != nil {
 		return essaim.Settled{}, err
 	}
+	c.exposeSettled(id, cmp.Or(tx.Height, c.height.Load(), 1))
 	if i == nil {
 		c.book.drop(id)
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeConflict, "look it up on the ledger", "session %s was settled before", id)

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/seal"
 )
 
 // maxInput bounds a sealed input, in bytes: a prompt of 4 KiB with its padding, and
@@ -39,6 +41,8 @@ type job struct {
 	lost   int                     // attempts whose miner was lost; of the job's goroutine
 	// rebuffs counts offers to miners that said they were busy; of the job's goroutine.
 	rebuffs int
+	// promised is the price with the miner that has the job now; guarded by Coordinator.mu.
+	promised essaim.Amount
 
 	done     chan struct{} // closed when the task has ended; then these two are set
 	delivery essaim.Delivery
@@ -171,9 +175,17 @@ func (c *Coordinator) admissible(t essaim.Task, s essaim.Submission) (deadline t
 func (c *Coordinator) whyNobody(j *job) error {
 	lowest, found := essaim.Amount(0), false
 	var makes essaim.ModelInfo
+	var barred error
 	for _, m := range c.miners {
-		if info, ok := m.models[j.task.Model]; ok && (!found || info.UnitPrice < lowest) {
+		info, ok := m.models[j.task.Model]
+		if !ok {
+			continue
+		}
+		if !found || info.UnitPrice < lowest {
 			lowest, found, makes = info.UnitPrice, true, info
+		}
+		if seal.IsRecipient(j.input, m.actor.HPKEKey) {
+			barred = cmp.Or(barred, c.eligible(m, info.UnitPrice))
 		}
 	}
 	switch {
@@ -183,6 +195,8 @@ func (c *Coordinator) whyNobody(j *job) error {
 		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("ask for kind %q", makes.Kind), "the task asks for %q, model %s does %q", j.task.Kind, makes.Name, makes.Kind)
 	case lowest > j.task.MaxPrice: // a task is one unit
 		return essaim.Errorf(essaim.CodeInsufficient, fmt.Sprintf("offer at least %d uaim", lowest), "no miner draws for %d uaim", j.task.MaxPrice)
+	case barred != nil:
+		return barred
 	}
 	return essaim.Errorf(essaim.CodeUnavailable, "ask for a new quote and seal the input to its candidates", "the input is sealed to no miner that is connected and runs the model")
 }
