@@ -58,6 +58,16 @@ type Cover struct {
 	AuditBlocks int64  `json:"audit_blocks"` // how long settled work counts as unaudited; 0: no limit for miners
 }
 
+// Record is how a coordinator has kept its word so far.
+type Record struct {
+	Opened  uint64 `json:"opened"`  // sessions
+	Settled uint64 `json:"settled"` // sessions
+	Expired uint64 `json:"expired"` // sessions that it did not settle, unused ones too
+	Paid    Amount `json:"paid"`    // in all settlements, gross
+	Unpaid  uint64 `json:"unpaid"`  // promises that were proven not to be kept
+	Slashes uint64 `json:"slashes"` // for whatever cause
+}
+
 // Model is a registered model: weights and manifest, named by the manifest's digest.
 type Model struct {
 	Digest    Digest          `json:"digest"`

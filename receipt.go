@@ -80,12 +80,32 @@ func (r Receipt) Binds(t Task) error {
 	return nil
 }
 
-// Ack is a coordinator's promise to settle a receipt.
+// Ack is a coordinator's promise to settle a receipt. The promises of one session add
+// up: each says what the miner has earned with the model so far, so that the last one is
+// enough to show what a settlement must pay.
 type Ack struct {
-	ChainID string    `cbor:"1,keyasint"`
-	Receipt Digest    `cbor:"2,keyasint"`
-	Session SessionID `cbor:"3,keyasint"`
-	Price   Amount    `cbor:"4,keyasint"`
+	ChainID  string    `cbor:"1,keyasint"`
+	Receipt  Digest    `cbor:"2,keyasint"`
+	Session  SessionID `cbor:"3,keyasint"`
+	Price    Amount    `cbor:"4,keyasint"` // of this receipt
+	Miner    NodeKey   `cbor:"5,keyasint"`
+	Model    Digest    `cbor:"6,keyasint"`
+	Total    Amount    `cbor:"7,keyasint"` // of the session's receipts by this miner with this model until now
+	Deadline int64     `cbor:"8,keyasint"` // height by which it is settled: the session's expiry
+}
+
+// Acknowledges reports whether the promise is about this receipt.
+//
+// Errors: CodeRefused.
+func (a Ack) Acknowledges(r Receipt) error {
+	want := Ack{
+		ChainID: r.ChainID, Receipt: r.Digest(), Session: r.Session, Price: r.Price, Miner: r.Miner, Model: r.Model,
+		Total: a.Total, Deadline: a.Deadline,
+	}
+	if a != want || a.Total < a.Price || a.Deadline <= 0 {
+		return Errorf(CodeRefused, "do not serve this coordinator", "something else than receipt %s was acknowledged", want.Receipt.Short())
+	}
+	return nil
 }
 
 // ReceiptFile is what a user keeps: the signed task and the signed receipt, enough

@@ -58,7 +58,10 @@ func testFile(t *testing.T) []byte {
 // change here is a change of the protocol.
 func TestGolden(t *testing.T) {
 	task := testTask()
-	ack, err := essaim.SignAck(essaim.Ack{ChainID: "essaim-test", Receipt: testReceipt(task).Digest(), Session: 3, Price: 1000}, testKey("coordinator"))
+	ack, err := essaim.SignAck(essaim.Ack{
+		ChainID: "essaim-test", Receipt: testReceipt(task).Digest(), Session: 3, Price: 1000, Miner: essaim.NodeKeyOf(testKey("miner")),
+		Model: task.Model, Total: 4000, Deadline: 77,
+	}, testKey("coordinator"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -250,7 +250,8 @@ func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.
 	c.step(j, essaim.EventReceiptAccepted)
 	j.tell(func(p *essaim.Progress) { p.Step = p.Steps })
 	j.delivery = essaim.Delivery{Task: j.digest, Receipt: res.Receipt, Sealed: res.Sealed}
-	return outcome{attempt: essaim.EventReceiptAccepted, task: essaim.EventReceiptAccepted, price: r.Price}, c.acknowledge(r)
+	return outcome{attempt: essaim.EventReceiptAccepted, task: essaim.EventReceiptAccepted, price: r.Price},
+		c.acknowledge(r, c.book.earn(j.escrow, r), j.escrow.session.Expiry)
 }
 
 func (c *Coordinator) keep(ctx context.Context, j *job, r essaim.Receipt, res transport.Result) error {

@@ -23,13 +23,20 @@ type escrow struct {
 	turn    chan struct{}  // one at a time settles; holds a token while one does
 
 	// Guarded by book.mu.
-	reserved essaim.Amount // maximum prices of the tasks under way
-	captured essaim.Amount // prices of the delivered tasks
-	tasks    int           // under way
-	closing  bool          // to be settled: no new tasks
-	quiet    chan struct{} // closed when closing and no task is under way
-	used     time.Time     // end of the last task, or when the escrow was loaded
-	retry    time.Time     // settling failed: not before then again
+	reserved essaim.Amount           // maximum prices of the tasks under way
+	captured essaim.Amount           // prices of the delivered tasks
+	owed     map[payee]essaim.Amount // the same, by who is paid
+	tasks    int                     // under way
+	closing  bool                    // to be settled: no new tasks
+	quiet    chan struct{}           // closed when closing and no task is under way
+	used     time.Time               // end of the last task, or when the escrow was loaded
+	retry    time.Time               // settling failed: not before then again
+}
+
+// payee is one line of a settlement.
+type payee struct {
+	miner essaim.NodeKey
+	model essaim.Digest
 }
 
 func newBook() *book {
@@ -72,11 +79,15 @@ func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow,
 	if err != nil {
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
+	owed, err := c.store.earned(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("session %s: own log: %w", id, err)
+	}
 	intent, err := c.store.intent(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	e := &escrow{session: s, turn: make(chan struct{}, 1), captured: captured, used: time.Now()}
+	e := &escrow{session: s, turn: make(chan struct{}, 1), captured: captured, owed: owed, used: time.Now()}
 	// What was decided for settlement stays decided: nothing is added to it.
 	if intent != nil || s.State != essaim.SessionOpen {
 		e.closing, e.quiet = true, make(chan struct{})
@@ -169,6 +180,22 @@ func (b *book) release(e *escrow, most, price essaim.Amount) {
 	if e.closing && e.tasks == 0 {
 		close(e.quiet)
 	}
+}
+
+// earn counts an accepted receipt, and returns what the session has come to for its
+// miner and model.
+func (b *book) earn(e *escrow, r essaim.Receipt) essaim.Amount {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e.owed[payee{r.Miner, r.Model}] += r.Price
+	return e.owed[payee{r.Miner, r.Model}]
+}
+
+// earned is what earn has counted.
+func (b *book) earned(e *escrow, r essaim.Receipt) essaim.Amount {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return e.owed[payee{r.Miner, r.Model}]
 }
 
 // close lets no more tasks in; the channel it returns is closed when the last one

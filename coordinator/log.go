@@ -159,6 +159,28 @@ func (l *receiptLog) receipts(ctx context.Context, id essaim.SessionID) ([][]byt
 	return out, rows.Err()
 }
 
+// earned sums all accepted receipts of a session up, settled or not, by who is paid.
+func (l *receiptLog) earned(ctx context.Context, id essaim.SessionID) (map[payee]essaim.Amount, error) {
+	rows, err := l.file.Query(ctx, `SELECT receipt FROM tasks WHERE session = ? AND receipt IS NOT NULL`, int64(id))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[payee]essaim.Amount{}
+	for rows.Next() {
+		var b []byte
+		if err := rows.Scan(&b); err != nil {
+			return nil, err
+		}
+		r, err := essaim.OpenReceipt(b)
+		if err != nil {
+			return nil, err
+		}
+		out[payee{r.Miner, r.Model}] += r.Price
+	}
+	return out, rows.Err()
+}
+
 // captured is the sum of a session's delivered, not yet settled tasks.
 func (l *receiptLog) captured(ctx context.Context, id essaim.SessionID) (sum essaim.Amount, err error) {
 	rows, err := l.file.Query(ctx, `SELECT price FROM tasks WHERE session = ? AND state = 'delivered'`, int64(id))

@@ -258,12 +258,37 @@ func (c *Coordinator) claim(ctx context.Context, from essaim.NodeKey, signed []b
 	if accepted.Digest() != r.Digest() {
 		return no(essaim.CodeConflict, "another receipt was accepted for the task")
 	}
-	return c.acknowledge(r)
+	total, deadline, err := c.due(ctx, r)
+	if err != nil {
+		return &transport.Acked{Refusal: transport.Refuse(err)}
+	}
+	return c.acknowledge(r, total, deadline)
 }
 
-// acknowledge signs the promise to settle a receipt, which is in the log.
-func (c *Coordinator) acknowledge(r essaim.Receipt) *transport.Acked {
-	ack, err := essaim.SignAck(essaim.Ack{ChainID: c.cfg.ChainID, Receipt: r.Digest(), Session: r.Session, Price: r.Price}, c.cfg.Key)
+// due is what a session has come to for a receipt's miner and model, and by when the
+// ledger wants it settled.
+func (c *Coordinator) due(ctx context.Context, r essaim.Receipt) (essaim.Amount, int64, error) {
+	if e := c.book.find(r.Session); e != nil {
+		return c.book.earned(e, r), e.session.Expiry, nil
+	}
+	s, err := c.cfg.Ledger.Session(ctx, r.Session)
+	if err != nil {
+		return 0, 0, essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "session %s: %w", r.Session, err)
+	}
+	earned, err := c.store.earned(ctx, r.Session)
+	if err != nil {
+		return 0, 0, fmt.Errorf("own log: %w", err)
+	}
+	return earned[payee{r.Miner, r.Model}], s.Expiry, nil
+}
+
+// acknowledge signs the promise to settle a receipt, which is in the log: the stake of
+// this coordinator answers for it.
+func (c *Coordinator) acknowledge(r essaim.Receipt, total essaim.Amount, deadline int64) *transport.Acked {
+	ack, err := essaim.SignAck(essaim.Ack{
+		ChainID: c.cfg.ChainID, Receipt: r.Digest(), Session: r.Session, Price: r.Price, Miner: r.Miner, Model: r.Model,
+		Total: total, Deadline: deadline,
+	}, c.cfg.Key)
 	if err != nil {
 		return &transport.Acked{Refusal: transport.Refuse(fmt.Errorf("sign acknowledgement: %w", err))}
 	}

@@ -171,10 +171,6 @@ func (c *Coordinator) decide(ctx context.Context, s essaim.Session) (*intent, er
 func settlementOf(chainID string, id essaim.SessionID, signed [][]byte) (essaim.Settlement, error) {
 	out := essaim.Settlement{ChainID: chainID, Session: id}
 	tree := smt.NewSparseMerkleSumTrie(simplemap.NewSimpleMap(), sha256.New())
-	type payee struct {
-		miner essaim.NodeKey
-		model essaim.Digest
-	}
 	at := map[payee]int{}
 	for _, b := range signed {
 		r, err := essaim.OpenReceipt(b)

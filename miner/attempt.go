@@ -86,6 +86,8 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 		acked <- answer
 	}()
 	result, f, err := m.produce(ctx, s, a)
+	l.awaited.Add(1)
+	defer l.awaited.Add(-1)
 	vacate()
 	if err != nil {
 		return err
@@ -150,10 +152,15 @@ func (m *Miner) check(ctx context.Context, l *link, o transport.Offer) (*attempt
 	case !time.Now().Before(time.UnixMilli(o.Deadline)):
 		return nil, fail(transport.FailEngine, essaim.CodeExpired, "", "the deadline has passed")
 	}
+	if err := m.notBlocked(ctx, l.peer); err != nil {
+		return nil, &failure{transport.FailBusy, err}
+	}
+	awaited := int(l.awaited.Load()) // before the count, which may include them
 	owed, err := m.receipts.countUnacked(ctx, l.peer)
 	if err != nil {
 		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "", "the receipt file cannot be read")
 	}
+	owed -= awaited
 	if owed > m.cfg.MaxUnacked {
 		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "acknowledge the miner's receipts", "%d receipts are unacknowledged, at most %d may be", owed, m.cfg.MaxUnacked)
 	}

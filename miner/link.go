@@ -3,6 +3,7 @@ package miner
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -28,8 +29,9 @@ const (
 type link struct {
 	peer    essaim.NodeKey
 	conn    *transport.Conn
-	claims  chan []byte // signed receipts to be claimed with the next beats
-	welcome bool        // it has welcomed this miner; guarded by Miner.mu
+	claims  chan []byte  // signed receipts to be claimed with the next beats
+	awaited atomic.Int64 // receipts whose answer may still come by itself
+	welcome bool         // it has welcomed this miner; guarded by Miner.mu
 }
 
 // attend serves one connection to a coordinator: it introduces the miner, then beats
@@ -42,6 +44,9 @@ func (m *Miner) attend(ctx context.Context, c *transport.Conn) error {
 	defer s.Reset()
 	// A stream does not know contexts: it is reset when ours ends.
 	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
+	if err := m.trust(ctx, c.Peer()); err != nil {
+		return err
+	}
 	models, err := m.catalog(ctx)
 	if err != nil {
 		return err
@@ -172,10 +177,10 @@ func (m *Miner) answered(from essaim.NodeKey, signed []byte, a transport.Acked) 
 	if err != nil {
 		return err
 	}
-	if want := (essaim.Ack{ChainID: m.cfg.ChainID, Receipt: r.Digest(), Session: r.Session, Price: r.Price}); signer != from || ack != want {
+	if err := ack.Acknowledges(r); err != nil || signer != from {
 		return essaim.Errorf(essaim.CodeRefused, "do not serve this coordinator", "coordinator %s acknowledged something else than receipt %s", from.Short(), r.Digest().Short())
 	}
-	first, err := m.receipts.ack(ack.Receipt, a.Ack)
+	first, err := m.receipts.ack(context.Background(), from, ack, a.Ack)
 	if first {
 		m.acked.Add(1)
 		m.earned.Add(uint64(r.Price))

@@ -4,15 +4,20 @@
 // A miner dials out and never listens. It serves the coordinators that it was told
 // to serve, runs only what it offers, never below its own price, and keeps every
 // receipt durably until its coordinator has acknowledged it; a coordinator that
-// leaves too many unacknowledged is served no more.
+// leaves too many unacknowledged is served no more. An acknowledgement is a signed
+// promise, which is kept until the ledger has paid it, and claimed there if it is not.
 //
 // The prompt exists here in memory, for the engine, and nowhere else: it is not in
-// the receipt file, not in what the miner reports and not in its log. The role knows
-// neither the ledger nor what becomes of its receipts.
+// the receipt file, not in what the miner reports and not in its log. What the role
+// needs of the ledger is the interface Ledger.
 //
 // # Concurrency
 //
-// Run owns all goroutines: one for each coordinator, one or two for each attempt.
+// Run owns all goroutines: one for each coordinator, one or two for each attempt, and
+// one that looks after promises.
+//
+// Reading order: link.go and attempt.go are the way of a task, store.go and promise.go
+// what is kept, trust.go who is served and who has paid.
 // Stats may be called at any time from anywhere.
 package miner
 
@@ -46,10 +51,17 @@ type Config struct {
 	Offers       []essaim.Offer  // what it runs, and the least it takes for a unit
 	Receipts     string          // path of the receipt file (SQLite); created if missing
 
+	// Ledger tells how coordinators pay, and hears claims against those that do not. Nil:
+	// nobody is asked, and claims are left to Book.
+	Ledger  Ledger
+	Blocked []essaim.NodeKey // coordinators that are not served
+	Trusted []essaim.NodeKey // coordinators that are served though they left work unpaid
+
 	Capacity   int           // attempts at the same time; default 1
 	Beat       time.Duration // between heartbeats; default 1 s
 	Grace      time.Duration // for running attempts when Run is to end; default 1 s
-	MaxUnacked int           // receipts a coordinator may owe an answer for; default 32
+	MaxUnacked int           // receipts a coordinator may owe an answer for; default 4
+	Poll       time.Duration // between looks at what became of the coordinators' promises; default 10 s
 	// Pace is waited before each step is reported, and before the result is, so that
 	// people and tests can watch; the engine itself is not slowed. Default 0.
 	Pace time.Duration
@@ -70,6 +82,7 @@ type Stats struct {
 	Refused   uint64        // receipts that a coordinator did not count
 	Failed    uint64        // attempts that came to nothing
 	Earned    essaim.Amount // sum of the acknowledged receipts' prices, gross
+	Unpaid    uint64        // promises that were found not to be kept
 }
 
 // Miner is the role. Make it with New.
@@ -82,6 +95,8 @@ type Miner struct {
 	host     *transport.Host // set by Run
 	receipts *receiptFile    // set by Run
 
+	claimAfter time.Time // no claim before; of watch's goroutine
+
 	mu       sync.Mutex
 	links    map[essaim.NodeKey]*link // connected; guarded by mu
 	models   map[essaim.Digest]runner // guarded by mu
@@ -90,7 +105,7 @@ type Miner struct {
 	draining bool                     // Run is ending: no new attempts; guarded by mu
 	idle     chan struct{}            // closed when draining and no attempt is open
 
-	acked, refused, failed, earned atomic.Uint64
+	acked, refused, failed, earned, unpaid atomic.Uint64
 }
 
 // runner is a model with the engine that runs it.
@@ -146,7 +161,8 @@ func New(cfg Config) (*Miner, error) {
 	m.cfg.Capacity = max(m.cfg.Capacity, 1)
 	m.cfg.Beat = orDefault(cfg.Beat, time.Second)
 	m.cfg.Grace = orDefault(cfg.Grace, time.Second)
-	m.cfg.MaxUnacked = orDefault(cfg.MaxUnacked, 32)
+	m.cfg.MaxUnacked = orDefault(cfg.MaxUnacked, 4)
+	m.cfg.Poll = orDefault(cfg.Poll, 10*time.Second)
 	return m, nil
 }
 
@@ -185,6 +201,9 @@ func (m *Miner) Run(ctx context.Context) (err error) {
 	var group errgroup.Group
 	for _, addr := range m.cfg.Coordinators {
 		group.Go(func() error { return m.host.Keep(up, addr, m.attend) })
+	}
+	if m.cfg.Ledger != nil {
+		group.Go(func() error { m.watch(up); return context.Canceled })
 	}
 	<-ctx.Done()
 	m.drain()
@@ -301,6 +320,6 @@ func (m *Miner) Stats() Stats {
 	return Stats{
 		Connected: welcome, Running: m.running,
 		Acked: m.acked.Load(), Refused: m.refused.Load(), Failed: m.failed.Load(),
-		Earned: essaim.Amount(m.earned.Load()),
+		Earned: essaim.Amount(m.earned.Load()), Unpaid: m.unpaid.Load(),
 	}
 }

@@ -72,6 +72,9 @@ type desk struct {
 	claims [][]byte // receipts claimed with beats
 	silent bool     // claims are not answered; guarded by mu
 
+	promised map[essaim.Digest]essaim.Amount // by receipt: what the first acknowledgement came to in all
+	total    essaim.Amount                   // of all of them
+
 	payer ed25519.PrivateKey
 	reply *seal.PrivateKey
 	hpke  *seal.PrivateKey // the miner's
@@ -164,7 +167,17 @@ func (d *desk) ack(signed []byte, spoil func(*essaim.Ack)) *transport.Acked {
 	if err != nil {
 		d.t.Error(err)
 	}
-	a := essaim.Ack{ChainID: chainID, Receipt: r.Digest(), Session: r.Session, Price: r.Price}
+	if d.promised == nil {
+		d.promised = map[essaim.Digest]essaim.Amount{}
+	}
+	if _, again := d.promised[r.Digest()]; !again {
+		d.total += r.Price
+		d.promised[r.Digest()] = d.total
+	}
+	a := essaim.Ack{
+		ChainID: chainID, Receipt: r.Digest(), Session: r.Session, Price: r.Price, Miner: r.Miner, Model: r.Model,
+		Total: d.total, Deadline: 100,
+	}
 	if spoil != nil {
 		spoil(&a)
 	}
@@ -476,8 +489,15 @@ func TestACoordinatorThatOwesTooMuchIsNotServed(t *testing.T) {
 		}
 		_ = s.Reset()
 	}
-	o, _ := d.offer(99, nil)
-	last, _ := d.end(d.send(c, o))
+	var last transport.Report
+	for seq := range uint64(3) { // until the miner knows that the last streams are gone
+		o, _ := d.offer(seq+90, nil)
+		s := d.send(c, o)
+		if last, _ = d.end(s); last.Failure != nil {
+			break
+		}
+		_ = s.Reset()
+	}
 	if last.Failure == nil || last.Failure.Kind != transport.FailBusy || !strings.Contains(last.Failure.Refusal.Reason, "unacknowledged") {
 		t.Errorf("report %+v, want busy because of unacknowledged receipts", last)
 	}

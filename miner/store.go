@@ -2,6 +2,7 @@ package miner
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -11,7 +12,10 @@ import (
 // receiptFile keeps what the miner has earned: every receipt it ever signed, with
 // the coordinator's answer. A receipt is on the disk before the coordinator sees it.
 // It is safe for concurrent use.
-type receiptFile struct{ file *durable.File }
+type receiptFile struct {
+	file *durable.File
+	mu   sync.Mutex // held from reading a promise to writing it
+}
 
 const receiptSchema = `
 CREATE TABLE IF NOT EXISTS receipts (
@@ -26,8 +30,8 @@ CREATE INDEX IF NOT EXISTS receipts_unacked ON receipts (coordinator, stored) WH
 `
 
 func openReceipts(path string) (*receiptFile, error) {
-	f, err := durable.Open(path, receiptSchema)
-	return &receiptFile{f}, err
+	f, err := durable.Open(path, receiptSchema+promiseSchema)
+	return &receiptFile{file: f}, err
 }
 
 func (f *receiptFile) close() error { return f.file.Close() }
@@ -39,15 +43,6 @@ func (f *receiptFile) add(coordinator essaim.NodeKey, digest essaim.Digest, sign
 		Args:  []any{digest[:], coordinator[:], signed, time.Now().UnixMilli()},
 	})
 	return err
-}
-
-// ack stores an acknowledgement. first is false if there was one already.
-func (f *receiptFile) ack(digest essaim.Digest, signed []byte) (first bool, err error) {
-	n, err := f.file.Write(durable.Stmt{
-		Query: `UPDATE receipts SET ack = ?, refusal = NULL WHERE digest = ? AND ack IS NULL`,
-		Args:  []any{signed, digest[:]},
-	})
-	return n == 1, err
 }
 
 // refuse stores why a receipt does not count. An acknowledged one stays acknowledged.

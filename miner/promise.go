@@ -1,0 +1,193 @@
+package miner
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/durable"
+)
+
+// What the receipt file keeps of coordinators: what each has promised to pay, and which
+// ones are not served. Amounts and session numbers are unsigned 64-bit integers; they are
+// kept as the signed integers with the same bits, and never computed with in SQL.
+const promiseSchema = `
+CREATE TABLE IF NOT EXISTS promises (
+	coordinator BLOB NOT NULL,
+	session     INTEGER NOT NULL,
+	model       BLOB NOT NULL,
+	acked       INTEGER NOT NULL, -- sum of the acknowledged receipts' prices
+	total       INTEGER NOT NULL, -- the most that was promised in all
+	ack         BLOB NOT NULL,    -- the acknowledgement that says so: COSE_Sign1
+	deadline    INTEGER NOT NULL, -- height by which it is to be paid
+	outcome     TEXT NOT NULL DEFAULT '', -- of Outcome
+	PRIMARY KEY (coordinator, session, model)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS promises_open ON promises (deadline) WHERE outcome IN ('', 'unpaid');
+CREATE TABLE IF NOT EXISTS blocked (
+	coordinator BLOB PRIMARY KEY,
+	reason      TEXT NOT NULL,
+	since       INTEGER NOT NULL -- Unix milliseconds
+) WITHOUT ROWID;
+`
+
+// Outcome is what became of a promise.
+type Outcome string
+
+// The outcomes of a promise.
+const (
+	OutcomeOpen    Outcome = ""        // the session is not over
+	OutcomePaid    Outcome = "paid"    // the settlement pays what was promised
+	OutcomeUnpaid  Outcome = "unpaid"  // it does not: it can be claimed on the ledger
+	OutcomeClaimed Outcome = "claimed" // the ledger has upheld the claim
+)
+
+// Promise is what a coordinator has promised this miner for one session and model.
+type Promise struct {
+	Coordinator essaim.NodeKey
+	Session     essaim.SessionID
+	Model       essaim.Digest
+	Acked       essaim.Amount // sum of the acknowledged receipts' prices
+	Total       essaim.Amount // what the coordinator has signed
+	Ack         []byte        // COSE_Sign1: the signature
+	Deadline    int64         // height
+	Outcome     Outcome
+}
+
+// Book is a miner's receipt file as its owner sees it, beside a running miner or
+// without one.
+type Book struct{ file *receiptFile }
+
+// OpenBook opens a receipt file; it is made if it is not there. The caller closes it.
+func OpenBook(path string) (*Book, error) {
+	f, err := openReceipts(path)
+	return &Book{f}, err
+}
+
+// Close frees the file.
+func (b *Book) Close() error { return b.file.close() }
+
+// Block makes the miner serve a coordinator no more, from the next task on; its
+// promises stand.
+func (b *Book) Block(k essaim.NodeKey, reason string) error { return b.file.block(k, reason) }
+
+// Unblock takes Block back.
+func (b *Book) Unblock(k essaim.NodeKey) error {
+	_, err := b.file.file.Write(durable.Stmt{Query: `DELETE FROM blocked WHERE coordinator = ?`, Args: []any{k[:]}})
+	return err
+}
+
+// Promises lists what coordinators have promised, those whose deadline is near first.
+func (b *Book) Promises(ctx context.Context) ([]Promise, error) {
+	return b.file.promises(ctx, `SELECT coordinator, session, model, acked, total, ack, deadline, outcome FROM promises ORDER BY deadline`)
+}
+
+// Note stores what became of a promise.
+func (b *Book) Note(p Promise, o Outcome) error { return b.file.note(p, o) }
+
+func (f *receiptFile) block(k essaim.NodeKey, reason string) error {
+	_, err := f.file.Write(durable.Stmt{
+		Query: `INSERT INTO blocked (coordinator, reason, since) VALUES (?, ?, ?) ON CONFLICT (coordinator) DO UPDATE SET reason = excluded.reason`,
+		Args:  []any{k[:], reason, time.Now().UnixMilli()},
+	})
+	return err
+}
+
+// blocked says why a coordinator is not served; ok is false if it is.
+func (f *receiptFile) blocked(ctx context.Context, k essaim.NodeKey) (reason string, ok bool, err error) {
+	err = f.file.QueryRow(ctx, `SELECT reason FROM blocked WHERE coordinator = ?`, k[:]).Scan(&reason)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	return reason, err == nil, err
+}
+
+// promise reads what a coordinator has promised; the zero value: nothing yet.
+func (f *receiptFile) promise(ctx context.Context, k essaim.NodeKey, s essaim.SessionID, model essaim.Digest) (Promise, error) {
+	list, err := f.promises(ctx, `SELECT coordinator, session, model, acked, total, ack, deadline, outcome FROM promises
+		WHERE coordinator = ? AND session = ? AND model = ?`, k[:], int64(s), model[:])
+	if err != nil || len(list) == 0 {
+		return Promise{Coordinator: k, Session: s, Model: model}, err
+	}
+	return list[0], nil
+}
+
+// duePromises is how many promises are looked after at a time.
+const duePromises = 100
+
+// waiting lists promises that are neither paid nor claimed, those due first.
+func (f *receiptFile) waiting(ctx context.Context, o Outcome) ([]Promise, error) {
+	return f.promises(ctx, `SELECT coordinator, session, model, acked, total, ack, deadline, outcome FROM promises
+		WHERE outcome = ? ORDER BY deadline LIMIT ?`, string(o), duePromises)
+}
+
+func (f *receiptFile) promises(ctx context.Context, query string, args ...any) ([]Promise, error) {
+	rows, err := f.file.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Promise
+	for rows.Next() {
+		var p Promise
+		var coordinator, model []byte
+		var session, acked, total int64
+		if err := rows.Scan(&coordinator, &session, &model, &acked, &total, &p.Ack, &p.Deadline, &p.Outcome); err != nil {
+			return nil, err
+		}
+		copy(p.Coordinator[:], coordinator)
+		copy(p.Model[:], model)
+		p.Session, p.Acked, p.Total = essaim.SessionID(session), essaim.Amount(acked), essaim.Amount(total)
+		out = append(out, p)
+	}
+	return out, rows.Err()
+}
+
+func (f *receiptFile) note(p Promise, o Outcome) error {
+	_, err := f.file.Write(durable.Stmt{
+		Query: `UPDATE promises SET outcome = ? WHERE coordinator = ? AND session = ? AND model = ?`,
+		Args:  []any{string(o), p.Coordinator[:], int64(p.Session), p.Model[:]},
+	})
+	return err
+}
+
+// ack stores an acknowledgement and what it promises in all. first is false if there was
+// one already.
+//
+// Errors: CodeRefused if the coordinator has acknowledged more than it promises in all:
+// the receipt stays unacknowledged.
+func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, a essaim.Ack, signed []byte) (first bool, err error) {
+	f.mu.Lock() // what is read stays true until it is written
+	defer f.mu.Unlock()
+	p, err := f.promise(ctx, from, a.Session, a.Model)
+	if err != nil {
+		return false, err
+	}
+	if err := f.file.QueryRow(ctx, `SELECT ack IS NULL FROM receipts WHERE digest = ?`, a.Receipt[:]).Scan(&first); err != nil {
+		return false, err
+	}
+	if first {
+		p.Acked += a.Price
+	}
+	if a.Total > p.Total {
+		p.Total, p.Ack, p.Deadline = a.Total, signed, a.Deadline
+	}
+	if p.Total < p.Acked {
+		return false, essaim.Errorf(essaim.CodeRefused, "do not serve this coordinator",
+			"coordinator %s acknowledged %d uaim in session %s and promises %d in all", from.Short(), p.Acked, a.Session, p.Total)
+	}
+	_, err = f.file.Write(
+		durable.Stmt{
+			Query: `UPDATE receipts SET ack = ?, refusal = NULL WHERE digest = ? AND ack IS NULL`,
+			Args:  []any{signed, a.Receipt[:]},
+		},
+		durable.Stmt{
+			Query: `INSERT INTO promises (coordinator, session, model, acked, total, ack, deadline) VALUES (?, ?, ?, ?, ?, ?, ?)
+				ON CONFLICT (coordinator, session, model) DO UPDATE SET
+				acked = excluded.acked, total = excluded.total, ack = excluded.ack, deadline = excluded.deadline`,
+			Args: []any{p.Coordinator[:], int64(p.Session), p.Model[:], int64(p.Acked), int64(p.Total), p.Ack, p.Deadline},
+		})
+	return first, err
+}
