@@ -20,6 +20,7 @@ const (
 	typeClose      = "application/essaim.close+cbor"
 	typeSettlement = "application/essaim.settlement+cbor"
 	typePossession = "application/essaim.possession+cbor"
+	typeClaim      = "application/essaim.claim+cbor"
 )
 
 func protected(contentType string, signer NodeKey) cose.ProtectedHeader {
@@ -130,6 +131,12 @@ func OpenAck(b []byte) (Ack, NodeKey, error) {
 	var a Ack
 	k, err := open("acknowledgement", typeAck, b, &a)
 	return a, k, err
+}
+
+// ClaimBytes is what a miner's node key signs to show an acknowledgement, COSE_Sign1, to
+// the ledger as not kept: it alone chooses which of a session's promises is shown.
+func ClaimBytes(ack []byte, miner NodeKey) []byte {
+	return detached(typeClaim, miner, DigestOf(ack))
 }
 
 // PossessionBytes is what a node key signs to show that whoever registers it holds

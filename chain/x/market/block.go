@@ -10,7 +10,8 @@ import (
 	"github.com/essaim/essaim/gen/chain/marketv1"
 )
 
-// endBlock refunds sessions that nobody settled in time. It fails only if the module
+// endBlock refunds sessions that nobody settled in time, and forgets the lines of those
+// that cannot be contested any more. It fails only if the module
 // account lacks a deposit that it took, which stops the ledger rather than let it go on
 // with a wrong balance.
 func (k Keeper) endBlock(ctx context.Context) error {
@@ -23,7 +24,7 @@ func (k Keeper) endBlock(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return k.forget(ctx, uint64(sdk.UnwrapSDKContext(ctx).BlockHeight()))
 }
 
 // due collects the queue's head before anything is changed under the iterator.
@@ -50,8 +51,10 @@ func (k Keeper) expire(ctx context.Context, id uint64) error {
 	if err := k.Bank.SendCoinsFromModuleToAccount(ctx, Name, payer[:], coins(s.Deposit)); err != nil {
 		return err
 	}
-	s.State = marketv1.State_STATE_EXPIRED
-	if err := k.put(ctx, s); err != nil {
+	if err := k.end(ctx, &s, marketv1.State_STATE_EXPIRED); err != nil {
+		return err
+	}
+	if err := k.count(ctx, s.Coordinator, func(r *marketv1.Record) { r.Expired++ }); err != nil {
 		return err
 	}
 	if err := k.account(ctx, 0, 0, s.Deposit); err != nil {

@@ -32,6 +32,17 @@ type Treasury interface {
 // Registry is what the module needs of x/registry.
 type Registry interface {
 	Actor(ctx context.Context, node essaim.NodeKey) (a essaim.Actor, ok bool, err error)
+
+	// Cover is how many uaim of open deposits a coordinator's stake answers for.
+	Cover(ctx context.Context, node essaim.NodeKey) (uint64, error)
+
+	// Income gives an actor that Actor knows what it earned, out of this module's
+	// account. fee is the protocol fee that was paid on the same work.
+	Income(ctx context.Context, from string, node essaim.NodeKey, amount, fee uint64) error
+
+	// Unpaid takes stake of a coordinator that did not keep its word, and returns the
+	// slash's number.
+	Unpaid(ctx context.Context, f Fault) (slash uint64, err error)
 }
 
 // Models is what the module needs of x/model.
@@ -59,6 +70,12 @@ type Keeper struct {
 	expiries    collections.KeySet[collections.Pair[uint64, uint64]] // expiry height, open session
 	settlements collections.Map[uint64, marketv1.Settlement]         // by session
 	totals      collections.Item[marketv1.Totals]
+
+	open    collections.Map[[]byte, uint64]                      // node key of a coordinator to its open deposits
+	records collections.Map[[]byte, marketv1.Record]             // by node key of the coordinator
+	lines   collections.Map[ofSession, marketv1.Line]            // of settled sessions, while they can be contested
+	claims  collections.Map[ofSession, marketv1.Claim]           // that were upheld, as long
+	ends    collections.KeySet[collections.Pair[uint64, uint64]] // height from which lines and claims go, session
 }
 
 // NewKeeper declares the state's layout; it panics if two collections clash.
@@ -73,6 +90,11 @@ func NewKeeper(cdc codec.BinaryCodec, stores store.KVStoreService, n Neighbours,
 		expiries:    collections.NewKeySet(sb, expiriesPrefix, "expiries", collections.PairKeyCodec(collections.Uint64Key, collections.Uint64Key)),
 		settlements: collections.NewMap(sb, settlementsPrefix, "settlements", collections.Uint64Key, codec.CollValue[marketv1.Settlement](cdc)),
 		totals:      collections.NewItem(sb, totalsPrefix, "totals", codec.CollValue[marketv1.Totals](cdc)),
+		open:        collections.NewMap(sb, openPrefix, "open", collections.BytesKey, collections.Uint64Value),
+		records:     collections.NewMap(sb, recordsPrefix, "records", collections.BytesKey, codec.CollValue[marketv1.Record](cdc)),
+		lines:       collections.NewMap(sb, linesPrefix, "lines", ofSessionKey, codec.CollValue[marketv1.Line](cdc)),
+		claims:      collections.NewMap(sb, claimsPrefix, "claims", ofSessionKey, codec.CollValue[marketv1.Claim](cdc)),
+		ends:        collections.NewKeySet(sb, endsPrefix, "ends", collections.PairKeyCodec(collections.Uint64Key, collections.Uint64Key)),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(err)
@@ -125,22 +147,37 @@ func (k Keeper) account(ctx context.Context, deposited, paid, refunded uint64) e
 }
 
 // CheckInvariant reports whether all money is accounted for: deposited = paid +
-// refunded + escrowed, and the open sessions' deposits and the module account's balance
-// are both what is escrowed. It reads every session: for tests and for genesis.
+// refunded + escrowed, the open sessions' deposits and the module account's balance are
+// both what is escrowed, and each coordinator's open deposits are what the index says. It
+// reads every session: for tests and for genesis.
 func (k Keeper) CheckInvariant(ctx context.Context) error {
 	t, err := k.totals.Get(ctx)
 	if err != nil {
 		return err
 	}
-	open := math.ZeroInt()
+	open, by := math.ZeroInt(), map[string]uint64{}
 	err = k.sessions.Walk(ctx, nil, func(_ uint64, s marketv1.Session) (bool, error) {
 		if s.State == marketv1.State_STATE_OPEN {
 			open = open.Add(math.NewIntFromUint64(s.Deposit))
+			by[s.Coordinator] += s.Deposit
 		}
 		return false, nil
 	})
 	if err != nil {
 		return err
+	}
+	if err := k.open.Walk(ctx, nil, func(node []byte, sum uint64) (bool, error) {
+		name := essaim.NodeKey(node).String()
+		if by[name] != sum {
+			return true, fmt.Errorf("market: open sessions of %s hold %d, the index says %d", name, by[name], sum)
+		}
+		delete(by, name)
+		return false, nil
+	}); err != nil {
+		return err
+	}
+	if len(by) > 0 {
+		return fmt.Errorf("market: %d coordinators with open sessions are not in the index", len(by))
 	}
 	held := k.Bank.GetBalance(ctx, escrow(), essaim.Denom).Amount
 	switch {

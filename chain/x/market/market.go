@@ -11,15 +11,22 @@
 //	                  └────end of the block at expiry──▶ expired (all refunded)
 //
 // The price of a line is split: protocol fee to the community pool, royalty to the
-// model's owner, fee to the coordinator's owner, each rounded down, and the remainder to
-// the miner's owner. The coordinator's fee is that of the day the session was opened,
-// the other two are those of the day it is settled.
+// model's owner, fee to the coordinator, each rounded down, and the remainder to the
+// miner. What miner and coordinator get goes to x/registry, which shares it with those
+// who stake on them. The coordinator's fee is that of the day the session was opened, the
+// other two are those of the day it is settled. A line whose miner has left goes back to
+// the payer, all of it, and the rest of the settlement is paid.
 //
-// Invariant: deposited = paid + refunded + escrowed, and the module account holds
-// exactly what is escrowed, to the last uaim.
+// A coordinator's open deposits are bounded by its stake (ErrCover), because stake answers
+// for its word: each receipt that it acknowledges to a miner says what the session owes
+// the miner so far. When the session is over and paid less, or nothing, ClaimUnpaid shows
+// the acknowledgement, and the coordinator is slashed at once.
 //
-// Reading order: keeper.go holds the state, msgs.go the transactions, settle.go the
-// settlement, block.go the end of a block, queries.go the reads, genesis.go import and
+// Invariant: deposited = paid + refunded + escrowed, the module account holds exactly what
+// is escrowed, to the last uaim, and the index of open deposits is what the sessions say.
+//
+// Reading order: keeper.go and record.go hold the state, msgs.go the transactions,
+// settle.go the settlement, claim.go what becomes of broken promises, block.go the end of a block, queries.go the reads, genesis.go import and
 // export, module.go the wiring.
 package market
 
@@ -40,6 +47,13 @@ const (
 	// expiriesPerBlock bounds the work at the end of a block; what is left over waits
 	// for the next one.
 	expiriesPerBlock = 100
+
+	// removalsPerBlock bounds how many lines and claims of sessions that cannot be
+	// contested any more the end of a block removes.
+	removalsPerBlock = 1000
+
+	// MaxAck is the largest acknowledgement, in bytes; one has some 350.
+	MaxAck = 1024
 )
 
 // Why a payout is made: Payout.reason in events.
@@ -49,6 +63,7 @@ const (
 	ReasonCoordinator = "coordinator"
 	ReasonTreasury    = "treasury"
 	ReasonRefund      = "refund"
+	ReasonGone        = "gone" // back to the payer: the miner has left, or was never there
 )
 
 // The state's layout: never renumber a prefix.
@@ -60,4 +75,9 @@ var (
 	expiriesPrefix    = collections.NewPrefix(4)
 	settlementsPrefix = collections.NewPrefix(5)
 	totalsPrefix      = collections.NewPrefix(6)
+	openPrefix        = collections.NewPrefix(7)
+	recordsPrefix     = collections.NewPrefix(8)
+	linesPrefix       = collections.NewPrefix(9)
+	claimsPrefix      = collections.NewPrefix(10)
+	endsPrefix        = collections.NewPrefix(11)
 )

@@ -31,6 +31,12 @@ func (s msgServer) OpenSession(ctx context.Context, m *marketv1.MsgOpenSession) 
 	if err := s.account(ctx, m.Deposit, 0, 0); err != nil {
 		return nil, err
 	}
+	if err := s.opened(ctx, session); err != nil {
+		return nil, err
+	}
+	if err := s.count(ctx, session.Coordinator, func(r *marketv1.Record) { r.Opened++ }); err != nil {
+		return nil, err
+	}
 	return &marketv1.MsgOpenSessionResponse{Session: session.Id}, emit(ctx, &marketv1.EventOpened{
 		Session: session.Id, Payer: session.Payer, Coordinator: session.Coordinator, Deposit: session.Deposit,
 	})
@@ -65,12 +71,33 @@ func (s msgServer) check(ctx context.Context, m *marketv1.MsgOpenSession) (payer
 		return payer, out, err
 	case !ok || actor.Role != essaim.RoleCoordinator || actor.RetiredAt != 0:
 		return payer, out, ErrCoordinator.Wrap(node.String())
+	case actor.JailedUntil != 0:
+		return payer, out, ErrCoordinator.Wrapf("%s is jailed", node)
 	default:
+		if err := s.checkCover(ctx, node, m.Deposit); err != nil {
+			return payer, out, err
+		}
 		return payer, marketv1.Session{
 			Payer: payer.String(), Coordinator: node.String(), Deposit: m.Deposit, SessionKey: key.String(),
 			Opened: height, Expiry: m.Expiry, State: marketv1.State_STATE_OPEN, FeeBps: uint32(actor.Fee),
 		}, nil
 	}
+}
+
+// checkCover refuses a deposit that the coordinator's stake does not answer for.
+func (s msgServer) checkCover(ctx context.Context, node essaim.NodeKey, deposit uint64) error {
+	limit, err := s.Registry.Cover(ctx, node)
+	if err != nil {
+		return err
+	}
+	have, err := s.deposits(ctx, node)
+	if err != nil {
+		return err
+	}
+	if have > limit || deposit > limit-have {
+		return ErrCover.Wrapf("%s has %d uaim in open sessions, its stake covers %d", node, have, limit)
+	}
+	return nil
 }
 
 // UpdateParams replaces the parameters.

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"cosmossdk.io/collections"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	"github.com/essaim/essaim"
@@ -50,6 +51,45 @@ func (q queryServer) Settlement(ctx context.Context, r *marketv1.QuerySettlement
 		return nil, err
 	}
 	return &marketv1.QuerySettlementResponse{Settlement: s}, nil
+}
+
+// Line returns what a settled session says that a miner earned with a model.
+func (q queryServer) Line(ctx context.Context, r *marketv1.QueryLineRequest) (*marketv1.QueryLineResponse, error) {
+	miner, err := essaim.ParseNodeKey(r.Miner)
+	if err != nil {
+		return nil, ErrPayee.Wrap(err.Error())
+	}
+	model, err := essaim.ParseDigest(r.Model)
+	if err != nil {
+		return nil, ErrModel.Wrap(err.Error())
+	}
+	switch s, err := q.session(ctx, r.Session); {
+	case err != nil:
+		return nil, err
+	case s.State != marketv1.State_STATE_SETTLED:
+		return nil, ErrNotFound.Wrapf("%d is not settled", r.Session)
+	case sdk.UnwrapSDKContext(ctx).BlockHeight() >= s.ContestUntil:
+		return nil, ErrLate.Wrapf("%d", r.Session)
+	}
+	line, err := q.lines.Get(ctx, lineKey(r.Session, miner, model))
+	if errors.Is(err, collections.ErrNotFound) {
+		line, err = marketv1.Line{Miner: miner[:], Model: model[:]}, nil
+	}
+	return &marketv1.QueryLineResponse{Line: line}, err
+}
+
+// CoordinatorRecord returns how a coordinator has kept its word.
+func (q queryServer) CoordinatorRecord(ctx context.Context, r *marketv1.QueryCoordinatorRecordRequest) (*marketv1.QueryCoordinatorRecordResponse, error) {
+	node, err := essaim.ParseNodeKey(r.Coordinator)
+	if err != nil {
+		return nil, ErrCoordinator.Wrap(err.Error())
+	}
+	record, err := q.record(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	record.OpenDeposits, err = q.deposits(ctx, node)
+	return &marketv1.QueryCoordinatorRecordResponse{Record: record}, err
 }
 
 // Totals returns the sums over all sessions.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 
+	"cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/essaim/essaim"
@@ -31,8 +32,8 @@ func (s msgServer) Settle(ctx context.Context, m *marketv1.MsgSettle) (*marketv1
 	if err != nil {
 		return nil, err
 	}
-	paid := uint64(claim.Root.Sum())
-	return &marketv1.MsgSettleResponse{Paid: paid, Refunded: session.Deposit - paid}, s.close(ctx, session, claim, split)
+	paid, refunded, err := s.close(ctx, session, claim, split)
+	return &marketv1.MsgSettleResponse{Paid: paid, Refunded: refunded}, err
 }
 
 // settleable loads a session that is open and has time left.
@@ -96,14 +97,11 @@ func (s msgServer) split(ctx context.Context, session marketv1.Session, coordina
 		return payouts{}, err
 	}
 	var out payouts
+	payer, err := essaim.ParseAddress(session.Payer)
+	if err != nil {
+		return out, err
+	}
 	for _, l := range claim.Lines {
-		miner, ok, err := s.Registry.Actor(ctx, l.Miner)
-		switch {
-		case err != nil:
-			return out, err
-		case !ok || miner.Role != essaim.RoleMiner:
-			return out, ErrPayee.Wrap(l.Miner.String())
-		}
 		model, ok, err := s.Models.Model(ctx, l.Model)
 		switch {
 		case err != nil:
@@ -111,81 +109,111 @@ func (s msgServer) split(ctx context.Context, session marketv1.Session, coordina
 		case !ok:
 			return out, ErrModel.Wrap(l.Model.String())
 		}
+		miner, ok, err := s.Registry.Actor(ctx, l.Miner)
+		switch {
+		case err != nil:
+			return out, err
+		case !ok || miner.Role != essaim.RoleMiner:
+			out.add(payout{to: payer, reason: ReasonGone, amount: l.Amount})
+			continue
+		}
 		protocol := essaim.Bps(params.ProtocolFeeBps).Of(l.Amount)
 		royalty := model.Royalty.Of(l.Amount)
 		fee := essaim.Bps(session.FeeBps).Of(l.Amount)
-		out.add(miner.Owner, ReasonMiner, l.Amount-protocol-royalty-fee) // the caps leave at least 48 %
-		out.add(model.Owner, ReasonRoyalty, royalty)
-		out.add(coordinator.Owner, ReasonCoordinator, fee)
-		out.add(essaim.Address(treasury()), ReasonTreasury, protocol)
+		out.add(payout{to: miner.Owner, node: l.Miner, reason: ReasonMiner, amount: l.Amount - protocol - royalty - fee, fee: protocol}) // the caps leave at least 48 %
+		out.add(payout{to: model.Owner, reason: ReasonRoyalty, amount: royalty})
+		out.add(payout{to: coordinator.Owner, node: coordinator.NodeKey, reason: ReasonCoordinator, amount: fee})
+		out.add(payout{to: essaim.Address(treasury()), reason: ReasonTreasury, amount: protocol})
 	}
-	payer, err := essaim.ParseAddress(session.Payer)
-	if err != nil {
-		return out, err
-	}
-	out.add(payer, ReasonRefund, essaim.Amount(session.Deposit)-claim.Root.Sum())
+	out.add(payout{to: payer, reason: ReasonRefund, amount: essaim.Amount(session.Deposit) - claim.Root.Sum()})
 	return out, nil
 }
 
-// close pays, and writes what remains of the session.
-func (s msgServer) close(ctx context.Context, session marketv1.Session, claim essaim.Settlement, split payouts) error {
+// close pays, and writes what remains of the session. It returns what was paid and what
+// went back to the payer.
+func (s msgServer) close(ctx context.Context, session marketv1.Session, claim essaim.Settlement, split payouts) (paid, refunded uint64, err error) {
+	event := &marketv1.EventSettled{Session: session.Id}
 	for _, p := range split.list {
 		if err := s.pay(ctx, p); err != nil {
-			return err
+			return 0, 0, err
+		}
+		if p.reason == ReasonRefund || p.reason == ReasonGone {
+			refunded += uint64(p.amount)
+		} else {
+			paid += uint64(p.amount)
+		}
+		event.Payouts = append(event.Payouts, marketv1.Payout{To: p.to.String(), Reason: p.reason, Amount: uint64(p.amount)})
+	}
+	if err := s.end(ctx, &session, marketv1.State_STATE_SETTLED); err != nil {
+		return 0, 0, err
+	}
+	if err := s.settlements.Set(ctx, session.Id, marketv1.Settlement{
+		Session: session.Id, Root: claim.Root[:], Height: session.Ended, Paid: paid, Refunded: refunded, Tasks: claim.Root.Count(),
+	}); err != nil {
+		return 0, 0, err
+	}
+	for _, l := range claim.Lines {
+		line := marketv1.Line{Miner: l.Miner[:], Model: l.Model[:], Amount: uint64(l.Amount), Tasks: l.Tasks}
+		if err := s.lines.Set(ctx, lineKey(session.Id, l.Miner, l.Model), line); err != nil {
+			return 0, 0, err
 		}
 	}
-	session.State = marketv1.State_STATE_SETTLED
-	if err := s.put(ctx, session); err != nil {
-		return err
-	}
-	paid := uint64(claim.Root.Sum())
-	refunded := session.Deposit - paid
-	if err := s.settlements.Set(ctx, session.Id, marketv1.Settlement{
-		Session: session.Id, Root: claim.Root[:], Height: sdk.UnwrapSDKContext(ctx).BlockHeight(),
-		Paid: paid, Refunded: refunded, Tasks: claim.Root.Count(),
-	}); err != nil {
-		return err
-	}
 	if err := s.account(ctx, 0, paid, refunded); err != nil {
-		return err
+		return 0, 0, err
 	}
-	return emit(ctx, &marketv1.EventSettled{Session: session.Id, Payouts: split.list})
+	if err := s.count(ctx, session.Coordinator, func(r *marketv1.Record) {
+		r.Settled++
+		r.Paid = r.Paid.Add(math.NewIntFromUint64(paid))
+	}); err != nil {
+		return 0, 0, err
+	}
+	return paid, refunded, emit(ctx, event)
 }
 
-func (s msgServer) pay(ctx context.Context, p marketv1.Payout) error {
-	if p.Reason == ReasonTreasury {
-		return s.Treasury.FundCommunityPool(ctx, coins(p.Amount), escrow())
+func (s msgServer) pay(ctx context.Context, p payout) error {
+	switch p.reason {
+	case ReasonTreasury:
+		return s.Treasury.FundCommunityPool(ctx, coins(uint64(p.amount)), escrow())
+	case ReasonMiner, ReasonCoordinator:
+		return s.Registry.Income(ctx, Name, p.node, uint64(p.amount), uint64(p.fee))
 	}
-	to, err := essaim.ParseAddress(p.To)
-	if err != nil {
-		return err
-	}
-	return s.Bank.SendCoinsFromModuleToAccount(ctx, Name, to[:], coins(p.Amount))
+	return s.Bank.SendCoinsFromModuleToAccount(ctx, Name, p.to[:], coins(uint64(p.amount)))
 }
 
-// payouts collects payments, one per account and reason, in the order of the lines.
+// payout is one payment; those to a node go through the registry.
+type payout struct {
+	to     essaim.Address
+	node   essaim.NodeKey // miners and coordinators
+	reason string
+	amount essaim.Amount
+	fee    essaim.Amount // protocol fee paid on the same work
+}
+
+// payouts collects payments, one per payee, in the order of the lines.
 type payouts struct {
-	list []marketv1.Payout
+	list []payout
 	at   map[payee]int // where in the list
 }
 
 type payee struct {
 	to     essaim.Address
+	node   essaim.NodeKey
 	reason string
 }
 
-func (p *payouts) add(to essaim.Address, reason string, amount essaim.Amount) {
-	if amount == 0 {
+func (p *payouts) add(x payout) {
+	if x.amount == 0 && x.fee == 0 {
 		return
 	}
-	who := payee{to, reason}
+	who := payee{x.to, x.node, x.reason}
 	if i, ok := p.at[who]; ok {
-		p.list[i].Amount += uint64(amount) // at most the deposit in all
+		p.list[i].amount += x.amount // at most the deposit in all
+		p.list[i].fee += x.fee
 		return
 	}
 	if p.at == nil {
 		p.at = map[payee]int{}
 	}
 	p.at[who] = len(p.list)
-	p.list = append(p.list, marketv1.Payout{To: to.String(), Reason: reason, Amount: uint64(amount)})
+	p.list = append(p.list, x)
 }

@@ -67,15 +67,17 @@ func (State) EnumDescriptor() ([]byte, []int) {
 
 // Session is an escrow between one payer and one coordinator.
 type Session struct {
-	Id          uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Payer       string `protobuf:"bytes,2,opt,name=payer,proto3" json:"payer,omitempty"`
-	Coordinator string `protobuf:"bytes,3,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
-	Deposit     uint64 `protobuf:"varint,4,opt,name=deposit,proto3" json:"deposit,omitempty"`
-	SessionKey  string `protobuf:"bytes,5,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
-	Opened      int64  `protobuf:"varint,6,opt,name=opened,proto3" json:"opened,omitempty"`
-	Expiry      int64  `protobuf:"varint,7,opt,name=expiry,proto3" json:"expiry,omitempty"`
-	State       State  `protobuf:"varint,8,opt,name=state,proto3,enum=essaim.market.v1.State" json:"state,omitempty"`
-	FeeBps      uint32 `protobuf:"varint,9,opt,name=fee_bps,json=feeBps,proto3" json:"fee_bps,omitempty"`
+	Id           uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Payer        string `protobuf:"bytes,2,opt,name=payer,proto3" json:"payer,omitempty"`
+	Coordinator  string `protobuf:"bytes,3,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+	Deposit      uint64 `protobuf:"varint,4,opt,name=deposit,proto3" json:"deposit,omitempty"`
+	SessionKey   string `protobuf:"bytes,5,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
+	Opened       int64  `protobuf:"varint,6,opt,name=opened,proto3" json:"opened,omitempty"`
+	Expiry       int64  `protobuf:"varint,7,opt,name=expiry,proto3" json:"expiry,omitempty"`
+	State        State  `protobuf:"varint,8,opt,name=state,proto3,enum=essaim.market.v1.State" json:"state,omitempty"`
+	FeeBps       uint32 `protobuf:"varint,9,opt,name=fee_bps,json=feeBps,proto3" json:"fee_bps,omitempty"`
+	Ended        int64  `protobuf:"varint,10,opt,name=ended,proto3" json:"ended,omitempty"`
+	ContestUntil int64  `protobuf:"varint,11,opt,name=contest_until,json=contestUntil,proto3" json:"contest_until,omitempty"`
 }
 
 func (m *Session) Reset()         { *m = Session{} }
@@ -170,6 +172,20 @@ func (m *Session) GetState() State {
 func (m *Session) GetFeeBps() uint32 {
 	if m != nil {
 		return m.FeeBps
+	}
+	return 0
+}
+
+func (m *Session) GetEnded() int64 {
+	if m != nil {
+		return m.Ended
+	}
+	return 0
+}
+
+func (m *Session) GetContestUntil() int64 {
+	if m != nil {
+		return m.ContestUntil
 	}
 	return 0
 }
@@ -328,17 +344,243 @@ func (m *Line) GetTasks() uint64 {
 	return 0
 }
 
+// SettledLine is a line of a settled session, kept as long as it can be contested.
+type SettledLine struct {
+	Session uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Line    Line   `protobuf:"bytes,2,opt,name=line,proto3" json:"line"`
+}
+
+func (m *SettledLine) Reset()         { *m = SettledLine{} }
+func (m *SettledLine) String() string { return proto.CompactTextString(m) }
+func (*SettledLine) ProtoMessage()    {}
+func (*SettledLine) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{3}
+}
+func (m *SettledLine) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *SettledLine) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_SettledLine.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *SettledLine) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_SettledLine.Merge(m, src)
+}
+func (m *SettledLine) XXX_Size() int {
+	return m.Size()
+}
+func (m *SettledLine) XXX_DiscardUnknown() {
+	xxx_messageInfo_SettledLine.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_SettledLine proto.InternalMessageInfo
+
+func (m *SettledLine) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *SettledLine) GetLine() Line {
+	if m != nil {
+		return m.Line
+	}
+	return Line{}
+}
+
+// Claim is a promise that was proven not to be kept. There is one at most for each
+// session, miner and model, and it is kept as long as the session can be contested.
+type Claim struct {
+	Session uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Miner   []byte `protobuf:"bytes,2,opt,name=miner,proto3" json:"miner,omitempty"`
+	Model   []byte `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	Unpaid  uint64 `protobuf:"varint,4,opt,name=unpaid,proto3" json:"unpaid,omitempty"`
+	Slash   uint64 `protobuf:"varint,5,opt,name=slash,proto3" json:"slash,omitempty"`
+	Height  int64  `protobuf:"varint,6,opt,name=height,proto3" json:"height,omitempty"`
+}
+
+func (m *Claim) Reset()         { *m = Claim{} }
+func (m *Claim) String() string { return proto.CompactTextString(m) }
+func (*Claim) ProtoMessage()    {}
+func (*Claim) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{4}
+}
+func (m *Claim) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Claim) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Claim.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Claim) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Claim.Merge(m, src)
+}
+func (m *Claim) XXX_Size() int {
+	return m.Size()
+}
+func (m *Claim) XXX_DiscardUnknown() {
+	xxx_messageInfo_Claim.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Claim proto.InternalMessageInfo
+
+func (m *Claim) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *Claim) GetMiner() []byte {
+	if m != nil {
+		return m.Miner
+	}
+	return nil
+}
+
+func (m *Claim) GetModel() []byte {
+	if m != nil {
+		return m.Model
+	}
+	return nil
+}
+
+func (m *Claim) GetUnpaid() uint64 {
+	if m != nil {
+		return m.Unpaid
+	}
+	return 0
+}
+
+func (m *Claim) GetSlash() uint64 {
+	if m != nil {
+		return m.Slash
+	}
+	return 0
+}
+
+func (m *Claim) GetHeight() int64 {
+	if m != nil {
+		return m.Height
+	}
+	return 0
+}
+
+// Record is how a coordinator has kept its word since genesis.
+type Record struct {
+	Coordinator  string                `protobuf:"bytes,1,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+	Opened       uint64                `protobuf:"varint,2,opt,name=opened,proto3" json:"opened,omitempty"`
+	Settled      uint64                `protobuf:"varint,3,opt,name=settled,proto3" json:"settled,omitempty"`
+	Expired      uint64                `protobuf:"varint,4,opt,name=expired,proto3" json:"expired,omitempty"`
+	Paid         cosmossdk_io_math.Int `protobuf:"bytes,5,opt,name=paid,proto3,customtype=cosmossdk.io/math.Int" json:"paid"`
+	Unpaid       uint64                `protobuf:"varint,6,opt,name=unpaid,proto3" json:"unpaid,omitempty"`
+	OpenDeposits uint64                `protobuf:"varint,7,opt,name=open_deposits,json=openDeposits,proto3" json:"open_deposits,omitempty"`
+}
+
+func (m *Record) Reset()         { *m = Record{} }
+func (m *Record) String() string { return proto.CompactTextString(m) }
+func (*Record) ProtoMessage()    {}
+func (*Record) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{5}
+}
+func (m *Record) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Record) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Record.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Record) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Record.Merge(m, src)
+}
+func (m *Record) XXX_Size() int {
+	return m.Size()
+}
+func (m *Record) XXX_DiscardUnknown() {
+	xxx_messageInfo_Record.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Record proto.InternalMessageInfo
+
+func (m *Record) GetCoordinator() string {
+	if m != nil {
+		return m.Coordinator
+	}
+	return ""
+}
+
+func (m *Record) GetOpened() uint64 {
+	if m != nil {
+		return m.Opened
+	}
+	return 0
+}
+
+func (m *Record) GetSettled() uint64 {
+	if m != nil {
+		return m.Settled
+	}
+	return 0
+}
+
+func (m *Record) GetExpired() uint64 {
+	if m != nil {
+		return m.Expired
+	}
+	return 0
+}
+
+func (m *Record) GetUnpaid() uint64 {
+	if m != nil {
+		return m.Unpaid
+	}
+	return 0
+}
+
+func (m *Record) GetOpenDeposits() uint64 {
+	if m != nil {
+		return m.OpenDeposits
+	}
+	return 0
+}
+
 // Params are governed.
 type Params struct {
 	ProtocolFeeBps   uint32 `protobuf:"varint,1,opt,name=protocol_fee_bps,json=protocolFeeBps,proto3" json:"protocol_fee_bps,omitempty"`
 	MaxSessionBlocks uint32 `protobuf:"varint,2,opt,name=max_session_blocks,json=maxSessionBlocks,proto3" json:"max_session_blocks,omitempty"`
+	ClaimBlocks      uint32 `protobuf:"varint,3,opt,name=claim_blocks,json=claimBlocks,proto3" json:"claim_blocks,omitempty"`
 }
 
 func (m *Params) Reset()         { *m = Params{} }
 func (m *Params) String() string { return proto.CompactTextString(m) }
 func (*Params) ProtoMessage()    {}
 func (*Params) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{3}
+	return fileDescriptor_a0b55e26de94462d, []int{6}
 }
 func (m *Params) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -381,6 +623,13 @@ func (m *Params) GetMaxSessionBlocks() uint32 {
 	return 0
 }
 
+func (m *Params) GetClaimBlocks() uint32 {
+	if m != nil {
+		return m.ClaimBlocks
+	}
+	return 0
+}
+
 // Totals count everything since genesis. deposited = paid + refunded + escrowed.
 // They are decimal integers without bound: turnover may exceed 64 bits.
 type Totals struct {
@@ -394,7 +643,7 @@ func (m *Totals) Reset()         { *m = Totals{} }
 func (m *Totals) String() string { return proto.CompactTextString(m) }
 func (*Totals) ProtoMessage()    {}
 func (*Totals) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{4}
+	return fileDescriptor_a0b55e26de94462d, []int{7}
 }
 func (m *Totals) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -425,18 +674,21 @@ var xxx_messageInfo_Totals proto.InternalMessageInfo
 
 // GenesisState is the parameters, every session and every settlement.
 type GenesisState struct {
-	Params      Params       `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
-	NextSession uint64       `protobuf:"varint,2,opt,name=next_session,json=nextSession,proto3" json:"next_session,omitempty"`
-	Sessions    []Session    `protobuf:"bytes,3,rep,name=sessions,proto3" json:"sessions"`
-	Settlements []Settlement `protobuf:"bytes,4,rep,name=settlements,proto3" json:"settlements"`
-	Totals      Totals       `protobuf:"bytes,5,opt,name=totals,proto3" json:"totals"`
+	Params      Params        `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
+	NextSession uint64        `protobuf:"varint,2,opt,name=next_session,json=nextSession,proto3" json:"next_session,omitempty"`
+	Sessions    []Session     `protobuf:"bytes,3,rep,name=sessions,proto3" json:"sessions"`
+	Settlements []Settlement  `protobuf:"bytes,4,rep,name=settlements,proto3" json:"settlements"`
+	Totals      Totals        `protobuf:"bytes,5,opt,name=totals,proto3" json:"totals"`
+	Lines       []SettledLine `protobuf:"bytes,6,rep,name=lines,proto3" json:"lines"`
+	Claims      []Claim       `protobuf:"bytes,7,rep,name=claims,proto3" json:"claims"`
+	Records     []Record      `protobuf:"bytes,8,rep,name=records,proto3" json:"records"`
 }
 
 func (m *GenesisState) Reset()         { *m = GenesisState{} }
 func (m *GenesisState) String() string { return proto.CompactTextString(m) }
 func (*GenesisState) ProtoMessage()    {}
 func (*GenesisState) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{5}
+	return fileDescriptor_a0b55e26de94462d, []int{8}
 }
 func (m *GenesisState) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -500,6 +752,27 @@ func (m *GenesisState) GetTotals() Totals {
 	return Totals{}
 }
 
+func (m *GenesisState) GetLines() []SettledLine {
+	if m != nil {
+		return m.Lines
+	}
+	return nil
+}
+
+func (m *GenesisState) GetClaims() []Claim {
+	if m != nil {
+		return m.Claims
+	}
+	return nil
+}
+
+func (m *GenesisState) GetRecords() []Record {
+	if m != nil {
+		return m.Records
+	}
+	return nil
+}
+
 type MsgOpenSession struct {
 	Payer       string `protobuf:"bytes,1,opt,name=payer,proto3" json:"payer,omitempty"`
 	Coordinator string `protobuf:"bytes,2,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
@@ -512,7 +785,7 @@ func (m *MsgOpenSession) Reset()         { *m = MsgOpenSession{} }
 func (m *MsgOpenSession) String() string { return proto.CompactTextString(m) }
 func (*MsgOpenSession) ProtoMessage()    {}
 func (*MsgOpenSession) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{6}
+	return fileDescriptor_a0b55e26de94462d, []int{9}
 }
 func (m *MsgOpenSession) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -584,7 +857,7 @@ func (m *MsgOpenSessionResponse) Reset()         { *m = MsgOpenSessionResponse{}
 func (m *MsgOpenSessionResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgOpenSessionResponse) ProtoMessage()    {}
 func (*MsgOpenSessionResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{7}
+	return fileDescriptor_a0b55e26de94462d, []int{10}
 }
 func (m *MsgOpenSessionResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -632,7 +905,7 @@ func (m *MsgSettle) Reset()         { *m = MsgSettle{} }
 func (m *MsgSettle) String() string { return proto.CompactTextString(m) }
 func (*MsgSettle) ProtoMessage()    {}
 func (*MsgSettle) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{8}
+	return fileDescriptor_a0b55e26de94462d, []int{11}
 }
 func (m *MsgSettle) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -705,7 +978,7 @@ func (m *MsgSettleResponse) Reset()         { *m = MsgSettleResponse{} }
 func (m *MsgSettleResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgSettleResponse) ProtoMessage()    {}
 func (*MsgSettleResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{9}
+	return fileDescriptor_a0b55e26de94462d, []int{12}
 }
 func (m *MsgSettleResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -748,6 +1021,118 @@ func (m *MsgSettleResponse) GetRefunded() uint64 {
 	return 0
 }
 
+type MsgClaimUnpaid struct {
+	Submitter string `protobuf:"bytes,1,opt,name=submitter,proto3" json:"submitter,omitempty"`
+	Ack       []byte `protobuf:"bytes,2,opt,name=ack,proto3" json:"ack,omitempty"`
+	Signature []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+}
+
+func (m *MsgClaimUnpaid) Reset()         { *m = MsgClaimUnpaid{} }
+func (m *MsgClaimUnpaid) String() string { return proto.CompactTextString(m) }
+func (*MsgClaimUnpaid) ProtoMessage()    {}
+func (*MsgClaimUnpaid) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{13}
+}
+func (m *MsgClaimUnpaid) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgClaimUnpaid) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgClaimUnpaid.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgClaimUnpaid) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgClaimUnpaid.Merge(m, src)
+}
+func (m *MsgClaimUnpaid) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgClaimUnpaid) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgClaimUnpaid.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgClaimUnpaid proto.InternalMessageInfo
+
+func (m *MsgClaimUnpaid) GetSubmitter() string {
+	if m != nil {
+		return m.Submitter
+	}
+	return ""
+}
+
+func (m *MsgClaimUnpaid) GetAck() []byte {
+	if m != nil {
+		return m.Ack
+	}
+	return nil
+}
+
+func (m *MsgClaimUnpaid) GetSignature() []byte {
+	if m != nil {
+		return m.Signature
+	}
+	return nil
+}
+
+type MsgClaimUnpaidResponse struct {
+	Unpaid uint64 `protobuf:"varint,1,opt,name=unpaid,proto3" json:"unpaid,omitempty"`
+	Slash  uint64 `protobuf:"varint,2,opt,name=slash,proto3" json:"slash,omitempty"`
+}
+
+func (m *MsgClaimUnpaidResponse) Reset()         { *m = MsgClaimUnpaidResponse{} }
+func (m *MsgClaimUnpaidResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgClaimUnpaidResponse) ProtoMessage()    {}
+func (*MsgClaimUnpaidResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{14}
+}
+func (m *MsgClaimUnpaidResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgClaimUnpaidResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgClaimUnpaidResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgClaimUnpaidResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgClaimUnpaidResponse.Merge(m, src)
+}
+func (m *MsgClaimUnpaidResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgClaimUnpaidResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgClaimUnpaidResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgClaimUnpaidResponse proto.InternalMessageInfo
+
+func (m *MsgClaimUnpaidResponse) GetUnpaid() uint64 {
+	if m != nil {
+		return m.Unpaid
+	}
+	return 0
+}
+
+func (m *MsgClaimUnpaidResponse) GetSlash() uint64 {
+	if m != nil {
+		return m.Slash
+	}
+	return 0
+}
+
 type MsgUpdateParams struct {
 	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
 	Params    Params `protobuf:"bytes,2,opt,name=params,proto3" json:"params"`
@@ -757,7 +1142,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{10}
+	return fileDescriptor_a0b55e26de94462d, []int{15}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -807,7 +1192,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{11}
+	return fileDescriptor_a0b55e26de94462d, []int{16}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -844,7 +1229,7 @@ func (m *QuerySessionRequest) Reset()         { *m = QuerySessionRequest{} }
 func (m *QuerySessionRequest) String() string { return proto.CompactTextString(m) }
 func (*QuerySessionRequest) ProtoMessage()    {}
 func (*QuerySessionRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{12}
+	return fileDescriptor_a0b55e26de94462d, []int{17}
 }
 func (m *QuerySessionRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -888,7 +1273,7 @@ func (m *QuerySessionResponse) Reset()         { *m = QuerySessionResponse{} }
 func (m *QuerySessionResponse) String() string { return proto.CompactTextString(m) }
 func (*QuerySessionResponse) ProtoMessage()    {}
 func (*QuerySessionResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{13}
+	return fileDescriptor_a0b55e26de94462d, []int{18}
 }
 func (m *QuerySessionResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -933,7 +1318,7 @@ func (m *QuerySessionsRequest) Reset()         { *m = QuerySessionsRequest{} }
 func (m *QuerySessionsRequest) String() string { return proto.CompactTextString(m) }
 func (*QuerySessionsRequest) ProtoMessage()    {}
 func (*QuerySessionsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{14}
+	return fileDescriptor_a0b55e26de94462d, []int{19}
 }
 func (m *QuerySessionsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -985,7 +1370,7 @@ func (m *QuerySessionsResponse) Reset()         { *m = QuerySessionsResponse{} }
 func (m *QuerySessionsResponse) String() string { return proto.CompactTextString(m) }
 func (*QuerySessionsResponse) ProtoMessage()    {}
 func (*QuerySessionsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{15}
+	return fileDescriptor_a0b55e26de94462d, []int{20}
 }
 func (m *QuerySessionsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1036,7 +1421,7 @@ func (m *QuerySettlementRequest) Reset()         { *m = QuerySettlementRequest{}
 func (m *QuerySettlementRequest) String() string { return proto.CompactTextString(m) }
 func (*QuerySettlementRequest) ProtoMessage()    {}
 func (*QuerySettlementRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{16}
+	return fileDescriptor_a0b55e26de94462d, []int{21}
 }
 func (m *QuerySettlementRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1080,7 +1465,7 @@ func (m *QuerySettlementResponse) Reset()         { *m = QuerySettlementResponse
 func (m *QuerySettlementResponse) String() string { return proto.CompactTextString(m) }
 func (*QuerySettlementResponse) ProtoMessage()    {}
 func (*QuerySettlementResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{17}
+	return fileDescriptor_a0b55e26de94462d, []int{22}
 }
 func (m *QuerySettlementResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1116,6 +1501,198 @@ func (m *QuerySettlementResponse) GetSettlement() Settlement {
 	return Settlement{}
 }
 
+type QueryLineRequest struct {
+	Session uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Miner   string `protobuf:"bytes,2,opt,name=miner,proto3" json:"miner,omitempty"`
+	Model   string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+}
+
+func (m *QueryLineRequest) Reset()         { *m = QueryLineRequest{} }
+func (m *QueryLineRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryLineRequest) ProtoMessage()    {}
+func (*QueryLineRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{23}
+}
+func (m *QueryLineRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryLineRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryLineRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryLineRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryLineRequest.Merge(m, src)
+}
+func (m *QueryLineRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryLineRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryLineRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryLineRequest proto.InternalMessageInfo
+
+func (m *QueryLineRequest) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *QueryLineRequest) GetMiner() string {
+	if m != nil {
+		return m.Miner
+	}
+	return ""
+}
+
+func (m *QueryLineRequest) GetModel() string {
+	if m != nil {
+		return m.Model
+	}
+	return ""
+}
+
+type QueryLineResponse struct {
+	Line Line `protobuf:"bytes,1,opt,name=line,proto3" json:"line"`
+}
+
+func (m *QueryLineResponse) Reset()         { *m = QueryLineResponse{} }
+func (m *QueryLineResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryLineResponse) ProtoMessage()    {}
+func (*QueryLineResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{24}
+}
+func (m *QueryLineResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryLineResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryLineResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryLineResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryLineResponse.Merge(m, src)
+}
+func (m *QueryLineResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryLineResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryLineResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryLineResponse proto.InternalMessageInfo
+
+func (m *QueryLineResponse) GetLine() Line {
+	if m != nil {
+		return m.Line
+	}
+	return Line{}
+}
+
+type QueryCoordinatorRecordRequest struct {
+	Coordinator string `protobuf:"bytes,1,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+}
+
+func (m *QueryCoordinatorRecordRequest) Reset()         { *m = QueryCoordinatorRecordRequest{} }
+func (m *QueryCoordinatorRecordRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryCoordinatorRecordRequest) ProtoMessage()    {}
+func (*QueryCoordinatorRecordRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{25}
+}
+func (m *QueryCoordinatorRecordRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryCoordinatorRecordRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryCoordinatorRecordRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryCoordinatorRecordRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryCoordinatorRecordRequest.Merge(m, src)
+}
+func (m *QueryCoordinatorRecordRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryCoordinatorRecordRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryCoordinatorRecordRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryCoordinatorRecordRequest proto.InternalMessageInfo
+
+func (m *QueryCoordinatorRecordRequest) GetCoordinator() string {
+	if m != nil {
+		return m.Coordinator
+	}
+	return ""
+}
+
+type QueryCoordinatorRecordResponse struct {
+	Record Record `protobuf:"bytes,1,opt,name=record,proto3" json:"record"`
+}
+
+func (m *QueryCoordinatorRecordResponse) Reset()         { *m = QueryCoordinatorRecordResponse{} }
+func (m *QueryCoordinatorRecordResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryCoordinatorRecordResponse) ProtoMessage()    {}
+func (*QueryCoordinatorRecordResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{26}
+}
+func (m *QueryCoordinatorRecordResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryCoordinatorRecordResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryCoordinatorRecordResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryCoordinatorRecordResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryCoordinatorRecordResponse.Merge(m, src)
+}
+func (m *QueryCoordinatorRecordResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryCoordinatorRecordResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryCoordinatorRecordResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryCoordinatorRecordResponse proto.InternalMessageInfo
+
+func (m *QueryCoordinatorRecordResponse) GetRecord() Record {
+	if m != nil {
+		return m.Record
+	}
+	return Record{}
+}
+
 type QueryTotalsRequest struct {
 }
 
@@ -1123,7 +1700,7 @@ func (m *QueryTotalsRequest) Reset()         { *m = QueryTotalsRequest{} }
 func (m *QueryTotalsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryTotalsRequest) ProtoMessage()    {}
 func (*QueryTotalsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{18}
+	return fileDescriptor_a0b55e26de94462d, []int{27}
 }
 func (m *QueryTotalsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1160,7 +1737,7 @@ func (m *QueryTotalsResponse) Reset()         { *m = QueryTotalsResponse{} }
 func (m *QueryTotalsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryTotalsResponse) ProtoMessage()    {}
 func (*QueryTotalsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{19}
+	return fileDescriptor_a0b55e26de94462d, []int{28}
 }
 func (m *QueryTotalsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1203,7 +1780,7 @@ func (m *QueryParamsRequest) Reset()         { *m = QueryParamsRequest{} }
 func (m *QueryParamsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsRequest) ProtoMessage()    {}
 func (*QueryParamsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{20}
+	return fileDescriptor_a0b55e26de94462d, []int{29}
 }
 func (m *QueryParamsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1240,7 +1817,7 @@ func (m *QueryParamsResponse) Reset()         { *m = QueryParamsResponse{} }
 func (m *QueryParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsResponse) ProtoMessage()    {}
 func (*QueryParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{21}
+	return fileDescriptor_a0b55e26de94462d, []int{30}
 }
 func (m *QueryParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1288,7 +1865,7 @@ func (m *EventOpened) Reset()         { *m = EventOpened{} }
 func (m *EventOpened) String() string { return proto.CompactTextString(m) }
 func (*EventOpened) ProtoMessage()    {}
 func (*EventOpened) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{22}
+	return fileDescriptor_a0b55e26de94462d, []int{31}
 }
 func (m *EventOpened) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1356,7 +1933,7 @@ func (m *Payout) Reset()         { *m = Payout{} }
 func (m *Payout) String() string { return proto.CompactTextString(m) }
 func (*Payout) ProtoMessage()    {}
 func (*Payout) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{23}
+	return fileDescriptor_a0b55e26de94462d, []int{32}
 }
 func (m *Payout) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1416,7 +1993,7 @@ func (m *EventSettled) Reset()         { *m = EventSettled{} }
 func (m *EventSettled) String() string { return proto.CompactTextString(m) }
 func (*EventSettled) ProtoMessage()    {}
 func (*EventSettled) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{24}
+	return fileDescriptor_a0b55e26de94462d, []int{33}
 }
 func (m *EventSettled) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1459,6 +2036,99 @@ func (m *EventSettled) GetPayouts() []Payout {
 	return nil
 }
 
+// EventUnpaid says that a coordinator was proven not to have kept a promise.
+type EventUnpaid struct {
+	Session     uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Coordinator string `protobuf:"bytes,2,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+	Miner       string `protobuf:"bytes,3,opt,name=miner,proto3" json:"miner,omitempty"`
+	Model       string `protobuf:"bytes,4,opt,name=model,proto3" json:"model,omitempty"`
+	Promised    uint64 `protobuf:"varint,5,opt,name=promised,proto3" json:"promised,omitempty"`
+	Settled     uint64 `protobuf:"varint,6,opt,name=settled,proto3" json:"settled,omitempty"`
+	Slash       uint64 `protobuf:"varint,7,opt,name=slash,proto3" json:"slash,omitempty"`
+}
+
+func (m *EventUnpaid) Reset()         { *m = EventUnpaid{} }
+func (m *EventUnpaid) String() string { return proto.CompactTextString(m) }
+func (*EventUnpaid) ProtoMessage()    {}
+func (*EventUnpaid) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{34}
+}
+func (m *EventUnpaid) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventUnpaid) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventUnpaid.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventUnpaid) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventUnpaid.Merge(m, src)
+}
+func (m *EventUnpaid) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventUnpaid) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventUnpaid.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventUnpaid proto.InternalMessageInfo
+
+func (m *EventUnpaid) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *EventUnpaid) GetCoordinator() string {
+	if m != nil {
+		return m.Coordinator
+	}
+	return ""
+}
+
+func (m *EventUnpaid) GetMiner() string {
+	if m != nil {
+		return m.Miner
+	}
+	return ""
+}
+
+func (m *EventUnpaid) GetModel() string {
+	if m != nil {
+		return m.Model
+	}
+	return ""
+}
+
+func (m *EventUnpaid) GetPromised() uint64 {
+	if m != nil {
+		return m.Promised
+	}
+	return 0
+}
+
+func (m *EventUnpaid) GetSettled() uint64 {
+	if m != nil {
+		return m.Settled
+	}
+	return 0
+}
+
+func (m *EventUnpaid) GetSlash() uint64 {
+	if m != nil {
+		return m.Slash
+	}
+	return 0
+}
+
 // EventExpired says that a session's whole deposit went back to its payer.
 type EventExpired struct {
 	Session  uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
@@ -1470,7 +2140,7 @@ func (m *EventExpired) Reset()         { *m = EventExpired{} }
 func (m *EventExpired) String() string { return proto.CompactTextString(m) }
 func (*EventExpired) ProtoMessage()    {}
 func (*EventExpired) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{25}
+	return fileDescriptor_a0b55e26de94462d, []int{35}
 }
 func (m *EventExpired) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1525,6 +2195,9 @@ func init() {
 	proto.RegisterType((*Session)(nil), "essaim.market.v1.Session")
 	proto.RegisterType((*Settlement)(nil), "essaim.market.v1.Settlement")
 	proto.RegisterType((*Line)(nil), "essaim.market.v1.Line")
+	proto.RegisterType((*SettledLine)(nil), "essaim.market.v1.SettledLine")
+	proto.RegisterType((*Claim)(nil), "essaim.market.v1.Claim")
+	proto.RegisterType((*Record)(nil), "essaim.market.v1.Record")
 	proto.RegisterType((*Params)(nil), "essaim.market.v1.Params")
 	proto.RegisterType((*Totals)(nil), "essaim.market.v1.Totals")
 	proto.RegisterType((*GenesisState)(nil), "essaim.market.v1.GenesisState")
@@ -1532,6 +2205,8 @@ func init() {
 	proto.RegisterType((*MsgOpenSessionResponse)(nil), "essaim.market.v1.MsgOpenSessionResponse")
 	proto.RegisterType((*MsgSettle)(nil), "essaim.market.v1.MsgSettle")
 	proto.RegisterType((*MsgSettleResponse)(nil), "essaim.market.v1.MsgSettleResponse")
+	proto.RegisterType((*MsgClaimUnpaid)(nil), "essaim.market.v1.MsgClaimUnpaid")
+	proto.RegisterType((*MsgClaimUnpaidResponse)(nil), "essaim.market.v1.MsgClaimUnpaidResponse")
 	proto.RegisterType((*MsgUpdateParams)(nil), "essaim.market.v1.MsgUpdateParams")
 	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "essaim.market.v1.MsgUpdateParamsResponse")
 	proto.RegisterType((*QuerySessionRequest)(nil), "essaim.market.v1.QuerySessionRequest")
@@ -1540,6 +2215,10 @@ func init() {
 	proto.RegisterType((*QuerySessionsResponse)(nil), "essaim.market.v1.QuerySessionsResponse")
 	proto.RegisterType((*QuerySettlementRequest)(nil), "essaim.market.v1.QuerySettlementRequest")
 	proto.RegisterType((*QuerySettlementResponse)(nil), "essaim.market.v1.QuerySettlementResponse")
+	proto.RegisterType((*QueryLineRequest)(nil), "essaim.market.v1.QueryLineRequest")
+	proto.RegisterType((*QueryLineResponse)(nil), "essaim.market.v1.QueryLineResponse")
+	proto.RegisterType((*QueryCoordinatorRecordRequest)(nil), "essaim.market.v1.QueryCoordinatorRecordRequest")
+	proto.RegisterType((*QueryCoordinatorRecordResponse)(nil), "essaim.market.v1.QueryCoordinatorRecordResponse")
 	proto.RegisterType((*QueryTotalsRequest)(nil), "essaim.market.v1.QueryTotalsRequest")
 	proto.RegisterType((*QueryTotalsResponse)(nil), "essaim.market.v1.QueryTotalsResponse")
 	proto.RegisterType((*QueryParamsRequest)(nil), "essaim.market.v1.QueryParamsRequest")
@@ -1547,107 +2226,135 @@ func init() {
 	proto.RegisterType((*EventOpened)(nil), "essaim.market.v1.EventOpened")
 	proto.RegisterType((*Payout)(nil), "essaim.market.v1.Payout")
 	proto.RegisterType((*EventSettled)(nil), "essaim.market.v1.EventSettled")
+	proto.RegisterType((*EventUnpaid)(nil), "essaim.market.v1.EventUnpaid")
 	proto.RegisterType((*EventExpired)(nil), "essaim.market.v1.EventExpired")
 }
 
 func init() { proto.RegisterFile("essaim/market/v1/market.proto", fileDescriptor_a0b55e26de94462d) }
 
 var fileDescriptor_a0b55e26de94462d = []byte{
-	// 1494 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xbc, 0x57, 0xcf, 0x6f, 0x1b, 0xc5,
-	0x17, 0xcf, 0xae, 0x7f, 0x24, 0x7e, 0xf9, 0xf1, 0x4d, 0xe6, 0x9b, 0x26, 0x8e, 0x29, 0xa9, 0xbb,
-	0xd0, 0xd6, 0x04, 0x6a, 0x13, 0x83, 0x0a, 0xa4, 0x07, 0x54, 0x37, 0x6e, 0x14, 0x68, 0xda, 0x74,
-	0x9d, 0x4a, 0xe5, 0x97, 0xc2, 0xda, 0x9e, 0x6e, 0x56, 0xc9, 0xee, 0x6c, 0x77, 0xc6, 0x21, 0x16,
-	0x17, 0xc4, 0x91, 0x03, 0x02, 0x71, 0xe1, 0x02, 0x27, 0x84, 0x38, 0xf6, 0xd0, 0x03, 0x7f, 0x42,
-	0x6f, 0x54, 0x3d, 0x55, 0x1c, 0x2a, 0xd4, 0x1e, 0x2a, 0xf1, 0x57, 0xa0, 0xf9, 0xb1, 0xf6, 0xae,
-	0x63, 0xc7, 0x4d, 0x85, 0xb8, 0x24, 0x3b, 0x6f, 0xde, 0x7b, 0xf3, 0xde, 0x67, 0xde, 0xfb, 0xcc,
-	0x33, 0xbc, 0x8c, 0x29, 0xb5, 0x1c, 0xb7, 0xe4, 0x5a, 0xc1, 0x2e, 0x66, 0xa5, 0xfd, 0x65, 0xf5,
-	0x55, 0xf4, 0x03, 0xc2, 0x08, 0x9a, 0x96, 0xdb, 0x45, 0x25, 0xdc, 0x5f, 0xce, 0xcd, 0x58, 0xae,
-	0xe3, 0x91, 0x92, 0xf8, 0x2b, 0x95, 0x72, 0x4b, 0x0d, 0x42, 0x5d, 0x42, 0x4b, 0x75, 0x8b, 0xe2,
-	0xd2, 0x9d, 0x16, 0x0e, 0xda, 0xa5, 0xfd, 0xe5, 0x3a, 0x66, 0xd6, 0x72, 0xc9, 0xb7, 0x6c, 0xc7,
-	0xb3, 0x98, 0x43, 0x3c, 0xa5, 0x3b, 0xaf, 0x74, 0x5d, 0x6a, 0x8b, 0xc3, 0xa8, 0xad, 0x36, 0x16,
-	0xe4, 0xc6, 0xb6, 0x58, 0x95, 0xe4, 0x42, 0x6d, 0xcd, 0xda, 0xc4, 0x26, 0x52, 0xce, 0xbf, 0xa4,
-	0xd4, 0xf8, 0x59, 0x87, 0xd1, 0x1a, 0xa6, 0xd4, 0x21, 0x1e, 0x9a, 0x02, 0xdd, 0x69, 0x66, 0xb5,
-	0xbc, 0x56, 0x48, 0x9a, 0xba, 0xd3, 0x44, 0x45, 0x48, 0xf9, 0x56, 0x1b, 0x07, 0x59, 0x3d, 0xaf,
-	0x15, 0x32, 0x95, 0xec, 0xc3, 0x7b, 0xe7, 0x67, 0x95, 0xcb, 0x4b, 0xcd, 0x66, 0x80, 0x29, 0xad,
-	0xb1, 0xc0, 0xf1, 0x6c, 0x53, 0xaa, 0xa1, 0x3c, 0x8c, 0x37, 0x08, 0x09, 0x9a, 0x3c, 0x56, 0x12,
-	0x64, 0x13, 0xdc, 0xca, 0x8c, 0x8a, 0x50, 0x16, 0x46, 0x9b, 0xd8, 0x27, 0xd4, 0x61, 0xd9, 0xa4,
-	0x38, 0x26, 0x5c, 0xa2, 0x53, 0x30, 0x4e, 0x65, 0x18, 0xdb, 0xbb, 0xb8, 0x9d, 0x4d, 0x09, 0x5b,
-	0x50, 0xa2, 0x0f, 0x71, 0x1b, 0xcd, 0x41, 0x9a, 0xf8, 0xd8, 0xc3, 0xcd, 0x6c, 0x3a, 0xaf, 0x15,
-	0x12, 0xa6, 0x5a, 0x71, 0x39, 0x3e, 0xf0, 0x9d, 0xa0, 0x9d, 0x1d, 0x95, 0x72, 0xb9, 0x42, 0xe7,
-	0x21, 0x45, 0x99, 0xc5, 0x70, 0x76, 0x2c, 0xaf, 0x15, 0xa6, 0xca, 0xf3, 0xc5, 0xde, 0x3b, 0x28,
-	0xd6, 0xf8, 0xb6, 0x29, 0xb5, 0xd0, 0x3c, 0x8c, 0xde, 0xc6, 0x78, 0xbb, 0xee, 0xd3, 0x6c, 0x26,
-	0xaf, 0x15, 0x26, 0xcd, 0xf4, 0x6d, 0x8c, 0x2b, 0x3e, 0x35, 0x7e, 0xd4, 0x00, 0x6a, 0x98, 0xb1,
-	0x3d, 0xec, 0x62, 0x8f, 0xf1, 0x0c, 0x54, 0x50, 0x0a, 0xa8, 0x70, 0x89, 0x10, 0x24, 0x03, 0x42,
-	0x98, 0x00, 0x6b, 0xc2, 0x14, 0xdf, 0x3c, 0xb8, 0x1d, 0xec, 0xd8, 0x3b, 0x4c, 0x80, 0x91, 0x30,
-	0xd5, 0x8a, 0xeb, 0xfa, 0x96, 0xd3, 0x54, 0x20, 0x88, 0x6f, 0x94, 0x83, 0xb1, 0x00, 0xdf, 0x6e,
-	0x79, 0x4d, 0xdc, 0x14, 0xe9, 0x27, 0xcd, 0xce, 0x1a, 0xcd, 0x42, 0x8a, 0x59, 0x74, 0x97, 0x8a,
-	0xdc, 0x93, 0xa6, 0x5c, 0x18, 0x9f, 0x43, 0xf2, 0xaa, 0xe3, 0x61, 0xbe, 0xeb, 0x3a, 0x1e, 0x0e,
-	0x44, 0x44, 0x13, 0xa6, 0x5c, 0x08, 0x29, 0x69, 0xe2, 0x3d, 0x15, 0x90, 0x5c, 0xf0, 0x88, 0x2c,
-	0x97, 0xb4, 0x3c, 0x19, 0x51, 0xd2, 0x54, 0xab, 0xee, 0x09, 0xc9, 0xe8, 0x09, 0x5f, 0x42, 0x7a,
-	0xd3, 0x0a, 0x2c, 0x97, 0xa2, 0x02, 0x4c, 0x8b, 0x82, 0x69, 0x90, 0xbd, 0xed, 0x10, 0x28, 0x4d,
-	0x00, 0x35, 0x15, 0xca, 0xaf, 0x08, 0xc0, 0xd0, 0x1b, 0x80, 0x5c, 0xeb, 0x60, 0x3b, 0xbc, 0xcd,
-	0xfa, 0x1e, 0x69, 0xec, 0x52, 0x11, 0xc4, 0xa4, 0x39, 0xed, 0x5a, 0x07, 0xaa, 0xda, 0x2a, 0x42,
-	0xbe, 0xb2, 0xf0, 0xcd, 0xb3, 0xbb, 0x4b, 0xb3, 0xf1, 0xf6, 0x91, 0x47, 0x1a, 0xbf, 0xea, 0x90,
-	0xde, 0x22, 0xcc, 0xda, 0xa3, 0x68, 0x1d, 0x32, 0xaa, 0x50, 0xb0, 0x2c, 0xd0, 0x4c, 0xe5, 0xf5,
-	0xfb, 0x8f, 0x4f, 0x8d, 0xfc, 0xf9, 0xf8, 0xd4, 0x09, 0x59, 0x91, 0xb4, 0xb9, 0x5b, 0x74, 0x48,
-	0xc9, 0xb5, 0xd8, 0x4e, 0x71, 0xdd, 0x63, 0x0f, 0xef, 0x9d, 0x07, 0x55, 0xaa, 0xeb, 0x1e, 0x33,
-	0xbb, 0xd6, 0xe8, 0x7d, 0x05, 0xbd, 0x7e, 0x7c, 0x2f, 0xf2, 0x9e, 0xd6, 0x22, 0xf7, 0x94, 0x38,
-	0xbe, 0x93, 0xee, 0xa5, 0xae, 0xc1, 0x18, 0xa6, 0x8d, 0x80, 0x7c, 0x81, 0x65, 0x21, 0x1c, 0xd7,
-	0x51, 0x68, 0x6c, 0xfc, 0xa2, 0xc3, 0xc4, 0x1a, 0xf6, 0x30, 0x75, 0xa8, 0xa8, 0x69, 0x74, 0x01,
-	0xd2, 0xbe, 0xc0, 0x50, 0x60, 0x35, 0x5e, 0xce, 0x1e, 0x2e, 0x7e, 0x89, 0x71, 0x25, 0xc9, 0x4f,
-	0x34, 0x95, 0x36, 0x3a, 0x0d, 0x13, 0x1e, 0x3e, 0x60, 0xe1, 0xdd, 0x09, 0x8c, 0x92, 0xe6, 0x38,
-	0x97, 0x85, 0x1c, 0x71, 0x11, 0xc6, 0xd4, 0x2e, 0xcd, 0x26, 0xf2, 0x89, 0xc2, 0x78, 0x79, 0xa1,
-	0x4f, 0x67, 0xa9, 0x2b, 0x96, 0xde, 0x3b, 0x06, 0x68, 0x95, 0x37, 0x79, 0xd8, 0x4a, 0xbc, 0xd4,
-	0xb8, 0xfd, 0xc9, 0x7e, 0xf6, 0xa1, 0x92, 0x72, 0x11, 0x35, 0xe3, 0xd9, 0x31, 0x51, 0x16, 0xa2,
-	0x4d, 0xfa, 0x66, 0x27, 0xcb, 0x26, 0xcc, 0x4e, 0x6a, 0x1b, 0x8f, 0x34, 0x98, 0xda, 0xa0, 0xf6,
-	0x75, 0x1f, 0x7b, 0x61, 0x36, 0x1d, 0x86, 0xd3, 0x5e, 0x88, 0xe1, 0xf4, 0x23, 0x19, 0x2e, 0x71,
-	0x24, 0xc3, 0x25, 0xfb, 0x31, 0x9c, 0x62, 0xb2, 0x54, 0x94, 0xc9, 0x56, 0x4e, 0x7f, 0xfd, 0xec,
-	0xee, 0x92, 0x0c, 0x80, 0x37, 0x0b, 0x52, 0xcd, 0x12, 0xc9, 0xc3, 0x28, 0xc3, 0x5c, 0x3c, 0x33,
-	0x13, 0x53, 0x9f, 0x78, 0x14, 0x0f, 0xe6, 0x2b, 0xe3, 0x6f, 0x0d, 0x32, 0x1b, 0xd4, 0x96, 0x58,
-	0xa3, 0x0b, 0x90, 0xa1, 0xad, 0xba, 0xeb, 0x30, 0xf6, 0x1c, 0x68, 0x74, 0x55, 0xa3, 0xfe, 0xf5,
-	0xfe, 0x7c, 0x98, 0x88, 0xf0, 0xe1, 0x3b, 0x90, 0xda, 0x73, 0x3c, 0x1c, 0x5e, 0xfd, 0xdc, 0xe1,
-	0x9b, 0xe3, 0x84, 0x56, 0xc9, 0xf0, 0x7b, 0xfb, 0xed, 0xd9, 0xdd, 0x25, 0xcd, 0x94, 0xfa, 0xe8,
-	0x24, 0x64, 0xa8, 0x63, 0x7b, 0x16, 0x6b, 0x05, 0x58, 0xc0, 0x33, 0x61, 0x76, 0x05, 0x2b, 0x79,
-	0x8e, 0x50, 0x37, 0x28, 0x8e, 0xd2, 0xa4, 0x42, 0x49, 0xa6, 0x67, 0x5c, 0x86, 0x99, 0x4e, 0xae,
-	0x1d, 0x6c, 0x42, 0x16, 0xd6, 0x06, 0xb0, 0xb0, 0x1e, 0x67, 0x61, 0xe3, 0x77, 0x0d, 0xfe, 0xb7,
-	0x41, 0xed, 0x9b, 0x7e, 0xd3, 0x62, 0x58, 0xf1, 0xe2, 0x05, 0xc8, 0x58, 0x2d, 0xb6, 0x43, 0x02,
-	0x87, 0xb5, 0x87, 0xe3, 0xd6, 0x51, 0x45, 0x17, 0x3b, 0x2d, 0xaa, 0x0f, 0x69, 0xd1, 0x08, 0x18,
-	0xca, 0x64, 0xe5, 0x4d, 0x91, 0x6f, 0xc7, 0x19, 0xcf, 0xb7, 0x67, 0x02, 0xe9, 0x09, 0xd3, 0x58,
-	0x80, 0xf9, 0x1e, 0x51, 0x88, 0x82, 0x71, 0x06, 0xfe, 0x7f, 0x83, 0x4f, 0x1b, 0x9d, 0xca, 0xb9,
-	0xd3, 0xc2, 0x94, 0xf5, 0x0e, 0x03, 0xc6, 0x0d, 0x98, 0x8d, 0xab, 0x29, 0x10, 0xdf, 0x8b, 0x17,
-	0xd8, 0x73, 0xf0, 0x41, 0xa7, 0x02, 0xbf, 0xd5, 0xe2, 0x3e, 0x69, 0x78, 0xf6, 0x71, 0xdb, 0xf2,
-	0x0a, 0x40, 0x77, 0x44, 0x52, 0x80, 0x9e, 0x2d, 0x2a, 0x0b, 0x3e, 0x4f, 0x15, 0xc5, 0x3c, 0x55,
-	0x54, 0xf3, 0x54, 0x71, 0xd3, 0xb2, 0xb1, 0x3a, 0xcb, 0x8c, 0x58, 0x1a, 0x3f, 0x69, 0x70, 0xa2,
-	0x27, 0x20, 0x95, 0x65, 0x94, 0xf6, 0xb4, 0xe3, 0xd2, 0xde, 0x5a, 0x9f, 0xf0, 0xce, 0x0d, 0x0d,
-	0x4f, 0x9e, 0x1c, 0x8b, 0xaf, 0x0c, 0x73, 0x2a, 0xbc, 0x90, 0x0d, 0x43, 0xc4, 0x06, 0xb7, 0xf9,
-	0x67, 0x30, 0x7f, 0xc8, 0x46, 0x25, 0x55, 0x01, 0xe8, 0xf2, 0xaa, 0xba, 0xbd, 0xe7, 0x61, 0xe3,
-	0x88, 0x95, 0x31, 0x0b, 0x48, 0xb8, 0x97, 0x8c, 0xab, 0xc2, 0x31, 0x36, 0x54, 0x4d, 0x85, 0x52,
-	0x75, 0x60, 0x97, 0xb9, 0xb5, 0x63, 0x31, 0x77, 0x78, 0x48, 0x58, 0xb9, 0xf1, 0x43, 0xe2, 0xf5,
-	0xfc, 0xa2, 0x8f, 0x9f, 0xf1, 0x83, 0x06, 0xe3, 0xd5, 0x7d, 0xec, 0xb1, 0xeb, 0x72, 0xb0, 0x1c,
-	0x3c, 0xe9, 0xfd, 0x87, 0x73, 0xb1, 0x51, 0xe7, 0x13, 0x58, 0x9b, 0xb4, 0x18, 0x2a, 0x80, 0xce,
-	0xc8, 0xd0, 0x8e, 0xd0, 0x19, 0xe1, 0x0f, 0x49, 0x80, 0x2d, 0xaa, 0x6a, 0x2d, 0x63, 0xaa, 0xd5,
-	0xa0, 0xd9, 0xcf, 0xa8, 0xc3, 0x84, 0x48, 0x5c, 0x5e, 0xf4, 0x51, 0x99, 0xbf, 0x0b, 0xa3, 0xbe,
-	0x88, 0x86, 0xd3, 0x56, 0x62, 0x10, 0xb8, 0x5c, 0x21, 0xec, 0x75, 0xa5, 0x6e, 0x30, 0x75, 0x46,
-	0x95, 0xbf, 0x69, 0xff, 0x2a, 0xba, 0xb9, 0x9e, 0x79, 0x2c, 0xc2, 0xd8, 0x4b, 0x5b, 0x90, 0x92,
-	0x13, 0xd1, 0x09, 0x98, 0xa9, 0x6d, 0x5d, 0xda, 0xaa, 0x6e, 0xdf, 0xbc, 0x56, 0xdb, 0xac, 0x5e,
-	0x5e, 0xbf, 0xb2, 0x5e, 0x5d, 0x9d, 0x1e, 0x41, 0x53, 0x00, 0x52, 0x7c, 0x7d, 0xb3, 0x7a, 0x6d,
-	0x5a, 0x43, 0x33, 0x30, 0x29, 0xd7, 0xb5, 0xea, 0xd6, 0xd6, 0xd5, 0xea, 0xea, 0xb4, 0xde, 0x15,
-	0x55, 0x6f, 0x6d, 0xae, 0x9b, 0xd5, 0xd5, 0xe9, 0x44, 0xf9, 0x7b, 0x1d, 0x12, 0x1b, 0xd4, 0x46,
-	0x1f, 0xc1, 0x78, 0x74, 0x98, 0xc8, 0x1f, 0xc6, 0x22, 0xfe, 0x28, 0xe7, 0x0a, 0xc3, 0x34, 0x3a,
-	0x45, 0xfc, 0x01, 0xa4, 0xd5, 0xc3, 0xfc, 0x52, 0x5f, 0x1b, 0xb9, 0x99, 0x7b, 0xe5, 0x88, 0xcd,
-	0x8e, 0xaf, 0x4f, 0x61, 0x22, 0xf6, 0x64, 0x9d, 0xee, 0x6b, 0x14, 0x55, 0xc9, 0xbd, 0x36, 0x54,
-	0x25, 0xf4, 0x9e, 0x4b, 0x7d, 0xc5, 0x9f, 0xa6, 0xf2, 0x1f, 0x09, 0x48, 0x89, 0x6e, 0x44, 0xb7,
-	0xba, 0x3f, 0x28, 0xcf, 0x1c, 0x76, 0xd3, 0xe7, 0xa9, 0xc9, 0x9d, 0x1d, 0xa6, 0xa6, 0x12, 0xf9,
-	0x04, 0xc6, 0x42, 0x62, 0x46, 0x43, 0x6c, 0x42, 0x92, 0xc8, 0x9d, 0x1b, 0xaa, 0xa7, 0x9c, 0x5b,
-	0xb1, 0x9f, 0x79, 0x85, 0x81, 0x66, 0x3d, 0xcc, 0xdb, 0x0f, 0xaa, 0x41, 0x7c, 0x7b, 0xb3, 0xf3,
-	0x7b, 0xe6, 0xd5, 0x01, 0x46, 0x31, 0x16, 0xcd, 0x9d, 0x19, 0xa2, 0xd5, 0x75, 0xab, 0x6e, 0x76,
-	0x90, 0xdb, 0x18, 0x6f, 0x0e, 0x74, 0x1b, 0xbf, 0xd8, 0xca, 0xb5, 0xfb, 0x4f, 0x16, 0xb5, 0x07,
-	0x4f, 0x16, 0xb5, 0xbf, 0x9e, 0x2c, 0x6a, 0xdf, 0x3d, 0x5d, 0x1c, 0x79, 0xf0, 0x74, 0x71, 0xe4,
-	0xd1, 0xd3, 0xc5, 0x91, 0x8f, 0xdf, 0xb6, 0x1d, 0xb6, 0xd3, 0xaa, 0x17, 0x1b, 0xc4, 0x2d, 0xa9,
-	0xb1, 0x43, 0xfd, 0xb3, 0xb1, 0x57, 0x6a, 0xec, 0x58, 0x8e, 0xa7, 0xe6, 0x90, 0xfd, 0xe5, 0x8b,
-	0xe1, 0x47, 0x3d, 0x2d, 0x7e, 0x27, 0xbe, 0xf5, 0x4f, 0x00, 0x00, 0x00, 0xff, 0xff, 0x23, 0xb2,
-	0x37, 0x86, 0x2c, 0x11, 0x00, 0x00,
+	// 1934 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xbc, 0x58, 0xcd, 0x73, 0x5b, 0x49,
+	0x11, 0xf7, 0xd3, 0x97, 0xad, 0x96, 0x6c, 0xe4, 0xc1, 0x1b, 0x2b, 0x62, 0xe3, 0x38, 0x2f, 0x64,
+	0x57, 0x18, 0x22, 0xc5, 0x06, 0xc2, 0x6e, 0x72, 0xa0, 0xe2, 0x58, 0x49, 0x19, 0xd6, 0x89, 0xf7,
+	0xd9, 0xae, 0x4a, 0xf8, 0x28, 0xf3, 0x24, 0x4d, 0xe4, 0x57, 0x96, 0xde, 0xd3, 0xbe, 0x19, 0x99,
+	0xf8, 0x46, 0x71, 0xe4, 0x40, 0x51, 0xc5, 0x65, 0x2f, 0xc0, 0x8d, 0xe2, 0x98, 0xc3, 0x1e, 0xb8,
+	0x72, 0xdb, 0x63, 0x6a, 0x4f, 0x0b, 0x87, 0x2d, 0x2a, 0x39, 0xa4, 0x8a, 0xe2, 0xc8, 0x1f, 0x40,
+	0xcd, 0x4c, 0xcf, 0xfb, 0x90, 0xde, 0xb3, 0xec, 0x14, 0xc5, 0xc5, 0xd6, 0xf4, 0x74, 0xf7, 0x74,
+	0xf7, 0x74, 0xf7, 0xaf, 0xe7, 0xc1, 0x15, 0xca, 0x98, 0xed, 0x0c, 0x9a, 0x03, 0xdb, 0x3f, 0xa6,
+	0xbc, 0x79, 0xb2, 0x8e, 0xbf, 0x1a, 0x43, 0xdf, 0xe3, 0x1e, 0xa9, 0xa8, 0xed, 0x06, 0x12, 0x4f,
+	0xd6, 0x6b, 0x8b, 0xf6, 0xc0, 0x71, 0xbd, 0xa6, 0xfc, 0xab, 0x98, 0x6a, 0x6b, 0x1d, 0x8f, 0x0d,
+	0x3c, 0xd6, 0x6c, 0xdb, 0x8c, 0x36, 0x3f, 0x19, 0x51, 0xff, 0xb4, 0x79, 0xb2, 0xde, 0xa6, 0xdc,
+	0x5e, 0x6f, 0x0e, 0xed, 0x9e, 0xe3, 0xda, 0xdc, 0xf1, 0x5c, 0xe4, 0x5d, 0x46, 0xde, 0x01, 0xeb,
+	0xc9, 0xc3, 0x58, 0x0f, 0x37, 0x2e, 0xab, 0x8d, 0x43, 0xb9, 0x6a, 0xaa, 0x05, 0x6e, 0x2d, 0xf5,
+	0xbc, 0x9e, 0xa7, 0xe8, 0xe2, 0x97, 0xa2, 0x9a, 0x7f, 0xcf, 0xc0, 0xec, 0x1e, 0x65, 0xcc, 0xf1,
+	0x5c, 0xb2, 0x00, 0x19, 0xa7, 0x5b, 0x35, 0x56, 0x8d, 0x7a, 0xce, 0xca, 0x38, 0x5d, 0xd2, 0x80,
+	0xfc, 0xd0, 0x3e, 0xa5, 0x7e, 0x35, 0xb3, 0x6a, 0xd4, 0x8b, 0x9b, 0xd5, 0x2f, 0x3e, 0xbb, 0xb9,
+	0x84, 0x2a, 0xef, 0x75, 0xbb, 0x3e, 0x65, 0x6c, 0x8f, 0xfb, 0x8e, 0xdb, 0xb3, 0x14, 0x1b, 0x59,
+	0x85, 0x52, 0xc7, 0xf3, 0xfc, 0xae, 0xb0, 0xd5, 0xf3, 0xab, 0x59, 0x21, 0x65, 0x45, 0x49, 0xa4,
+	0x0a, 0xb3, 0x5d, 0x3a, 0xf4, 0x98, 0xc3, 0xab, 0x39, 0x79, 0x8c, 0x5e, 0x92, 0xab, 0x50, 0x62,
+	0xca, 0x8c, 0xc3, 0x63, 0x7a, 0x5a, 0xcd, 0x4b, 0x59, 0x40, 0xd2, 0x8f, 0xe9, 0x29, 0xb9, 0x04,
+	0x05, 0x6f, 0x48, 0x5d, 0xda, 0xad, 0x16, 0x56, 0x8d, 0x7a, 0xd6, 0xc2, 0x95, 0xa0, 0xd3, 0xe7,
+	0x43, 0xc7, 0x3f, 0xad, 0xce, 0x2a, 0xba, 0x5a, 0x91, 0x9b, 0x90, 0x67, 0xdc, 0xe6, 0xb4, 0x3a,
+	0xb7, 0x6a, 0xd4, 0x17, 0x36, 0x96, 0x1b, 0xe3, 0x77, 0xd0, 0xd8, 0x13, 0xdb, 0x96, 0xe2, 0x22,
+	0xcb, 0x30, 0xfb, 0x8c, 0xd2, 0xc3, 0xf6, 0x90, 0x55, 0x8b, 0xab, 0x46, 0x7d, 0xde, 0x2a, 0x3c,
+	0xa3, 0x74, 0x73, 0xc8, 0xc8, 0x12, 0xe4, 0xa9, 0xdb, 0xa5, 0xdd, 0x2a, 0x48, 0xf5, 0x6a, 0x41,
+	0xae, 0xc3, 0x7c, 0xc7, 0x73, 0x39, 0x65, 0xfc, 0x70, 0xe4, 0x72, 0xa7, 0x5f, 0x2d, 0xc9, 0xdd,
+	0x32, 0x12, 0x0f, 0x04, 0xcd, 0xfc, 0xd4, 0x00, 0xd8, 0xa3, 0x9c, 0xf7, 0xe9, 0x80, 0xba, 0x5c,
+	0x38, 0x8f, 0xfe, 0x60, 0x8c, 0xf5, 0x92, 0x10, 0xc8, 0xf9, 0x9e, 0xc7, 0x65, 0x9c, 0xcb, 0x96,
+	0xfc, 0x2d, 0xfc, 0x3a, 0xa2, 0x4e, 0xef, 0x88, 0xcb, 0x38, 0x66, 0x2d, 0x5c, 0x09, 0xde, 0xa1,
+	0xed, 0x74, 0x31, 0x7e, 0xf2, 0x37, 0xa9, 0xc1, 0x9c, 0x4f, 0x9f, 0x8d, 0xa4, 0x99, 0x79, 0x49,
+	0x0f, 0xd6, 0xc2, 0x7e, 0x6e, 0xb3, 0x63, 0x26, 0xc3, 0x96, 0xb3, 0xd4, 0xc2, 0xfc, 0x05, 0xe4,
+	0x3e, 0x72, 0x5c, 0x2a, 0x76, 0x07, 0x8e, 0x4b, 0x7d, 0x69, 0x51, 0xd9, 0x52, 0x0b, 0x49, 0xf5,
+	0xba, 0xb4, 0x8f, 0x06, 0xa9, 0x85, 0xb0, 0xc8, 0x1e, 0x78, 0x23, 0x57, 0x59, 0x94, 0xb3, 0x70,
+	0x15, 0x9e, 0x90, 0x8b, 0x9e, 0xf0, 0x14, 0x4a, 0xca, 0xf7, 0xae, 0x3c, 0x28, 0xdd, 0xf9, 0x5b,
+	0x90, 0xeb, 0x3b, 0x2e, 0x95, 0x67, 0x95, 0x36, 0x2e, 0x4d, 0xde, 0x93, 0x90, 0xdf, 0xcc, 0x7d,
+	0xfe, 0xd5, 0xd5, 0x19, 0x4b, 0x72, 0x9a, 0xbf, 0x37, 0x20, 0x7f, 0xbf, 0x6f, 0x3b, 0x83, 0x33,
+	0xb4, 0x06, 0x8e, 0x65, 0x12, 0x1d, 0xcb, 0x8e, 0x39, 0x36, 0x72, 0x23, 0x41, 0xc5, 0x95, 0xe0,
+	0x66, 0x7d, 0x9b, 0x1d, 0x61, 0x4c, 0xd5, 0x22, 0x72, 0x31, 0x85, 0xe8, 0xc5, 0x98, 0xff, 0x31,
+	0xa0, 0x60, 0xd1, 0x8e, 0xe7, 0x77, 0xc7, 0x0b, 0xc1, 0x98, 0x2c, 0x84, 0x30, 0x9b, 0x33, 0xea,
+	0x48, 0xcc, 0x66, 0xe9, 0x90, 0x8c, 0x1a, 0x06, 0x59, 0x2f, 0xc5, 0x8e, 0xcc, 0x6c, 0xaa, 0xad,
+	0xd4, 0x4b, 0xf2, 0x43, 0xcc, 0x08, 0x59, 0x33, 0x9b, 0xdf, 0x16, 0x81, 0xfa, 0xc7, 0x57, 0x57,
+	0xdf, 0x51, 0x95, 0xca, 0xba, 0xc7, 0x0d, 0xc7, 0x6b, 0x0e, 0x6c, 0x7e, 0xd4, 0xd8, 0x76, 0xf9,
+	0x17, 0x9f, 0xdd, 0x04, 0x2c, 0xe1, 0x6d, 0x97, 0x63, 0xfa, 0x84, 0xfe, 0x17, 0x62, 0xfe, 0x5f,
+	0x87, 0x79, 0x61, 0xd6, 0x21, 0xd6, 0x28, 0x93, 0x15, 0x96, 0xb3, 0xca, 0x82, 0xb8, 0x85, 0x34,
+	0xf3, 0x8f, 0x06, 0x14, 0x76, 0x6d, 0xdf, 0x1e, 0x30, 0x52, 0x87, 0x8a, 0x6c, 0x2a, 0x1d, 0xaf,
+	0x7f, 0xa8, 0x8b, 0xc9, 0x90, 0xc5, 0xb4, 0xa0, 0xe9, 0x0f, 0x54, 0x51, 0x7d, 0x07, 0xc8, 0xc0,
+	0x7e, 0x7e, 0xa8, 0x2b, 0xbe, 0xdd, 0xf7, 0x3a, 0xc7, 0x4c, 0x86, 0x62, 0xde, 0xaa, 0x0c, 0xec,
+	0xe7, 0xd8, 0x91, 0x36, 0x25, 0x9d, 0x5c, 0x83, 0x72, 0x47, 0x5c, 0xb7, 0xe6, 0xcb, 0x4a, 0xbe,
+	0x92, 0xa4, 0x29, 0x96, 0x3b, 0x97, 0x7f, 0xf3, 0xe6, 0xc5, 0xda, 0x52, 0xbc, 0x0b, 0x2b, 0xab,
+	0xcc, 0x3f, 0x67, 0xa0, 0xb0, 0xef, 0x71, 0xbb, 0xcf, 0xc8, 0x36, 0x14, 0xd1, 0x17, 0xaa, 0xfa,
+	0xdc, 0x05, 0xc3, 0x15, 0x4a, 0x07, 0x41, 0xcf, 0xbc, 0x6d, 0xd0, 0x1f, 0x46, 0x6a, 0x36, 0x7b,
+	0x71, 0x25, 0x61, 0x81, 0x3f, 0x84, 0x39, 0xca, 0x3a, 0xbe, 0xf7, 0x4b, 0xcc, 0x8c, 0x8b, 0x2a,
+	0xd2, 0xc2, 0xe6, 0xcb, 0x2c, 0x94, 0x1f, 0x52, 0x97, 0x32, 0x87, 0xc9, 0xd6, 0x48, 0x6e, 0x43,
+	0x61, 0x28, 0x63, 0x28, 0x63, 0x55, 0xda, 0xa8, 0x4e, 0xd6, 0xa6, 0x8a, 0x31, 0x56, 0x27, 0x72,
+	0x8b, 0xfb, 0x72, 0xe9, 0x73, 0xae, 0xaf, 0x17, 0x53, 0xbc, 0x24, 0x68, 0x1a, 0x6a, 0xee, 0xc2,
+	0x1c, 0xee, 0x8a, 0xeb, 0xcc, 0xd6, 0x4b, 0x1b, 0x97, 0x13, 0x1a, 0x34, 0x66, 0x81, 0xd2, 0x1e,
+	0x08, 0x90, 0x2d, 0x81, 0x15, 0xba, 0xad, 0x8a, 0xb6, 0x23, 0xe4, 0xdf, 0x4d, 0x92, 0xd7, 0x4c,
+	0xa8, 0x22, 0x2a, 0x26, 0xbc, 0xe3, 0x32, 0x2d, 0x64, 0xe1, 0x24, 0x7a, 0xa7, 0xd2, 0x46, 0x7b,
+	0xa7, 0xb8, 0xc9, 0x87, 0x90, 0x17, 0x5d, 0x48, 0x34, 0x54, 0x71, 0xee, 0x95, 0xb4, 0x73, 0xbb,
+	0x91, 0xbe, 0xa5, 0x24, 0xc8, 0xf7, 0xa1, 0x20, 0x93, 0x56, 0x54, 0x92, 0x90, 0x4d, 0x00, 0x25,
+	0xd9, 0xd7, 0xf4, 0x89, 0x8a, 0x99, 0x7c, 0x00, 0xb3, 0xbe, 0x6c, 0x2c, 0xac, 0x3a, 0x27, 0xe5,
+	0x12, 0x4c, 0x55, 0x9d, 0x07, 0x05, 0x35, 0xbb, 0xf9, 0xa5, 0x01, 0x0b, 0x3b, 0xac, 0xf7, 0x78,
+	0x48, 0x5d, 0x1d, 0xf9, 0x00, 0xd4, 0x8d, 0xb7, 0x02, 0xf5, 0xcc, 0x99, 0xa0, 0x9e, 0x3d, 0x13,
+	0xd4, 0x73, 0x49, 0xa0, 0x8e, 0xe0, 0x9d, 0x8f, 0x82, 0xf7, 0x9d, 0x6b, 0xbf, 0x7e, 0xf3, 0x62,
+	0x4d, 0x19, 0x20, 0x0a, 0x9b, 0x60, 0x61, 0x47, 0xfc, 0x30, 0x37, 0xe0, 0x52, 0xdc, 0x33, 0x8b,
+	0xb2, 0xa1, 0xe7, 0xb2, 0x33, 0xa0, 0xc6, 0xfc, 0x97, 0x01, 0xc5, 0x1d, 0xd6, 0x53, 0xf7, 0x43,
+	0x6e, 0x43, 0x91, 0x8d, 0xda, 0x03, 0x87, 0xf3, 0x73, 0x44, 0x23, 0x64, 0x8d, 0xea, 0xcf, 0x24,
+	0xe3, 0x78, 0x36, 0x82, 0xe3, 0x3f, 0xd0, 0xe9, 0xa2, 0xd2, 0x34, 0x0d, 0xdf, 0x8a, 0xe2, 0xe2,
+	0xfe, 0xf2, 0xe6, 0xc5, 0x9a, 0xa1, 0x93, 0xe5, 0x5d, 0x28, 0x32, 0xa7, 0xe7, 0xda, 0x7c, 0xe4,
+	0x53, 0x19, 0x9e, 0xb2, 0x15, 0x12, 0xee, 0xac, 0x8a, 0x08, 0x85, 0x46, 0x89, 0x28, 0xcd, 0x63,
+	0x94, 0x94, 0x7b, 0xe6, 0x7d, 0x58, 0x0c, 0x7c, 0x0d, 0x62, 0xa3, 0xa7, 0x07, 0x23, 0x65, 0x7a,
+	0xc8, 0xc4, 0xa7, 0x07, 0xf3, 0x4f, 0x2a, 0x81, 0x64, 0x56, 0x1e, 0x28, 0x54, 0x78, 0xdb, 0xb0,
+	0x55, 0x20, 0x6b, 0x77, 0x8e, 0x11, 0x8f, 0xc5, 0xcf, 0xb8, 0x87, 0xd9, 0x71, 0x0f, 0x6f, 0x4c,
+	0x7a, 0xa8, 0xf3, 0x20, 0x62, 0x8e, 0xf9, 0x40, 0xe6, 0x41, 0x84, 0x12, 0xf8, 0x1a, 0xc2, 0x9a,
+	0x91, 0x0c, 0xeb, 0x99, 0x08, 0xac, 0x9b, 0x7f, 0x35, 0xe0, 0x6b, 0x3b, 0xac, 0x77, 0x30, 0xec,
+	0xda, 0x9c, 0x22, 0xa0, 0xdd, 0x86, 0xa2, 0x3d, 0xe2, 0x47, 0x9e, 0xef, 0xf0, 0xd3, 0xe9, 0xae,
+	0x06, 0xac, 0xe4, 0x6e, 0xd0, 0x38, 0x33, 0x53, 0x1a, 0x67, 0xe4, 0xda, 0x51, 0xe4, 0xce, 0x2d,
+	0xe9, 0x77, 0xa0, 0x4c, 0xf8, 0x3d, 0xf6, 0xbc, 0x18, 0x33, 0xd3, 0xbc, 0x0c, 0xcb, 0x63, 0x24,
+	0x1d, 0x03, 0xf3, 0x06, 0x7c, 0xfd, 0x63, 0xf1, 0x94, 0x08, 0x6a, 0xe4, 0x93, 0x11, 0x65, 0x7c,
+	0x7c, 0xd2, 0x37, 0x3f, 0x86, 0xa5, 0x38, 0x1b, 0x86, 0xf0, 0xc3, 0x78, 0x29, 0x9d, 0xa3, 0x4b,
+	0x07, 0xb5, 0xf6, 0x5b, 0x23, 0xae, 0x93, 0xe9, 0xb3, 0x2f, 0xda, 0x80, 0x1e, 0x00, 0x84, 0xef,
+	0x1f, 0x0c, 0xe8, 0x7b, 0x0d, 0x94, 0x10, 0x8f, 0xa5, 0x86, 0x7c, 0x2c, 0x35, 0xf0, 0xb1, 0xd4,
+	0xd8, 0xb5, 0x7b, 0x14, 0xcf, 0xb2, 0x22, 0x92, 0xe6, 0x1f, 0x0c, 0x78, 0x67, 0xcc, 0x20, 0xf4,
+	0x32, 0x0a, 0x46, 0xc6, 0x45, 0xc1, 0xe8, 0x61, 0x82, 0x79, 0xef, 0x4f, 0x35, 0x4f, 0x9d, 0x1c,
+	0xb3, 0x6f, 0x03, 0x2e, 0xa1, 0x79, 0x1a, 0xa3, 0x74, 0xc4, 0xd2, 0x1b, 0xda, 0xcf, 0x61, 0x79,
+	0x42, 0x06, 0x9d, 0xda, 0x04, 0x08, 0xd1, 0x0e, 0x6f, 0xef, 0x3c, 0x18, 0x19, 0x91, 0x32, 0x9f,
+	0x40, 0x45, 0xaa, 0x17, 0x1d, 0x6a, 0xaa, 0x31, 0xf1, 0x91, 0xbb, 0x98, 0x38, 0x72, 0x17, 0x71,
+	0xe4, 0x36, 0x5b, 0xb0, 0x18, 0xd1, 0x8c, 0x26, 0xeb, 0x97, 0x80, 0x71, 0xee, 0x97, 0xc0, 0x3d,
+	0xb8, 0x22, 0xd5, 0xdc, 0x0f, 0xe1, 0x48, 0x01, 0xa1, 0xb6, 0x76, 0xea, 0x24, 0x6e, 0x3e, 0x81,
+	0x95, 0x34, 0x15, 0x68, 0xd6, 0x6d, 0x28, 0x28, 0x3c, 0x4d, 0x1f, 0x83, 0x62, 0xe8, 0x8b, 0xdc,
+	0xe6, 0x12, 0x10, 0xa9, 0x59, 0x4d, 0x11, 0x68, 0x91, 0xb9, 0x83, 0x15, 0xa9, 0xa9, 0xe1, 0x21,
+	0x38, 0x8d, 0x18, 0x17, 0x99, 0x46, 0x82, 0x43, 0x74, 0xdd, 0xc7, 0x0f, 0x89, 0x77, 0x83, 0xb7,
+	0x1d, 0xe8, 0xc4, 0x83, 0xab, 0xd4, 0x3a, 0xa1, 0x2e, 0x7f, 0x1c, 0x79, 0xa5, 0x24, 0xe6, 0xc0,
+	0xff, 0xf1, 0x93, 0x81, 0xd9, 0x16, 0x0f, 0x8f, 0x53, 0x6f, 0xc4, 0x49, 0x1d, 0x32, 0xdc, 0x9b,
+	0xda, 0x4f, 0x32, 0xdc, 0x13, 0x98, 0xe0, 0x53, 0x9b, 0x61, 0xa5, 0x16, 0x2d, 0x5c, 0xa5, 0xbd,
+	0x6d, 0xcd, 0x36, 0x94, 0xa5, 0xe3, 0x7b, 0xe1, 0x2b, 0x2c, 0xc5, 0xf3, 0x0f, 0x60, 0x76, 0x28,
+	0xad, 0x11, 0x4d, 0x3f, 0x9b, 0x16, 0x5c, 0xc1, 0xa0, 0x3b, 0x25, 0xb2, 0x9b, 0x7f, 0xd3, 0xd1,
+	0x45, 0x80, 0x4d, 0x3f, 0x63, 0xfa, 0x2c, 0x16, 0xd4, 0x60, 0x36, 0xb1, 0x06, 0x73, 0x91, 0x1a,
+	0x14, 0xb8, 0x3f, 0xf4, 0xbd, 0x81, 0xc3, 0xc2, 0xaf, 0x06, 0x7a, 0x1d, 0x7d, 0x87, 0x16, 0xe2,
+	0xef, 0xd0, 0x00, 0x3d, 0x67, 0xa3, 0xe8, 0xc9, 0x31, 0x4e, 0x2d, 0x7c, 0x93, 0xfe, 0xef, 0x32,
+	0xa4, 0x36, 0xf6, 0x4e, 0x8a, 0x4c, 0x27, 0x6b, 0xfb, 0x90, 0x57, 0x2f, 0x95, 0x77, 0x60, 0x71,
+	0x6f, 0xff, 0xde, 0x7e, 0xeb, 0xf0, 0xe0, 0xd1, 0xde, 0x6e, 0xeb, 0xfe, 0xf6, 0x83, 0xed, 0xd6,
+	0x56, 0x65, 0x86, 0x2c, 0x00, 0x28, 0xf2, 0xe3, 0xdd, 0xd6, 0xa3, 0x8a, 0x41, 0x16, 0x61, 0x5e,
+	0xad, 0xf7, 0x5a, 0xfb, 0xfb, 0x1f, 0xb5, 0xb6, 0x2a, 0x99, 0x90, 0xd4, 0x7a, 0xb2, 0xbb, 0x6d,
+	0xb5, 0xb6, 0x2a, 0xd9, 0x8d, 0x7f, 0x67, 0x20, 0xbb, 0xc3, 0x7a, 0xe4, 0x29, 0x94, 0xa2, 0x83,
+	0xf3, 0xea, 0xe4, 0x7d, 0xc6, 0x07, 0xd0, 0x5a, 0x7d, 0x1a, 0x47, 0x50, 0x88, 0x3f, 0x82, 0x02,
+	0x0e, 0xa1, 0xdf, 0x48, 0x94, 0x51, 0x9b, 0xb5, 0xeb, 0x67, 0x6c, 0x06, 0xba, 0x9e, 0x42, 0x29,
+	0x3a, 0x9e, 0x25, 0x9b, 0x19, 0xe1, 0x48, 0x31, 0x33, 0x69, 0x82, 0xfa, 0x19, 0x94, 0x63, 0xf3,
+	0xd0, 0xb5, 0x44, 0xc9, 0x28, 0x4b, 0xed, 0x5b, 0x53, 0x59, 0xb4, 0xf6, 0x5a, 0xfe, 0x57, 0x62,
+	0xee, 0xd9, 0xf8, 0x34, 0x0f, 0x79, 0xd9, 0xac, 0xc8, 0x93, 0xf0, 0x53, 0xe4, 0x8d, 0x49, 0x35,
+	0x09, 0x73, 0x4c, 0xed, 0xbd, 0x69, 0x6c, 0xe8, 0xc8, 0x4f, 0x61, 0x4e, 0xa3, 0x3e, 0x99, 0x22,
+	0xa3, 0x7b, 0x68, 0xed, 0xfd, 0xa9, 0x7c, 0xa8, 0xdc, 0x8e, 0x7d, 0xe5, 0xab, 0xa7, 0x8a, 0x8d,
+	0xc1, 0x7a, 0x52, 0xa8, 0xd2, 0xc0, 0xfc, 0x31, 0x7e, 0xae, 0x33, 0x53, 0x44, 0x22, 0x00, 0x9d,
+	0x94, 0x34, 0x93, 0x50, 0x7b, 0x02, 0x8b, 0x13, 0x80, 0x47, 0x9a, 0x29, 0x92, 0x69, 0xe8, 0x5a,
+	0xbb, 0x75, 0x7e, 0x01, 0x3c, 0xf7, 0x20, 0xf8, 0x16, 0xf3, 0xcd, 0x14, 0xd9, 0x18, 0x5a, 0xd6,
+	0x6e, 0x4c, 0xe1, 0x0a, 0xd5, 0x62, 0x8a, 0xa6, 0xa9, 0x8d, 0xe1, 0x63, 0xaa, 0xda, 0x78, 0x86,
+	0x6e, 0x3e, 0xfa, 0xfc, 0xd5, 0x8a, 0xf1, 0xf2, 0xd5, 0x8a, 0xf1, 0xcf, 0x57, 0x2b, 0xc6, 0xef,
+	0x5e, 0xaf, 0xcc, 0xbc, 0x7c, 0xbd, 0x32, 0xf3, 0xe5, 0xeb, 0x95, 0x99, 0x9f, 0x7c, 0xaf, 0xe7,
+	0xf0, 0xa3, 0x51, 0xbb, 0xd1, 0xf1, 0x06, 0x4d, 0x1c, 0xce, 0xf1, 0x5f, 0x8f, 0xba, 0xcd, 0xce,
+	0x91, 0xed, 0xb8, 0x38, 0xad, 0x9f, 0xac, 0xdf, 0xd5, 0x3f, 0xda, 0x05, 0xf9, 0x19, 0xec, 0xbb,
+	0xff, 0x0d, 0x00, 0x00, 0xff, 0xff, 0x40, 0x43, 0xdc, 0x5e, 0x2f, 0x18, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -1666,6 +2373,9 @@ type MsgClient interface {
 	OpenSession(ctx context.Context, in *MsgOpenSession, opts ...grpc.CallOption) (*MsgOpenSessionResponse, error)
 	// Settle pays a session out, once. Any account may submit what the coordinator has signed.
 	Settle(ctx context.Context, in *MsgSettle, opts ...grpc.CallOption) (*MsgSettleResponse, error)
+	// ClaimUnpaid shows an acknowledgement that a coordinator has signed and not kept: the
+	// session is over, and paid the miner less. The coordinator is slashed at once.
+	ClaimUnpaid(ctx context.Context, in *MsgClaimUnpaid, opts ...grpc.CallOption) (*MsgClaimUnpaidResponse, error)
 	// UpdateParams is for governance.
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 }
@@ -1696,6 +2406,15 @@ func (c *msgClient) Settle(ctx context.Context, in *MsgSettle, opts ...grpc.Call
 	return out, nil
 }
 
+func (c *msgClient) ClaimUnpaid(ctx context.Context, in *MsgClaimUnpaid, opts ...grpc.CallOption) (*MsgClaimUnpaidResponse, error) {
+	out := new(MsgClaimUnpaidResponse)
+	err := c.cc.Invoke(ctx, "/essaim.market.v1.Msg/ClaimUnpaid", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error) {
 	out := new(MsgUpdateParamsResponse)
 	err := c.cc.Invoke(ctx, "/essaim.market.v1.Msg/UpdateParams", in, out, opts...)
@@ -1711,6 +2430,9 @@ type MsgServer interface {
 	OpenSession(context.Context, *MsgOpenSession) (*MsgOpenSessionResponse, error)
 	// Settle pays a session out, once. Any account may submit what the coordinator has signed.
 	Settle(context.Context, *MsgSettle) (*MsgSettleResponse, error)
+	// ClaimUnpaid shows an acknowledgement that a coordinator has signed and not kept: the
+	// session is over, and paid the miner less. The coordinator is slashed at once.
+	ClaimUnpaid(context.Context, *MsgClaimUnpaid) (*MsgClaimUnpaidResponse, error)
 	// UpdateParams is for governance.
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 }
@@ -1724,6 +2446,9 @@ func (*UnimplementedMsgServer) OpenSession(ctx context.Context, req *MsgOpenSess
 }
 func (*UnimplementedMsgServer) Settle(ctx context.Context, req *MsgSettle) (*MsgSettleResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Settle not implemented")
+}
+func (*UnimplementedMsgServer) ClaimUnpaid(ctx context.Context, req *MsgClaimUnpaid) (*MsgClaimUnpaidResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ClaimUnpaid not implemented")
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
@@ -1769,6 +2494,24 @@ func _Msg_Settle_Handler(srv interface{}, ctx context.Context, dec func(interfac
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_ClaimUnpaid_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgClaimUnpaid)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ClaimUnpaid(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.market.v1.Msg/ClaimUnpaid",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ClaimUnpaid(ctx, req.(*MsgClaimUnpaid))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgUpdateParams)
 	if err := dec(in); err != nil {
@@ -1801,6 +2544,10 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 			Handler:    _Msg_Settle_Handler,
 		},
 		{
+			MethodName: "ClaimUnpaid",
+			Handler:    _Msg_ClaimUnpaid_Handler,
+		},
+		{
 			MethodName: "UpdateParams",
 			Handler:    _Msg_UpdateParams_Handler,
 		},
@@ -1819,6 +2566,11 @@ type QueryClient interface {
 	Sessions(ctx context.Context, in *QuerySessionsRequest, opts ...grpc.CallOption) (*QuerySessionsResponse, error)
 	// Settlement returns what a settled session paid.
 	Settlement(ctx context.Context, in *QuerySettlementRequest, opts ...grpc.CallOption) (*QuerySettlementResponse, error)
+	// Line returns what a settled session says that a miner earned with a model, as long as
+	// that can be contested; of a session that does not name them, a line of nothing.
+	Line(ctx context.Context, in *QueryLineRequest, opts ...grpc.CallOption) (*QueryLineResponse, error)
+	// CoordinatorRecord returns how a coordinator has kept its word.
+	CoordinatorRecord(ctx context.Context, in *QueryCoordinatorRecordRequest, opts ...grpc.CallOption) (*QueryCoordinatorRecordResponse, error)
 	// Totals returns the sums over all sessions.
 	Totals(ctx context.Context, in *QueryTotalsRequest, opts ...grpc.CallOption) (*QueryTotalsResponse, error)
 	// Params returns the parameters.
@@ -1860,6 +2612,24 @@ func (c *queryClient) Settlement(ctx context.Context, in *QuerySettlementRequest
 	return out, nil
 }
 
+func (c *queryClient) Line(ctx context.Context, in *QueryLineRequest, opts ...grpc.CallOption) (*QueryLineResponse, error) {
+	out := new(QueryLineResponse)
+	err := c.cc.Invoke(ctx, "/essaim.market.v1.Query/Line", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queryClient) CoordinatorRecord(ctx context.Context, in *QueryCoordinatorRecordRequest, opts ...grpc.CallOption) (*QueryCoordinatorRecordResponse, error) {
+	out := new(QueryCoordinatorRecordResponse)
+	err := c.cc.Invoke(ctx, "/essaim.market.v1.Query/CoordinatorRecord", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *queryClient) Totals(ctx context.Context, in *QueryTotalsRequest, opts ...grpc.CallOption) (*QueryTotalsResponse, error) {
 	out := new(QueryTotalsResponse)
 	err := c.cc.Invoke(ctx, "/essaim.market.v1.Query/Totals", in, out, opts...)
@@ -1886,6 +2656,11 @@ type QueryServer interface {
 	Sessions(context.Context, *QuerySessionsRequest) (*QuerySessionsResponse, error)
 	// Settlement returns what a settled session paid.
 	Settlement(context.Context, *QuerySettlementRequest) (*QuerySettlementResponse, error)
+	// Line returns what a settled session says that a miner earned with a model, as long as
+	// that can be contested; of a session that does not name them, a line of nothing.
+	Line(context.Context, *QueryLineRequest) (*QueryLineResponse, error)
+	// CoordinatorRecord returns how a coordinator has kept its word.
+	CoordinatorRecord(context.Context, *QueryCoordinatorRecordRequest) (*QueryCoordinatorRecordResponse, error)
 	// Totals returns the sums over all sessions.
 	Totals(context.Context, *QueryTotalsRequest) (*QueryTotalsResponse, error)
 	// Params returns the parameters.
@@ -1904,6 +2679,12 @@ func (*UnimplementedQueryServer) Sessions(ctx context.Context, req *QuerySession
 }
 func (*UnimplementedQueryServer) Settlement(ctx context.Context, req *QuerySettlementRequest) (*QuerySettlementResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Settlement not implemented")
+}
+func (*UnimplementedQueryServer) Line(ctx context.Context, req *QueryLineRequest) (*QueryLineResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Line not implemented")
+}
+func (*UnimplementedQueryServer) CoordinatorRecord(ctx context.Context, req *QueryCoordinatorRecordRequest) (*QueryCoordinatorRecordResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method CoordinatorRecord not implemented")
 }
 func (*UnimplementedQueryServer) Totals(ctx context.Context, req *QueryTotalsRequest) (*QueryTotalsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Totals not implemented")
@@ -1970,6 +2751,42 @@ func _Query_Settlement_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Line_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryLineRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Line(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.market.v1.Query/Line",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Line(ctx, req.(*QueryLineRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Query_CoordinatorRecord_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryCoordinatorRecordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).CoordinatorRecord(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.market.v1.Query/CoordinatorRecord",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).CoordinatorRecord(ctx, req.(*QueryCoordinatorRecordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Query_Totals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QueryTotalsRequest)
 	if err := dec(in); err != nil {
@@ -2024,6 +2841,14 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 			Handler:    _Query_Settlement_Handler,
 		},
 		{
+			MethodName: "Line",
+			Handler:    _Query_Line_Handler,
+		},
+		{
+			MethodName: "CoordinatorRecord",
+			Handler:    _Query_CoordinatorRecord_Handler,
+		},
+		{
 			MethodName: "Totals",
 			Handler:    _Query_Totals_Handler,
 		},
@@ -2056,6 +2881,16 @@ func (m *Session) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.ContestUntil != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.ContestUntil))
+		i--
+		dAtA[i] = 0x58
+	}
+	if m.Ended != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Ended))
+		i--
+		dAtA[i] = 0x50
+	}
 	if m.FeeBps != 0 {
 		i = encodeVarintMarket(dAtA, i, uint64(m.FeeBps))
 		i--
@@ -2212,6 +3047,166 @@ func (m *Line) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *SettledLine) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *SettledLine) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *SettledLine) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Line.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintMarket(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Claim) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Claim) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Claim) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Height != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.Slash != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Slash))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.Unpaid != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Unpaid))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Model) > 0 {
+		i -= len(m.Model)
+		copy(dAtA[i:], m.Model)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Model)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Miner) > 0 {
+		i -= len(m.Miner)
+		copy(dAtA[i:], m.Miner)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Miner)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Record) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Record) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Record) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.OpenDeposits != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.OpenDeposits))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.Unpaid != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Unpaid))
+		i--
+		dAtA[i] = 0x30
+	}
+	{
+		size := m.Paid.Size()
+		i -= size
+		if _, err := m.Paid.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintMarket(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x2a
+	if m.Expired != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Expired))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Settled != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Settled))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Opened != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Opened))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Coordinator) > 0 {
+		i -= len(m.Coordinator)
+		copy(dAtA[i:], m.Coordinator)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Coordinator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *Params) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -2232,6 +3227,11 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.ClaimBlocks != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.ClaimBlocks))
+		i--
+		dAtA[i] = 0x18
+	}
 	if m.MaxSessionBlocks != 0 {
 		i = encodeVarintMarket(dAtA, i, uint64(m.MaxSessionBlocks))
 		i--
@@ -2328,6 +3328,48 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Records) > 0 {
+		for iNdEx := len(m.Records) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Records[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintMarket(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x42
+		}
+	}
+	if len(m.Claims) > 0 {
+		for iNdEx := len(m.Claims) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Claims[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintMarket(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x3a
+		}
+	}
+	if len(m.Lines) > 0 {
+		for iNdEx := len(m.Lines) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Lines[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintMarket(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x32
+		}
+	}
 	{
 		size, err := m.Totals.MarshalToSizedBuffer(dAtA[:i])
 		if err != nil {
@@ -2556,6 +3598,83 @@ func (m *MsgSettleResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	}
 	if m.Paid != 0 {
 		i = encodeVarintMarket(dAtA, i, uint64(m.Paid))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgClaimUnpaid) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgClaimUnpaid) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgClaimUnpaid) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Signature) > 0 {
+		i -= len(m.Signature)
+		copy(dAtA[i:], m.Signature)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Signature)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Ack) > 0 {
+		i -= len(m.Ack)
+		copy(dAtA[i:], m.Ack)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Ack)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Submitter) > 0 {
+		i -= len(m.Submitter)
+		copy(dAtA[i:], m.Submitter)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Submitter)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgClaimUnpaidResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgClaimUnpaidResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgClaimUnpaidResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Slash != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Slash))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Unpaid != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Unpaid))
 		i--
 		dAtA[i] = 0x8
 	}
@@ -2838,6 +3957,144 @@ func (m *QuerySettlementResponse) MarshalToSizedBuffer(dAtA []byte) (int, error)
 	return len(dAtA) - i, nil
 }
 
+func (m *QueryLineRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryLineRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryLineRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Model) > 0 {
+		i -= len(m.Model)
+		copy(dAtA[i:], m.Model)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Model)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Miner) > 0 {
+		i -= len(m.Miner)
+		copy(dAtA[i:], m.Miner)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Miner)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryLineResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryLineResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryLineResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Line.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintMarket(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryCoordinatorRecordRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryCoordinatorRecordRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryCoordinatorRecordRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Coordinator) > 0 {
+		i -= len(m.Coordinator)
+		copy(dAtA[i:], m.Coordinator)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Coordinator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryCoordinatorRecordResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryCoordinatorRecordResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryCoordinatorRecordResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Record.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintMarket(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
 func (m *QueryTotalsRequest) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -3081,6 +4338,70 @@ func (m *EventSettled) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *EventUnpaid) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventUnpaid) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventUnpaid) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Slash != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Slash))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.Settled != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Settled))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.Promised != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Promised))
+		i--
+		dAtA[i] = 0x28
+	}
+	if len(m.Model) > 0 {
+		i -= len(m.Model)
+		copy(dAtA[i:], m.Model)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Model)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.Miner) > 0 {
+		i -= len(m.Miner)
+		copy(dAtA[i:], m.Miner)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Miner)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Coordinator) > 0 {
+		i -= len(m.Coordinator)
+		copy(dAtA[i:], m.Coordinator)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Coordinator)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *EventExpired) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -3168,6 +4489,12 @@ func (m *Session) Size() (n int) {
 	if m.FeeBps != 0 {
 		n += 1 + sovMarket(uint64(m.FeeBps))
 	}
+	if m.Ended != 0 {
+		n += 1 + sovMarket(uint64(m.Ended))
+	}
+	if m.ContestUntil != 0 {
+		n += 1 + sovMarket(uint64(m.ContestUntil))
+	}
 	return n
 }
 
@@ -3222,6 +4549,79 @@ func (m *Line) Size() (n int) {
 	return n
 }
 
+func (m *SettledLine) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	l = m.Line.Size()
+	n += 1 + l + sovMarket(uint64(l))
+	return n
+}
+
+func (m *Claim) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	l = len(m.Miner)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Model)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Unpaid != 0 {
+		n += 1 + sovMarket(uint64(m.Unpaid))
+	}
+	if m.Slash != 0 {
+		n += 1 + sovMarket(uint64(m.Slash))
+	}
+	if m.Height != 0 {
+		n += 1 + sovMarket(uint64(m.Height))
+	}
+	return n
+}
+
+func (m *Record) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Coordinator)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Opened != 0 {
+		n += 1 + sovMarket(uint64(m.Opened))
+	}
+	if m.Settled != 0 {
+		n += 1 + sovMarket(uint64(m.Settled))
+	}
+	if m.Expired != 0 {
+		n += 1 + sovMarket(uint64(m.Expired))
+	}
+	l = m.Paid.Size()
+	n += 1 + l + sovMarket(uint64(l))
+	if m.Unpaid != 0 {
+		n += 1 + sovMarket(uint64(m.Unpaid))
+	}
+	if m.OpenDeposits != 0 {
+		n += 1 + sovMarket(uint64(m.OpenDeposits))
+	}
+	return n
+}
+
 func (m *Params) Size() (n int) {
 	if m == nil {
 		return 0
@@ -3233,6 +4633,9 @@ func (m *Params) Size() (n int) {
 	}
 	if m.MaxSessionBlocks != 0 {
 		n += 1 + sovMarket(uint64(m.MaxSessionBlocks))
+	}
+	if m.ClaimBlocks != 0 {
+		n += 1 + sovMarket(uint64(m.ClaimBlocks))
 	}
 	return n
 }
@@ -3279,6 +4682,24 @@ func (m *GenesisState) Size() (n int) {
 	}
 	l = m.Totals.Size()
 	n += 1 + l + sovMarket(uint64(l))
+	if len(m.Lines) > 0 {
+		for _, e := range m.Lines {
+			l = e.Size()
+			n += 1 + l + sovMarket(uint64(l))
+		}
+	}
+	if len(m.Claims) > 0 {
+		for _, e := range m.Claims {
+			l = e.Size()
+			n += 1 + l + sovMarket(uint64(l))
+		}
+	}
+	if len(m.Records) > 0 {
+		for _, e := range m.Records {
+			l = e.Size()
+			n += 1 + l + sovMarket(uint64(l))
+		}
+	}
 	return n
 }
 
@@ -3362,6 +4783,42 @@ func (m *MsgSettleResponse) Size() (n int) {
 	}
 	if m.Refunded != 0 {
 		n += 1 + sovMarket(uint64(m.Refunded))
+	}
+	return n
+}
+
+func (m *MsgClaimUnpaid) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Submitter)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Ack)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Signature)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgClaimUnpaidResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Unpaid != 0 {
+		n += 1 + sovMarket(uint64(m.Unpaid))
+	}
+	if m.Slash != 0 {
+		n += 1 + sovMarket(uint64(m.Slash))
 	}
 	return n
 }
@@ -3472,6 +4929,61 @@ func (m *QuerySettlementResponse) Size() (n int) {
 	return n
 }
 
+func (m *QueryLineRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	l = len(m.Miner)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Model)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryLineResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Line.Size()
+	n += 1 + l + sovMarket(uint64(l))
+	return n
+}
+
+func (m *QueryCoordinatorRecordRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Coordinator)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryCoordinatorRecordResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Record.Size()
+	n += 1 + l + sovMarket(uint64(l))
+	return n
+}
+
 func (m *QueryTotalsRequest) Size() (n int) {
 	if m == nil {
 		return 0
@@ -3569,6 +5081,39 @@ func (m *EventSettled) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovMarket(uint64(l))
 		}
+	}
+	return n
+}
+
+func (m *EventUnpaid) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	l = len(m.Coordinator)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Miner)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Model)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Promised != 0 {
+		n += 1 + sovMarket(uint64(m.Promised))
+	}
+	if m.Settled != 0 {
+		n += 1 + sovMarket(uint64(m.Settled))
+	}
+	if m.Slash != 0 {
+		n += 1 + sovMarket(uint64(m.Slash))
 	}
 	return n
 }
@@ -3833,6 +5378,44 @@ func (m *Session) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.FeeBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Ended", wireType)
+			}
+			m.Ended = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Ended |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ContestUntil", wireType)
+			}
+			m.ContestUntil = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ContestUntil |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -4193,6 +5776,513 @@ func (m *Line) Unmarshal(dAtA []byte) error {
 	}
 	return nil
 }
+func (m *SettledLine) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: SettledLine: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: SettledLine: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Line", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Line.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Claim) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Claim: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Claim: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Miner", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Miner = append(m.Miner[:0], dAtA[iNdEx:postIndex]...)
+			if m.Miner == nil {
+				m.Miner = []byte{}
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Model", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Model = append(m.Model[:0], dAtA[iNdEx:postIndex]...)
+			if m.Model == nil {
+				m.Model = []byte{}
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Unpaid", wireType)
+			}
+			m.Unpaid = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Unpaid |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slash", wireType)
+			}
+			m.Slash = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Slash |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Record) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Record: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Record: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Coordinator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Coordinator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Opened", wireType)
+			}
+			m.Opened = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Opened |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Settled", wireType)
+			}
+			m.Settled = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Settled |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Expired", wireType)
+			}
+			m.Expired = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Expired |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Paid", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Paid.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Unpaid", wireType)
+			}
+			m.Unpaid = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Unpaid |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OpenDeposits", wireType)
+			}
+			m.OpenDeposits = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.OpenDeposits |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
 func (m *Params) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -4256,6 +6346,25 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.MaxSessionBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ClaimBlocks", wireType)
+			}
+			m.ClaimBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ClaimBlocks |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -4646,6 +6755,108 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if err := m.Totals.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Lines", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Lines = append(m.Lines, SettledLine{})
+			if err := m.Lines[len(m.Lines)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Claims", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Claims = append(m.Claims, Claim{})
+			if err := m.Claims[len(m.Claims)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 8:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Records", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Records = append(m.Records, Record{})
+			if err := m.Records[len(m.Records)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -5189,6 +7400,244 @@ func (m *MsgSettleResponse) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Refunded |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgClaimUnpaid) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgClaimUnpaid: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgClaimUnpaid: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Submitter", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Submitter = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Ack", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Ack = append(m.Ack[:0], dAtA[iNdEx:postIndex]...)
+			if m.Ack == nil {
+				m.Ack = []byte{}
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Signature", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Signature = append(m.Signature[:0], dAtA[iNdEx:postIndex]...)
+			if m.Signature == nil {
+				m.Signature = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgClaimUnpaidResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgClaimUnpaidResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgClaimUnpaidResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Unpaid", wireType)
+			}
+			m.Unpaid = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Unpaid |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slash", wireType)
+			}
+			m.Slash = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Slash |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -5921,6 +8370,387 @@ func (m *QuerySettlementResponse) Unmarshal(dAtA []byte) error {
 	}
 	return nil
 }
+func (m *QueryLineRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryLineRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryLineRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Miner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Miner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Model", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Model = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryLineResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryLineResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryLineResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Line", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Line.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryCoordinatorRecordRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryCoordinatorRecordRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryCoordinatorRecordRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Coordinator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Coordinator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryCoordinatorRecordResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryCoordinatorRecordResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryCoordinatorRecordResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Record", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Record.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
 func (m *QueryTotalsRequest) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -6554,6 +9384,228 @@ func (m *EventSettled) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventUnpaid) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventUnpaid: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventUnpaid: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Coordinator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Coordinator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Miner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Miner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Model", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Model = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Promised", wireType)
+			}
+			m.Promised = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Promised |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Settled", wireType)
+			}
+			m.Settled = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Settled |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slash", wireType)
+			}
+			m.Slash = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Slash |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipMarket(dAtA[iNdEx:])

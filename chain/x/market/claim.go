@@ -1,0 +1,113 @@
+package market
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+
+	"cosmossdk.io/collections"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/gen/chain/marketv1"
+)
+
+// Fault is a promise that a coordinator has not kept, as x/registry needs it to take
+// stake.
+type Fault struct {
+	Coordinator essaim.NodeKey
+	Evidence    essaim.Digest  // of the signed acknowledgement
+	Height      int64          // when the session ended
+	Wronged     essaim.Address // the miner's owner; zero: it has left
+	Restitution essaim.Amount  // what it was to get and did not
+}
+
+// ClaimUnpaid decides at once: an acknowledgement says what a session must pay a miner in
+// all, and the ledger knows what it paid.
+func (s msgServer) ClaimUnpaid(ctx context.Context, m *marketv1.MsgClaimUnpaid) (*marketv1.MsgClaimUnpaidResponse, error) {
+	ack, session, err := s.promise(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	key := lineKey(session.Id, ack.Miner, ack.Model)
+	switch known, err := s.claims.Has(ctx, key); {
+	case err != nil:
+		return nil, err
+	case known:
+		return nil, ErrClaimed.Wrapf("session %d", session.Id)
+	}
+	line, err := s.lines.Get(ctx, key)
+	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+		return nil, err
+	}
+	unpaid, ok := ack.Total.Sub(essaim.Amount(line.Amount))
+	if !ok || unpaid == 0 {
+		return nil, ErrKept.Wrapf("%d uaim were promised, %d are settled", ack.Total, line.Amount)
+	}
+	slash, err := s.punish(ctx, session, ack, m.Ack, unpaid)
+	if err != nil {
+		return nil, err
+	}
+	height := sdk.UnwrapSDKContext(ctx).BlockHeight()
+	claim := marketv1.Claim{Session: session.Id, Miner: ack.Miner[:], Model: ack.Model[:], Unpaid: uint64(unpaid), Slash: slash, Height: height}
+	if err := s.claims.Set(ctx, key, claim); err != nil {
+		return nil, err
+	}
+	if err := s.count(ctx, session.Coordinator, func(r *marketv1.Record) { r.Unpaid++ }); err != nil {
+		return nil, err
+	}
+	return &marketv1.MsgClaimUnpaidResponse{Unpaid: uint64(unpaid), Slash: slash}, emit(ctx, &marketv1.EventUnpaid{
+		Session: session.Id, Coordinator: session.Coordinator, Miner: ack.Miner.String(), Model: ack.Model.String(),
+		Promised: uint64(ack.Total), Settled: line.Amount, Slash: slash,
+	})
+}
+
+// promise checks who signed what, and that the session can be contested now.
+func (s msgServer) promise(ctx context.Context, m *marketv1.MsgClaimUnpaid) (ack essaim.Ack, session marketv1.Session, err error) {
+	if len(m.Ack) > MaxAck {
+		return ack, session, ErrAck.Wrapf("%d bytes, at most %d", len(m.Ack), MaxAck)
+	}
+	ack, signer, err := essaim.OpenAck(m.Ack)
+	if err != nil {
+		return ack, session, ErrAck.Wrap(err.Error())
+	}
+	if session, err = s.session(ctx, uint64(ack.Session)); err != nil {
+		return ack, session, err
+	}
+	sdkCtx := sdk.UnwrapSDKContext(ctx)
+	switch {
+	case ack.ChainID != sdkCtx.ChainID():
+		return ack, session, ErrAck.Wrapf("it is for chain %q", ack.ChainID)
+	case signer.String() != session.Coordinator:
+		return ack, session, ErrAck.Wrap("it is not signed by the session's coordinator")
+	case !ed25519.Verify(ack.Miner[:], essaim.ClaimBytes(m.Ack, ack.Miner), m.Signature):
+		return ack, session, ErrSignature.Wrap("the claim is not signed by the miner")
+	case session.State == marketv1.State_STATE_OPEN:
+		return ack, session, ErrOpen.Wrapf("session %d, until height %d at most", session.Id, session.Expiry)
+	case sdkCtx.BlockHeight() >= session.ContestUntil:
+		return ack, session, ErrLate.Wrapf("session %d, until height %d", session.Id, session.ContestUntil)
+	}
+	return ack, session, nil
+}
+
+// punish takes stake of the session's coordinator, first for the miner's owner.
+func (s msgServer) punish(ctx context.Context, session marketv1.Session, ack essaim.Ack, signed []byte, unpaid essaim.Amount) (uint64, error) {
+	node, err := essaim.ParseNodeKey(session.Coordinator)
+	if err != nil {
+		return 0, err
+	}
+	switch _, ok, err := s.Registry.Actor(ctx, node); {
+	case err != nil:
+		return 0, err
+	case !ok:
+		return 0, ErrCoordinator.Wrapf("%s has left", node)
+	}
+	f := Fault{Coordinator: node, Evidence: essaim.DigestOf(signed), Height: session.Ended}
+	switch miner, ok, err := s.Registry.Actor(ctx, ack.Miner); {
+	case err != nil:
+		return 0, err
+	case ok && miner.Role == essaim.RoleMiner:
+		f.Wronged, f.Restitution = miner.Owner, unpaid
+	}
+	return s.Registry.Unpaid(ctx, f)
+}
