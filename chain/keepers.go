@@ -1,6 +1,8 @@
 package chain
 
 import (
+	"context"
+
 	"github.com/cosmos/cosmos-sdk/runtime"
 	authkeeper "github.com/cosmos/cosmos-sdk/x/auth/keeper"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
@@ -103,7 +105,7 @@ func (a *App) newKeepers(o Options) (k keepers) {
 	k.Model = model.NewKeeper(a.Codec, a.kv(model.Name), k.Bank)
 	k.Registry = registry.NewKeeper(a.Codec, a.kv(registry.Name), k.Bank, k.Model, governance)
 	k.Market = market.NewKeeper(a.Codec, a.kv(market.Name), market.Neighbours{
-		Bank: k.Bank, Treasury: k.distribution, Registry: k.Registry, Models: k.Model,
+		Bank: k.Bank, Treasury: k.distribution, Registry: stakes{k.Registry}, Models: k.Model,
 	}, governance)
 
 	k.Tally = tally.NewKeeper(a.Codec, a.kv(tally.Name), governance, validators{k.Staking}, k.Registry)
@@ -112,6 +114,18 @@ func (a *App) newKeepers(o Options) (k keepers) {
 	k.Gov.SetHooks(tally.NewHooks(k.Tally, k.Gov))
 	k.trail = trail.NewKeeper(a.kv(trail.Name))
 	return k
+}
+
+// stakes is x/registry as x/market sees it.
+type stakes struct{ registry.Keeper }
+
+// Unpaid slashes a coordinator that did not keep its word.
+func (s stakes) Unpaid(ctx context.Context, f market.Fault) (uint64, error) {
+	return s.Slash(ctx, registry.Slash{
+		Node: f.Coordinator, Cause: registry.CauseUnpaidReceipt, Evidence: []string{essaim.CIDOf(f.Evidence)}, Heights: []int64{f.Height},
+		Method:  "the signed acknowledgement promises more than the session's settlement pays",
+		Wronged: f.Wronged, Restitution: uint64(f.Restitution),
+	})
 }
 
 // blocked lists the module accounts that nobody may send coins to by hand: their

@@ -42,18 +42,19 @@ const (
 	OutcomePaid    Outcome = "paid"    // the settlement pays what was promised
 	OutcomeUnpaid  Outcome = "unpaid"  // it does not: it can be claimed on the ledger
 	OutcomeClaimed Outcome = "claimed" // the ledger has upheld the claim
+	OutcomeLate    Outcome = "late"    // the ledger hears no claim about it any more
 )
 
 // Promise is what a coordinator has promised this miner for one session and model.
 type Promise struct {
-	Coordinator essaim.NodeKey
-	Session     essaim.SessionID
-	Model       essaim.Digest
-	Acked       essaim.Amount // sum of the acknowledged receipts' prices
-	Total       essaim.Amount // what the coordinator has signed
-	Ack         []byte        // COSE_Sign1: the signature
-	Deadline    int64         // height
-	Outcome     Outcome
+	Coordinator essaim.NodeKey   `json:"coordinator"`
+	Session     essaim.SessionID `json:"session"`
+	Model       essaim.Digest    `json:"model"`
+	Acked       essaim.Amount    `json:"acked"`    // sum of the acknowledged receipts' prices
+	Total       essaim.Amount    `json:"total"`    // what the coordinator has signed
+	Ack         []byte           `json:"ack"`      // COSE_Sign1: the signature
+	Deadline    int64            `json:"deadline"` // height
+	Outcome     Outcome          `json:"outcome"`
 }
 
 // Book is a miner's receipt file as its owner sees it, beside a running miner or

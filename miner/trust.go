@@ -98,8 +98,8 @@ func (m *Miner) audit(ctx context.Context) error {
 			return err
 		}
 		for _, p := range list {
-			if err := m.auditOne(ctx, p); err != nil {
-				return err
+			if err := m.auditOne(ctx, p); err != nil && ctx.Err() == nil {
+				m.log.Warn("promise cannot be compared with the ledger", "session", p.Session.String(), "err", err)
 			}
 		}
 	}
@@ -125,10 +125,13 @@ func (m *Miner) auditOne(ctx context.Context, p Promise) error {
 			return m.receipts.note(p, o)
 		}
 		tx, err := m.cfg.Ledger.ClaimUnpaid(ctx, p.Ack)
-		if err == nil {
+		switch {
+		case err == nil:
 			o = OutcomeClaimed
 			m.log.Info("the ledger has upheld the claim", "session", p.Session.String(), "tx", tx.Hash)
-		} else {
+		case essaim.CodeOf(err) == essaim.CodeExpired:
+			o = OutcomeLate
+		default:
 			m.claimAfter = time.Now().Add(claimPause * m.cfg.Poll)
 			m.log.Warn("promise is not claimed", "session", p.Session.String(), "err", err)
 		}
@@ -136,7 +139,7 @@ func (m *Miner) auditOne(ctx context.Context, p Promise) error {
 	return m.receipts.note(p, o)
 }
 
-// Kept compares a promise with the ledger.
+// Kept compares a promise with the ledger: OutcomeOpen while the session is not over.
 func Kept(ctx context.Context, l Ledger, miner essaim.NodeKey, p Promise) (Outcome, error) {
 	s, err := l.Session(ctx, p.Session)
 	if err != nil {
@@ -148,6 +151,8 @@ func Kept(ctx context.Context, l Ledger, miner essaim.NodeKey, p Promise) (Outco
 	case essaim.SessionSettled:
 		line, err := l.Line(ctx, p.Session, miner, p.Model)
 		switch {
+		case essaim.CodeOf(err) == essaim.CodeExpired:
+			return OutcomeLate, nil
 		case err != nil:
 			return OutcomeOpen, err
 		case line.Amount < p.Total:

@@ -55,6 +55,12 @@ type Miner struct {
 	Price        uint64   `toml:"price" comment:"uaim per unit, as registered on the ledger"`
 	Capacity     int      `toml:"capacity" comment:"attempts at a time"`
 	Pace         Duration `toml:"pace,omitempty" comment:"waits before each step, for people who want to watch"`
+
+	MaxUnacknowledged int      `toml:"max_unacknowledged,omitempty" comment:"receipts that a coordinator may leave unacknowledged; default 4"`
+	Blocked           []string `toml:"blocked,omitempty" comment:"node keys of coordinators that are not served"`
+	Trusted           []string `toml:"trusted,omitempty" comment:"node keys of coordinators that are served though they left work unpaid"`
+	Submitter         string   `toml:"submitter,omitempty" comment:"account key that submits claims against coordinators that do not pay; empty: none are made by itself"`
+	Keys              string   `toml:"keys,omitempty" comment:"folder of account keys"`
 }
 
 // Duration is a time.Duration that is written like "200ms".

@@ -29,11 +29,57 @@ func (n *Node) newMiner(keys wallet.NodeKeys) (*miner.Miner, error) {
 		return nil, err
 	}
 	m := n.cfg.Miner
+	blocked, err := nodeKeys("blocked", m.Blocked)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := nodeKeys("trusted", m.Trusted)
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := n.promises(keys)
+	if err != nil {
+		return nil, err
+	}
 	return miner.New(miner.Config{
+		Ledger: ledger, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged,
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Coordinators: m.Coordinators, Engines: list, Blobs: blobs,
-		Offers: offers, Receipts: filepath.Join(n.cfg.Dir, "receipts.db"), Capacity: m.Capacity, Pace: time.Duration(m.Pace),
+		Offers: offers, Receipts: filepath.Join(n.cfg.Dir, ReceiptsFile), Capacity: m.Capacity, Pace: time.Duration(m.Pace),
 		Version: n.opt.Version, Logger: n.opt.Logger,
 	})
+}
+
+// ReceiptsFile is where a miner's folder keeps its receipts and coordinators' promises.
+const ReceiptsFile = "receipts.db"
+
+// promises is the miner's view of the ledger; nil if its configuration names none.
+func (n *Node) promises(keys wallet.NodeKeys) (miner.Ledger, error) {
+	if n.opt.Chain == nil && n.cfg.Ledger == "" {
+		return nil, nil
+	}
+	chain, err := n.ledger()
+	if err != nil {
+		return nil, err
+	}
+	var submitter *wallet.Account
+	if m := n.cfg.Miner; m.Submitter != "" {
+		if submitter, err = wallet.Open(m.Keys).Load(m.Submitter, ""); err != nil {
+			return nil, err
+		}
+	}
+	return Promises(chain, submitter, keys), nil
+}
+
+func nodeKeys(what string, texts []string) ([]essaim.NodeKey, error) {
+	var out []essaim.NodeKey
+	for _, t := range texts {
+		k, err := essaim.ParseNodeKey(t)
+		if err != nil {
+			return nil, essaim.Errorf(essaim.CodeBadInput, "write node keys as 64 hex digits", "%s: %s: %w", configName, what, err)
+		}
+		out = append(out, k)
+	}
+	return out, nil
 }
 
 // offers asks one price for every model that the engines have.

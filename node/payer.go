@@ -2,11 +2,13 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -29,6 +31,25 @@ func (p payer) OpenSession(ctx context.Context, coordinator essaim.NodeKey, depo
 type settler struct {
 	*chainclient.Client
 	account *wallet.Account
+}
+
+// Promises is the ledger as a miner wants it. Claims are submitted by an account that has
+// no other right, or by nobody if it is nil; the miner's node key says what is claimed.
+func Promises(chain *chainclient.Client, submitter *wallet.Account, keys wallet.NodeKeys) miner.Ledger {
+	return promises{chain, submitter, keys}
+}
+
+type promises struct {
+	*chainclient.Client
+	account *wallet.Account
+	keys    wallet.NodeKeys
+}
+
+func (p promises) ClaimUnpaid(ctx context.Context, ack []byte) (essaim.Tx, error) {
+	if p.account == nil {
+		return essaim.Tx{}, essaim.Errorf(essaim.CodeUnavailable, "use `essaim miner claim`, or name an account key in "+configName, "no account submits claims")
+	}
+	return p.Client.ClaimUnpaid(ctx, p.account, ack, ed25519.Sign(p.keys.Sign, essaim.ClaimBytes(ack, p.keys.ID())))
 }
 
 func (s settler) Settle(ctx context.Context, settlement essaim.Settlement, sig []byte) (essaim.Tx, error) {

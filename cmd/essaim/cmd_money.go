@@ -170,6 +170,13 @@ var queries = []struct {
 		}
 		return ch.Actor(ctx, k)
 	}},
+	{"record NODE_KEY", "how a coordinator has kept its word", 1, func(ctx context.Context, ch *chainclient.Client, args []string) (any, error) {
+		k, err := essaim.ParseNodeKey(args[0])
+		if err != nil {
+			return nil, essaim.Errorf(essaim.CodeBadInput, "`essaim query actors` shows them", "%w", err)
+		}
+		return ch.Record(ctx, k)
+	}},
 	{"models", "registered models", 0, func(ctx context.Context, ch *chainclient.Client, _ []string) (any, error) {
 		return ch.Models(ctx)
 	}},
