@@ -1,6 +1,7 @@
 package chain_test
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"testing"
 
@@ -23,6 +24,7 @@ type ledger struct {
 	opened                     uint64
 	deposited, paid, refunded  uint64
 	accepted, refused, expired int
+	gone, claimed              int
 }
 
 // try runs a message; a refused one must leave no trace.
@@ -70,6 +72,10 @@ func (l *ledger) settle(t *rapid.T) {
 	if l.try(t, m) {
 		var sum uint64
 		for _, x := range lines {
+			if _, there, err := l.app.Registry.Actor(l.ctx, x.Miner); err != nil || !there {
+				l.gone++ // its line goes back to the payer
+				continue
+			}
 			sum += uint64(x.Amount)
 		}
 		l.paid += sum
@@ -111,6 +117,23 @@ func (l *ledger) register(t *rapid.T) {
 	l.try(t, m)
 }
 
+// accuse shows a promise, which the coordinator may or may not have kept.
+func (l *ledger) accuse(t *rapid.T) {
+	id := rapid.Uint64Range(1, l.opened+1).Draw(t, "session")
+	miner := rapid.SampledFrom(minerNames).Draw(t, "miner")
+	a := promise(id, essaim.Amount(rapid.Uint64Range(10, 20_000).Draw(t, "promised")), func(a *essaim.Ack) { a.Miner = public(miner) })
+	signed, err := essaim.SignAck(a, nodeKey("c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.try(t, &marketv1.MsgClaimUnpaid{
+		Submitter: account(7).String(), Ack: signed, Signature: ed25519.Sign(nodeKey(miner), essaim.ClaimBytes(signed, a.Miner)),
+	}) {
+		l.claimed++
+	}
+	l.try(t, &registryv1.MsgUnjail{Owner: coordinatorOwner.String(), NodeKey: public("c").String()})
+}
+
 func (l *ledger) offer(t *rapid.T) {
 	l.try(t, &modelv1.MsgUpdateOffer{
 		Owner: account(1).String(), Model: firstModel.String(), RoyaltyBps: rapid.Uint32Range(0, 3100).Draw(t, "royalty"),
@@ -119,7 +142,7 @@ func (l *ledger) offer(t *rapid.T) {
 		Owner: coordinatorOwner.String(), NodeKey: public("c").String(), FeeBps: rapid.Uint32Range(0, 2100).Draw(t, "fee"),
 	})
 	l.try(t, &marketv1.MsgUpdateParams{
-		Authority: governance(), Params: marketv1.Params{ProtocolFeeBps: rapid.Uint32Range(0, 210).Draw(t, "protocol fee"), MaxSessionBlocks: 10},
+		Authority: governance(), Params: marketv1.Params{ProtocolFeeBps: rapid.Uint32Range(0, 210).Draw(t, "protocol fee"), MaxSessionBlocks: 10, ClaimBlocks: rapid.Uint32Range(0, 20).Draw(t, "claim blocks")},
 	})
 }
 
@@ -149,18 +172,19 @@ func (l *ledger) audit(t *rapid.T) {
 // settling, expiring, registering, retiring and changing of fees, in which most messages
 // are refused and must change nothing.
 func TestMoneyIsConserved(t *testing.T) {
-	base := newMarket(t)
-	var accepted, refusals, expired int
+	base := newCourtWith(t, 1<<20) // what is slashed is not burned on the way: the supply stays
+	var accepted, refusals, expired, gone, claimed int
 	rapid.Check(t, func(t *rapid.T) {
 		l := &ledger{world: base.branch(), sessions: map[uint64]uint64{}}
 		t.Repeat(map[string]func(*rapid.T){
-			"open": l.open, "open more": l.open, "settle": l.settle, "settle more": l.settle, "pass": l.pass, "register": l.register, "offer": l.offer,
+			"open": l.open, "open more": l.open, "settle": l.settle, "settle more": l.settle, "pass": l.pass, "register": l.register, "offer": l.offer, "accuse": l.accuse,
 			"": l.audit,
 		})
 		accepted, refusals, expired = accepted+l.accepted, refusals+l.refused, expired+l.expired
+		gone, claimed = gone+l.gone, claimed+l.claimed
 	})
-	t.Logf("%d messages accepted, %d refused, %d sessions expired", accepted, refusals, expired)
-	if accepted == 0 || refusals == 0 || expired == 0 {
+	t.Logf("%d messages accepted, %d refused, %d sessions expired, %d lines went back, %d claims upheld", accepted, refusals, expired, gone, claimed)
+	if accepted == 0 || refusals == 0 || expired == 0 || gone == 0 || claimed == 0 {
 		t.Fatal("the schedules miss a case")
 	}
 }

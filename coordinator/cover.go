@@ -25,19 +25,19 @@ type settledWork struct {
 	amount essaim.Amount
 }
 
-// sum is the exposure at a height; what the audit window has passed over is forgotten.
-func (e *exposure) sum(height, window int64) (sum essaim.Amount) {
+// at is the exposure at a height; what the audit window has passed over is forgotten.
+func (e *exposure) at(height, window int64) (open, recent essaim.Amount) {
 	if e == nil {
-		return 0
+		return 0, 0
 	}
 	e.recent = slices.DeleteFunc(e.recent, func(w settledWork) bool { return w.height+window <= height })
 	for _, w := range e.recent {
-		sum += w.amount // all of it was in escrow, so no sum overflows
+		recent += w.amount // all of it was in escrow, so no sum overflows
 	}
 	for _, a := range e.open {
-		sum += a
+		open += a
 	}
-	return sum
+	return open, recent
 }
 
 // expose counts a delivered task against its miner's cover.
@@ -64,7 +64,7 @@ func (c *Coordinator) exposeSettled(session essaim.SessionID, height int64) {
 			e.recent = append(e.recent, settledWork{height, a})
 		}
 		delete(e.open, session)
-		if e.sum(now, c.cover.AuditBlocks) == 0 {
+		if open, recent := e.at(now, c.cover.AuditBlocks); open+recent == 0 {
 			delete(c.exposed, k)
 		}
 	}
@@ -111,7 +111,9 @@ func (c *Coordinator) eligible(m *miner, price essaim.Amount) error {
 	if c.cover.AuditBlocks == 0 {
 		return nil
 	}
-	have, limit := m.promised+c.exposed[m.key].sum(height, c.cover.AuditBlocks), c.cover.Miner.Of(a.Stake)
+	open, recent := c.exposed[m.key].at(height, c.cover.AuditBlocks)
+	// The ledger counts what all coordinators have settled, but was asked a while ago.
+	have, limit := m.promised+open+max(recent, a.Unaudited), c.cover.Miner.Of(a.Stake)
 	if total, ok := have.Add(price); !ok || total > limit {
 		return no("miner %s has %d uaim of work that no audit has passed, its stake covers %d", m.key.Short(), have, limit)
 	}
