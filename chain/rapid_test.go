@@ -59,7 +59,7 @@ func (l *ledger) settle(t *rapid.T) {
 	var lines []essaim.Line
 	for _, miner := range minerNames {
 		for _, model := range []essaim.Digest{firstModel, secondModel} {
-			if rapid.IntRange(0, 2).Draw(t, "earns") == 0 && (miner != "nobody" || rapid.IntRange(0, 5).Draw(t, "ghost") == 0) {
+			if rapid.IntRange(0, 2).Draw(t, "earns") == 0 && (miner != "nobody" || rapid.Bool().Draw(t, "ghost")) {
 				amount := essaim.Amount(rapid.Uint64Range(0, 20_000).Draw(t, "amount"))
 				lines = append(lines, line(miner, model, amount, rapid.Uint64Range(1, 9).Draw(t, "tasks")))
 			}

@@ -64,3 +64,13 @@ func (c *Client) Record(ctx context.Context, k essaim.NodeKey) (essaim.Record, e
 func (c *Client) ClaimUnpaid(ctx context.Context, by Signer, ack, sig []byte) (essaim.Tx, error) {
 	return c.do(ctx, by, &marketv1.MsgClaimUnpaid{Submitter: by.Address().String(), Ack: ack, Signature: sig})
 }
+
+// Unclaimed is what an actor has earned, for its owner and for those who stake on it, and
+// nobody has claimed yet.
+//
+// Errors: CodeNotFound.
+func (c *Client) Unclaimed(ctx context.Context, k essaim.NodeKey) (essaim.Amount, error) {
+	var r registryv1.QueryActorResponse
+	err := c.call(ctx, "/essaim.registry.v1.Query/Actor", &registryv1.QueryActorRequest{NodeKey: k.String()}, &r)
+	return essaim.Amount(r.Actor.Earned + r.Actor.Pool.Unclaimed), err
+}

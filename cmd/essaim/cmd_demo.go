@@ -315,8 +315,11 @@ func (d *demo) books(ctx context.Context) error {
 		want[a] = have
 	}
 	want[d.net.Account(devnet.User).Address()] -= d.session.Record().Deposit
+	earned := map[essaim.Address]essaim.Amount{}
 	for _, p := range d.settled.Tx.Payments {
-		if _, known := want[p.To]; known {
+		if paidIntoPool(p.Reason) {
+			earned[p.To] += p.Amount
+		} else if _, known := want[p.To]; known {
 			want[p.To] += p.Amount
 		}
 	}
@@ -328,11 +331,14 @@ func (d *demo) books(ctx context.Context) error {
 	if err := d.ok(true, "every account has exactly what the settlement says"); err != nil {
 		return err
 	}
+	if err := d.pools(ctx, earned); err != nil {
+		return err
+	}
 	dead, err := d.net.Chain().Actor(ctx, d.killed)
 	if err != nil {
 		return err
 	}
-	if err := d.ok(after[dead.Owner] == d.before[dead.Owner], "the owner of the killed miner was paid nothing, and lost nothing"); err != nil {
+	if err := d.ok(after[dead.Owner] == d.before[dead.Owner] && earned[dead.Owner] == 0, "the owner of the killed miner was paid nothing, and lost nothing"); err != nil {
 		return err
 	}
 	t, err := d.net.Chain().Totals(ctx)
@@ -340,6 +346,32 @@ func (d *demo) books(ctx context.Context) error {
 		return err
 	}
 	return d.ok(t.Deposited == t.Paid+t.Refunded+t.Escrowed && t.Escrowed == 0, "deposited %s = paid %s + refunded %s + in escrow %s", t.Deposited, t.Paid, t.Refunded, t.Escrowed)
+}
+
+// paidIntoPool says whether a payment is shared with those who stake on the payee: they
+// claim it when they like.
+func paidIntoPool(reason string) bool { return reason == "miner" || reason == "coordinator" }
+
+// pools checks what miners and coordinator have earned against the settlement.
+func (d *demo) pools(ctx context.Context, earned map[essaim.Address]essaim.Amount) error {
+	miners, err := d.net.Chain().Miners(ctx)
+	if err != nil {
+		return err
+	}
+	coordinators, err := d.net.Chain().Coordinators(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range append(miners, coordinators...) {
+		have, err := d.net.Chain().Unclaimed(ctx, a.NodeKey)
+		if err != nil {
+			return err
+		}
+		if have != earned[a.Owner] {
+			return d.ok(false, "the pool of %s %s has earned %s, should have %s", a.Role, a.NodeKey.Short(), have, earned[a.Owner])
+		}
+	}
+	return d.ok(true, "miner and coordinator have earned it in their pools, for themselves and those who stake on them")
 }
 
 // balances asks for every account that has a key in the network's folder.
