@@ -118,6 +118,7 @@ type TaskRecord struct {
 type Tx struct {
 	Hash     string    `json:"hash"` // upper-case hex
 	Height   int64     `json:"height"`
+	Gas      uint64    `json:"gas,omitempty"`      // used
 	Payments []Payment `json:"payments,omitempty"` // of a settlement
 }
 

@@ -45,8 +45,9 @@ type RPC interface {
 
 // Client speaks to one node. It is safe for concurrent use.
 type Client struct {
-	rpc RPC
-	enc encoding.Encoding
+	rpc   RPC
+	enc   encoding.Encoding
+	trial bool // simulate instead of sending
 
 	mu      sync.Mutex
 	chainID string // once known

@@ -29,16 +29,17 @@ var meanings = func() map[string]meaning {
 		}
 	}
 	add(essaim.CodeInsufficient, "send coins to the account first", sdkerrors.ErrInsufficientFunds, sdkerrors.ErrInsufficientFee)
-	add(essaim.CodeNotFound, "", sdkerrors.ErrKeyNotFound, sdkerrors.ErrUnknownAddress, registry.ErrNotFound, model.ErrNotFound, market.ErrNotFound)
+	add(essaim.CodeNotFound, "", sdkerrors.ErrKeyNotFound, sdkerrors.ErrUnknownAddress, registry.ErrNotFound, registry.ErrNoSlash, model.ErrNotFound, market.ErrNotFound)
 	add(essaim.CodeConflict, "look at the current state and try again", sdkerrors.ErrWrongSequence, sdkerrors.ErrTxInMempoolCache,
-		registry.ErrRegistered, registry.ErrRetired, model.ErrRegistered, market.ErrClosed, market.ErrClaimed, market.ErrOpen)
-	add(essaim.CodeExpired, "", sdkerrors.ErrTxTimeoutHeight, sdkerrors.ErrTxTimeout, market.ErrExpired, market.ErrLate)
+		registry.ErrRegistered, registry.ErrRetired, model.ErrRegistered, market.ErrClosed, market.ErrClaimed, market.ErrOpen,
+		registry.ErrStake, registry.ErrJailed, registry.ErrFrozen, registry.ErrNotJailed, registry.ErrRotation)
+	add(essaim.CodeExpired, "", sdkerrors.ErrTxTimeoutHeight, sdkerrors.ErrTxTimeout, market.ErrExpired, market.ErrLate, registry.ErrEnded)
 	add(essaim.CodeUnavailable, "try again in a moment", sdkerrors.ErrMempoolIsFull, sdkerrors.ErrInvalidHeight, market.ErrCoordinator)
 	add(essaim.CodeUnavailable, "try again when the coordinator has settled other sessions, or deposit less", market.ErrCover)
 	add(essaim.CodeBadInput, "", sdkerrors.ErrInvalidRequest, sdkerrors.ErrUnknownRequest, sdkerrors.ErrInvalidAddress, sdkerrors.ErrInvalidCoins,
 		sdkerrors.ErrTxTooLarge, sdkerrors.ErrTxDecode,
 		registry.ErrNodeKey, registry.ErrBond, registry.ErrOffer, registry.ErrHPKEKey, registry.ErrFee, registry.ErrURL, registry.ErrOwner,
-		registry.ErrParams, registry.ErrRole, model.ErrManifest, model.ErrRoyalty, model.ErrDigest, model.ErrOwner,
+		registry.ErrParams, registry.ErrRole, registry.ErrCommission, registry.ErrSlash, registry.ErrEvidence, registry.ErrAway, model.ErrManifest, model.ErrRoyalty, model.ErrDigest, model.ErrOwner,
 		market.ErrDeposit, market.ErrSessionKey, market.ErrExpiry, market.ErrSettlement, market.ErrPayee, market.ErrModel, market.ErrPayer, market.ErrParams, market.ErrAck)
 	return m
 }()

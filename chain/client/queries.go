@@ -88,7 +88,7 @@ func (c *Client) actor(ctx context.Context, k essaim.NodeKey, role essaim.Role) 
 	return a, err
 }
 
-// Miners lists all miners, retired ones too, in the order of their node keys.
+// Miners lists all miners, retired ones too, by falling stake.
 func (c *Client) Miners(ctx context.Context) ([]essaim.Actor, error) {
 	return pages(registry.Word, func(p *query.PageRequest) ([]registryv1.Actor, *query.PageResponse, error) {
 		var r registryv1.QueryMinersResponse
@@ -97,7 +97,7 @@ func (c *Client) Miners(ctx context.Context) ([]essaim.Actor, error) {
 	})
 }
 
-// Coordinators lists all coordinators, retired ones too, in the order of their node keys.
+// Coordinators lists all coordinators, retired ones too, by falling stake.
 func (c *Client) Coordinators(ctx context.Context) ([]essaim.Actor, error) {
 	return pages(registry.Word, func(p *query.PageRequest) ([]registryv1.Actor, *query.PageResponse, error) {
 		var r registryv1.QueryCoordinatorsResponse

@@ -21,7 +21,9 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain/ethkey"
+	"github.com/essaim/essaim/chain/x/registry"
 	"github.com/essaim/essaim/gen/chain/marketv1"
+	"github.com/essaim/essaim/gen/chain/registryv1"
 )
 
 // Signer signs for one account. The wallet's keys are signers.
@@ -71,6 +73,9 @@ func (c *Client) sender(a essaim.Address) *sender {
 func (c *Client) send(ctx context.Context, by Signer, msg sdk.Msg) (*ctypes.ResultTx, error) {
 	name := sdk.MsgTypeURL(msg)
 	name = name[strings.LastIndexByte(name, '.')+1:]
+	if c.trial {
+		return c.simulate(ctx, by, msg, name)
+	}
 	s := c.sender(by.Address())
 	hash, until, err := c.submit(ctx, s, by, msg, name)
 	if err != nil {
@@ -222,8 +227,13 @@ func gas(msg sdk.Msg) uint64 {
 	if m, ok := msg.(interface{ Size() int }); ok {
 		n += gasPerByte * uint64(m.Size())
 	}
-	if m, ok := msg.(*marketv1.MsgSettle); ok {
+	switch m := msg.(type) {
+	case *marketv1.MsgSettle:
 		n += gasPerLine * uint64(len(m.Lines))
+	case *registryv1.MsgClaim:
+		if m.NodeKey == "" { // of all actors, and nobody knows here how many
+			n += gasPerLine * registry.MaxDelegations
+		}
 	}
 	return n
 }

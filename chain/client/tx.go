@@ -20,7 +20,7 @@ import (
 )
 
 func txOf(r *ctypes.ResultTx) (essaim.Tx, error) {
-	t := essaim.Tx{Hash: strings.ToUpper(hex.EncodeToString(r.Hash)), Height: r.Height}
+	t := essaim.Tx{Hash: strings.ToUpper(hex.EncodeToString(r.Hash)), Height: r.Height, Gas: uint64(max(r.TxResult.GasUsed, 0))}
 	for _, e := range r.TxResult.Events {
 		paid, err := payments(e)
 		if err != nil {
