@@ -3,6 +3,7 @@ package coordinator_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/essaim/essaim"
@@ -167,5 +168,52 @@ func TestQualityOutlivesTheProgram(t *testing.T) {
 	}
 	if first[bad.key] > first[good.key]/4 {
 		t.Errorf("named first: the broken miner %d times, the good one %d", first[bad.key], first[good.key])
+	}
+}
+
+// TestPromisesAreWhatIsSettled: what an honest coordinator acknowledges adds up to what
+// it settles, through a restart and with attempts side by side.
+func TestPromisesAreWhatIsSettled(t *testing.T) {
+	n := newNetwork(t, nil)
+	books := map[essaim.NodeKey]string{}
+	var seats []*seat
+	for range 2 {
+		var path string
+		s := n.mine(&fake{}, func(c *miner.Config) { path = c.Receipts })
+		books[s.key], seats = path, append(seats, s)
+	}
+	p := n.payer(100 * unitPrice)
+	const half = 8
+	round := func() {
+		var group sync.WaitGroup
+		for range half {
+			group.Go(func() { p.must(p.imagine("a hazel", nil)) })
+		}
+		group.Wait()
+	}
+	acked := func(want uint64) {
+		t.Helper()
+		eventually(t, "all receipts are acknowledged", func() bool { return seats[0].Stats().Acked+seats[1].Stats().Acked == want })
+	}
+	round()
+	acked(half)
+	n.stop()
+	n.cfg.Listen = []string{n.listened}
+	n.start()
+	eventually(t, "both miners are connected", func() bool { return n.co.Stats().Miners == 2 })
+	round()
+	acked(2 * half)
+	for _, l := range p.settle(2 * half).Lines {
+		b, err := miner.OpenBook(books[l.Miner])
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := b.Promises(t.Context())
+		if err != nil || b.Close() != nil {
+			t.Fatal(err)
+		}
+		if len(list) != 1 || list[0].Total != l.Amount || list[0].Acked != l.Amount || list[0].Model != l.Model || list[0].Deadline != 1000 {
+			t.Errorf("promised %+v, settled %+v", list, l)
+		}
 	}
 }

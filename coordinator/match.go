@@ -149,7 +149,7 @@ func spin(weights []float64) int {
 
 // choose takes the miner that gets a job from those that have room for it. They are few,
 // because the input is sealed to a quote's candidates only, who were drawn without
-// replacement from all: drawing again by weight would give the small ones too much. So
+// replacement from all: drawing again by weight would give the large ones too much. So
 // each gets the chance that it was the first of that draw, which is in proportion to
 // weights over all miners. c.mu is held.
 func (c *Coordinator) choose(j *job, room []*miner) *miner {

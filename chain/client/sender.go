@@ -47,7 +47,7 @@ const (
 	// Gas: a ceiling, not a price, with room to spare over what messages use.
 	gasBase    = 500_000
 	gasPerByte = 60
-	gasPerLine = 200_000
+	gasPerLine = 500_000 // a miner's registration, which holds its pool, is written for each
 )
 
 // sender gives out the sequence numbers of one account. The lock is held while one
