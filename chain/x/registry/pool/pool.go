@@ -26,7 +26,8 @@
 //
 //	Unclaimed·2⁶⁴ = Rest + Σ positions (Pending·2⁶⁴ + Fraction + Shares·(Index − Seen))
 //
-// exactly. The index may wrap around 2¹²⁸: a position's part of it cannot, because it is
+// exactly; who claims gets the whole uaim of its part, so what it sees may be one less
+// than it would by real numbers until the next reward. The index may wrap around 2¹²⁸: a position's part of it cannot, because it is
 // below Unclaimed, which is below 2⁶⁴ uaim.
 package pool
 
@@ -118,7 +119,7 @@ func (p Pool) Joinable(amount uint64) error {
 }
 
 func (p Pool) sharesOf(amount uint64) (uint64, error) {
-	stake, over := bits.Add64(p.Stake, amount, 0)
+	_, over := bits.Add64(p.Stake, amount, 0)
 	switch {
 	case amount == 0 || over != 0:
 		return 0, ErrRange
@@ -132,7 +133,7 @@ func (p Pool) sharesOf(amount uint64) (uint64, error) {
 		return 0, ErrRange
 	}
 	shares, _ := bits.Div64(hi, lo, p.Stake)
-	if sum, over := bits.Add64(p.Shares, shares, 0); over != 0 || sum < stake {
+	if _, over := bits.Add64(p.Shares, shares, 0); over != 0 {
 		return 0, ErrRange
 	}
 	return shares, nil
