@@ -184,7 +184,7 @@ func TestEmissionFollowsFees(t *testing.T) {
 	}
 }
 
-func TestCover(t *testing.T) {
+func TestStakeCovers(t *testing.T) {
 	w := newStake(t)
 	w.must(t, registerCoordinator(account(5), "c"))
 	if limit, err := w.app.Registry.Cover(w.ctx, public("c")); err != nil || limit != 200_000 {
