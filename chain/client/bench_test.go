@@ -87,11 +87,15 @@ type bench struct {
 var _ client.RPC = (*bench)(nil)
 
 func newBench(t testing.TB) *bench {
+	return newBenchWith(t, registryv1.Params{UnbondingBlocks: 3, MinBondMiner: 1000, MinBondCoordinator: 1000})
+}
+
+func newBenchWith(t testing.TB, params registryv1.Params) *bench {
 	t.Helper()
 	g := chain.Genesis{
 		ChainID: chainID, Time: begin,
 		Validators: []chain.Validator{{Name: "v", Key: [32]byte(public("v")), Operator: essaim.Address{1}, Stake: 100 * essaim.AIM}},
-		Registry:   &registryv1.Params{UnbondingBlocks: 3, MinBondMiner: 1000, MinBondCoordinator: 1000},
+		Registry:   &params,
 	}
 	for i := range uint32(3) {
 		g.Accounts = append(g.Accounts, chain.Account{Address: account(t, i).Address(), Balance: rich})
