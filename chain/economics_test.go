@@ -215,7 +215,7 @@ func (r rings) run(t *testing.T) (paid, fees uint64, loss int64) {
 		w.must(t, open)
 		w.must(t, settle(session, "c"+name, line("m"+name, model, essaim.Amount(amount), 1)))
 	}
-	epoch := int64(w.params(t).EpochBlocks)
+	epoch := int64(w.ruled(t).EpochBlocks)
 	for range 3 {
 		for i := range r.actors {
 			trade(ringAccounts[0], fmt.Sprint(i), firstModel, r.price)
@@ -264,7 +264,7 @@ func newRing(t *testing.T, r rings) *world {
 	return w
 }
 
-func (w *world) params(t *testing.T) registryv1.Params {
+func (w *world) ruled(t *testing.T) registryv1.Params {
 	var g registryv1.GenesisState
 	w.app.Codec.MustUnmarshalJSON(registry.NewModule(w.app.Registry).ExportGenesis(w.ctx, w.app.Codec), &g)
 	return g.Params
