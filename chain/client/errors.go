@@ -11,6 +11,7 @@ import (
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
+	"github.com/essaim/essaim/chain/x/tally"
 )
 
 // meaning is what a ledger error means to a caller.
@@ -29,7 +30,8 @@ var meanings = func() map[string]meaning {
 		}
 	}
 	add(essaim.CodeInsufficient, "send coins to the account first", sdkerrors.ErrInsufficientFunds, sdkerrors.ErrInsufficientFee)
-	add(essaim.CodeNotFound, "", sdkerrors.ErrKeyNotFound, sdkerrors.ErrUnknownAddress, registry.ErrNotFound, registry.ErrNoSlash, model.ErrNotFound, market.ErrNotFound)
+	add(essaim.CodeNotFound, "", sdkerrors.ErrKeyNotFound, sdkerrors.ErrUnknownAddress, registry.ErrNotFound, registry.ErrNoSlash, model.ErrNotFound, market.ErrNotFound,
+		tally.ErrNotFound)
 	add(essaim.CodeConflict, "look at the current state and try again", sdkerrors.ErrWrongSequence, sdkerrors.ErrTxInMempoolCache,
 		registry.ErrRegistered, registry.ErrRetired, model.ErrRegistered, market.ErrClosed, market.ErrClaimed, market.ErrOpen,
 		registry.ErrStake, registry.ErrJailed, registry.ErrFrozen, registry.ErrNotJailed, registry.ErrRotation)
