@@ -32,6 +32,10 @@ type Options struct {
 	Home    string     // where x/upgrade leaves word of a planned upgrade; empty: the working directory
 	ChainID string     // must be that of the genesis; empty for an App that never sees a block
 	Logger  log.Logger // nil: silence
+
+	// Upgrades are those that this program knows how to make. A program keeps the upgrades
+	// that its chains have made: one it does not know, it takes for a newer program's.
+	Upgrades []Upgrade
 }
 
 // App is the ledger's state machine, driven by CometBFT through ABCI.
@@ -41,10 +45,11 @@ type App struct {
 	Personal eip191.Handler // the text that MetaMask shows
 
 	keepers
-	stores  map[string]*storetypes.KVStoreKey
-	modules *module.Manager
-	basics  module.BasicManager
-	block   *block
+	stores   map[string]*storetypes.KVStoreKey
+	modules  *module.Manager
+	services module.Configurator
+	basics   module.BasicManager
+	block    *block
 }
 
 // New builds the application on a database and loads its last committed state.
@@ -52,7 +57,7 @@ func New(o Options) (*App, error) {
 	if o.Logger == nil {
 		o.Logger = log.NewNopLogger()
 	}
-	a := &App{stores: storetypes.NewKVStoreKeys(storeNames...)}
+	a := &App{stores: storetypes.NewKVStoreKeys(allStores(o.Upgrades)...)}
 	var err error
 	a.Encoding, err = encoding.New(func(types codectypes.InterfaceRegistry) signing.SignModeHandler {
 		a.Personal = eip191.NewHandler(types)
@@ -78,6 +83,9 @@ func New(o Options) (*App, error) {
 	a.SetBeginBlocker(a.beginBlock)
 	a.SetEndBlocker(a.endBlock)
 	a.SetAnteHandler(a.anteHandler())
+	if err := a.setUpgrades(o.Upgrades); err != nil {
+		return nil, fmt.Errorf("upgrades: %w", err)
+	}
 	if err := a.LoadLatestVersion(); err != nil {
 		return nil, fmt.Errorf("load state: %w", err)
 	}

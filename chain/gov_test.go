@@ -18,6 +18,7 @@ import (
 	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
+	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain"
@@ -428,6 +429,14 @@ func TestProposals(t *testing.T) {
 	spend := &distrtypes.MsgCommunityPoolSpend{Authority: authority, Recipient: essaim.Address{1: 1}.String(), Amount: coins}
 	if p := w.decided(t, spend); p.Status != govv1.StatusPassed || w.balance(essaim.Address{1: 1}) != 5*essaim.AIM {
 		t.Errorf("spend: %s %s", p.Status, p.FailedReason)
+	}
+	plan := upgradetypes.Plan{Name: "next", Height: 1_000_000}
+	if p := w.decided(t, &upgradetypes.MsgSoftwareUpgrade{Authority: authority, Plan: plan}); p.Status != govv1.StatusPassed {
+		t.Errorf("upgrade: %s %s", p.Status, p.FailedReason)
+	}
+	var r upgradetypes.QueryCurrentPlanResponse
+	if w.query(t, "/cosmos.upgrade.v1beta1.Query/CurrentPlan", &upgradetypes.QueryCurrentPlanRequest{}, &r); r.Plan == nil || r.Plan.Name != "next" {
+		t.Errorf("no plan: %v", r.Plan)
 	}
 	if p := w.decided(t, spend); p.Status != govv1.StatusFailed {
 		t.Errorf("spend what is not there: %s", p.Status)

@@ -74,5 +74,6 @@ func (a *App) wire() error {
 	a.modules.SetOrderEndBlockers(order...)
 	a.modules.SetOrderInitGenesis(order...)
 	a.modules.SetOrderExportGenesis(order...)
-	return a.modules.RegisterServices(module.NewConfigurator(a.Codec, checked{a.MsgServiceRouter(), a.checkPeriods}, a.GRPCQueryRouter()))
+	a.services = module.NewConfigurator(a.Codec, checked{a.MsgServiceRouter(), a.checkPeriods}, a.GRPCQueryRouter())
+	return a.modules.RegisterServices(a.services)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/grpc"
 
@@ -16,6 +17,51 @@ import (
 
 	"github.com/essaim/essaim/gen/chain/trailv1"
 )
+
+// Upgrade is a change of programs that governance plans by name and height.
+type Upgrade struct {
+	Name   string
+	Stores []string // that it adds to the state
+	// Migrate changes the state at the height, before the modules' own migrations; nil:
+	// only those run.
+	Migrate func(context.Context, *App) error
+}
+
+// allStores are the parts of the state, with those that upgrades add.
+func allStores(upgrades []Upgrade) []string {
+	out := slices.Clone(storeNames)
+	for _, u := range upgrades {
+		out = append(out, u.Stores...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// setUpgrades makes the upgrades known. The stores of the one that the old program stopped
+// for are added while the state is loaded, once.
+func (a *App) setUpgrades(upgrades []Upgrade) error {
+	if len(upgrades) == 0 {
+		return nil
+	}
+	stopped, err := a.upgrade.ReadUpgradeInfoFromDisk()
+	if err != nil {
+		return err
+	}
+	for _, u := range upgrades {
+		a.upgrade.SetUpgradeHandler(u.Name, func(ctx context.Context, _ upgradetypes.Plan, from module.VersionMap) (module.VersionMap, error) {
+			if u.Migrate != nil {
+				if err := u.Migrate(ctx, a); err != nil {
+					return nil, err
+				}
+			}
+			return a.modules.RunMigrations(ctx, a.services, from)
+		})
+		if u.Name == stopped.Name {
+			a.SetStoreLoader(upgradetypes.UpgradeStoreLoader(stopped.Height, &storetypes.StoreUpgrades{Added: u.Stores}))
+		}
+	}
+	return nil
+}
 
 // upgradeModule runs x/upgrade's keeper. The SDK's own module would do, but its package
 // also holds a command that downloads binaries, and with it the SDKs of two clouds.

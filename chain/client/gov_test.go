@@ -34,7 +34,9 @@ func TestGovernance(t *testing.T) {
 	for _, propose := range []func() (uint64, essaim.Tx, error){
 		func() (uint64, essaim.Tx, error) { return c.ProposeSpend(ctx, by, d, essaim.Address{1}, 5) },
 		func() (uint64, essaim.Tx, error) { return c.ProposeUpgrade(ctx, by, d, "next", 1_000_000, "where") },
-		func() (uint64, essaim.Tx, error) { return c.ProposeParams(ctx, by, d, "tally", []byte(`{"cap_bps":400}`)) },
+		func() (uint64, essaim.Tx, error) {
+			return c.ProposeParams(ctx, by, d, "tally", []byte(`{"cap_bps":400}`))
+		},
 		func() (uint64, essaim.Tx, error) {
 			return c.ProposeParams(ctx, by, d, "gov", []byte(`{"quorum":"0.4"}`))
 		},
