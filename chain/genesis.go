@@ -276,6 +276,9 @@ func (a *App) initChain(ctx sdk.Context, request *abci.RequestInitChain) (*abci.
 	if err := json.Unmarshal(request.AppStateBytes, &state); err != nil {
 		return nil, err
 	}
+	if err := a.basics.ValidateGenesis(a.Codec, a.Signed, state); err != nil {
+		return nil, err
+	}
 	if err := a.upgrade.SetModuleVersionMap(ctx, a.modules.GetVersionMap()); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package chain_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -120,5 +121,45 @@ func TestStakingEmission(t *testing.T) {
 	}
 	if got := w.coins(); got != chain.DefaultPlan().Supply {
 		t.Errorf("supply %s", got)
+	}
+}
+
+// TestCheck: a good file is summed up to the last uaim, a spoilt one is refused.
+func TestCheck(t *testing.T) {
+	doc, err := planned().Doc()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "genesis.json")
+	if err := doc.SaveAs(file); err != nil {
+		t.Fatal(err)
+	}
+	s, err := chain.Check(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Supply != chain.DefaultPlan().Supply || s.Mining+s.Staking != 410_000_000*essaim.AIM || s.Community != 90_000_000*essaim.AIM ||
+		s.Locked != 400_000_000*essaim.AIM-101*essaim.AIM || s.Accounts != 100_000_000*essaim.AIM+essaim.AIM || s.Validators != 1 || s.CapNeeds != 20 {
+		t.Errorf("%+v", s)
+	}
+	good := string(doc.AppState)
+	for what, spoil := range map[string][2]string{
+		"a vote longer than stake is locked": {`"voting_period":"172800s"`, `"voting_period":"1728000s"`},
+		"a supply that is not the sum":       {`"supply":[{"denom":"uaim","amount":"1000`, `"supply":[{"denom":"uaim","amount":"1001`},
+		"a cap out of bounds":                {`"cap_bps":500`, `"cap_bps":5`},
+	} {
+		doc.AppState = []byte(strings.Replace(good, spoil[0], spoil[1], 1))
+		if string(doc.AppState) == good {
+			t.Fatalf("%s: nothing to spoil", what)
+		}
+		if err := doc.SaveAs(file); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := chain.Check(file); essaim.CodeOf(err) != essaim.CodeBadInput {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := chain.Check(file + ".not"); essaim.CodeOf(err) != essaim.CodeNotFound {
+		t.Error(err)
 	}
 }
