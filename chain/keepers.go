@@ -104,11 +104,11 @@ func (a *App) newKeepers(o Options) (k keepers) {
 
 	k.Model = model.NewKeeper(a.Codec, a.kv(model.Name), k.Bank)
 	k.Registry = registry.NewKeeper(a.Codec, a.kv(registry.Name), k.Bank, k.Model, governance)
+	k.Tally = tally.NewKeeper(a.Codec, a.kv(tally.Name), governance, validators{k.Staking}, k.Registry)
 	k.Market = market.NewKeeper(a.Codec, a.kv(market.Name), market.Neighbours{
-		Bank: k.Bank, Treasury: k.distribution, Registry: stakes{k.Registry}, Models: k.Model,
+		Bank: k.Bank, Treasury: k.distribution, Registry: stakes{k.Registry, k.Tally}, Models: k.Model,
 	}, governance)
 
-	k.Tally = tally.NewKeeper(a.Codec, a.kv(tally.Name), governance, validators{k.Staking}, k.Registry)
 	k.Gov = govkeeper.NewKeeper(a.Codec, a.kv(govtypes.StoreKey), k.Account, k.Bank, k.distribution, a.MsgServiceRouter(),
 		govtypes.DefaultConfig(), governance, k.Tally.Result)
 	k.Gov.SetHooks(tally.NewHooks(k.Tally, k.Gov))
@@ -117,7 +117,23 @@ func (a *App) newKeepers(o Options) (k keepers) {
 }
 
 // stakes is x/registry as x/market sees it.
-type stakes struct{ registry.Keeper }
+type stakes struct {
+	registry.Keeper
+	tally tally.Keeper
+}
+
+// Income pays an actor's pool, and credits its owner with the protocol fee that was paid
+// on the work: that is its say in the house of work.
+func (s stakes) Income(ctx context.Context, from string, node essaim.NodeKey, amount, fee uint64) error {
+	if err := s.Keeper.Income(ctx, from, node, amount, fee); err != nil {
+		return err
+	}
+	actor, ok, err := s.Actor(ctx, node)
+	if err != nil || !ok {
+		return err
+	}
+	return s.tally.Credit(ctx, actor.Owner, fee)
+}
 
 // Unpaid slashes a coordinator that did not keep its word.
 func (s stakes) Unpaid(ctx context.Context, f market.Fault) (uint64, error) {

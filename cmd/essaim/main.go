@@ -76,7 +76,7 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	f.StringVar(&c.passphraseFile, "passphrase-file", "", "file that holds the passphrase of account keys")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens to stderr")
 	root.AddCommand(newImagineCommand(c), newPixelCommand(c), newNearestCommand(c), newUpCommand(c), newDemoCommand(c), newReceiptCommand(c), newKeysCommand(c),
-		newBalanceCommand(c), newSendCommand(c), newQueryCommand(c), newTxCommand(c), newAPIKeyCommand(c), newNodeCommand(c), newAuditCommand(c), newMinerCommand(c))
+		newBalanceCommand(c), newSendCommand(c), newQueryCommand(c), newTxCommand(c), newAPIKeyCommand(c), newNodeCommand(c), newGenesisCommand(c), newAuditCommand(c), newMinerCommand(c))
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
