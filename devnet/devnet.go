@@ -20,7 +20,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/essaim/essaim/chain"
 	chainclient "github.com/essaim/essaim/chain/client"
+	chainnode "github.com/essaim/essaim/chain/node"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
@@ -37,8 +39,19 @@ type Config struct {
 	External  bool          // miners are processes of their own: `essaim node` with each of MinerDirs
 	BlockTime time.Duration // pause between blocks; 0: 200 ms
 	Pace      time.Duration // miners wait this long before each step; 0: they do not
-	Logger    *slog.Logger
-	Version   string
+	Funds     []Fund        // accounts of a new home besides those that every devnet has
+
+	// Genesis changes how a new home's chain begins, such as its periods; nil: nothing.
+	Genesis func(*chain.Genesis)
+
+	Logger  *slog.Logger
+	Version string
+}
+
+// Fund is an account with a key in the home.
+type Fund struct {
+	Name string
+	Has  essaim.Amount
 }
 
 // User is the key name of the account that a person plays with.
@@ -159,6 +172,16 @@ func (n *Network) MinerDirs() []string {
 		dirs[i] = filepath.Join(n.cfg.Home, minerName(i))
 	}
 	return dirs
+}
+
+// Check recounts the books of a home whose network has stopped: every module's, and that
+// all balances together are the supply.
+func Check(home string) error {
+	info, err := ReadInfo(home)
+	if err != nil {
+		return err
+	}
+	return chainnode.Check(filepath.Join(home, "validator"), info.ChainID)
 }
 
 // NodeKey is the public key of the node in a folder.

@@ -45,15 +45,8 @@ func minerPrice(i int) essaim.Amount { return modelPrice + essaim.Amount(i)*pric
 func manifests() [][]byte { return [][]byte{pixel.Manifest(), text.Manifest()} }
 
 // funds is what each account begins with; a miner's is like minerName(0)'s.
-func (n *Network) funds() []struct {
-	name string
-	has  essaim.Amount
-} {
-	type account = struct {
-		name string
-		has  essaim.Amount
-	}
-	list := []account{
+func (n *Network) funds() []Fund {
+	list := []Fund{
 		{User, 10_000 * essaim.AIM},
 		{"coordinator", coordinatorBond + 1_000*essaim.AIM},
 		{operatorName, 10_000 * essaim.AIM},
@@ -61,9 +54,9 @@ func (n *Network) funds() []struct {
 		{validatorName, 0},
 	}
 	for i := range n.info.Miners {
-		list = append(list, account{minerName(i), minerBond + 100*essaim.AIM})
+		list = append(list, Fund{minerName(i), minerBond + 100*essaim.AIM})
 	}
-	return list
+	return append(list, n.cfg.Funds...)
 }
 
 // create makes a new home: keys for everybody, and a genesis in which they hold coins
@@ -81,14 +74,14 @@ func (n *Network) create() error {
 	n.accounts = map[string]*wallet.Account{}
 	keys := wallet.Open(filepath.Join(n.cfg.Home, "keys"))
 	for _, f := range n.funds() {
-		a, err := keys.Load(f.name, "")
+		a, err := keys.Load(f.Name, "")
 		if essaim.CodeOf(err) == essaim.CodeNotFound && err != nil {
-			a, _, err = keys.Create(f.name, "")
+			a, _, err = keys.Create(f.Name, "")
 		}
 		if err != nil {
 			return err
 		}
-		n.accounts[f.name] = a
+		n.accounts[f.Name] = a
 	}
 	if err := n.writeGenesis(); err != nil {
 		return err
@@ -119,9 +112,12 @@ func (n *Network) writeGenesis() error {
 		g.Models = append(g.Models, chain.Model{Manifest: m, Owner: n.accounts[modellerName].Address(), UnitPrice: modelPrice, Royalty: modelRoyalty})
 	}
 	for _, f := range n.funds() {
-		if f.has > 0 {
-			g.Accounts = append(g.Accounts, chain.Account{Address: n.accounts[f.name].Address(), Balance: f.has})
+		if f.Has > 0 {
+			g.Accounts = append(g.Accounts, chain.Account{Address: n.accounts[f.Name].Address(), Balance: f.Has})
 		}
+	}
+	if n.cfg.Genesis != nil {
+		n.cfg.Genesis(&g)
 	}
 	doc, err := g.Doc()
 	if err != nil {
@@ -136,11 +132,11 @@ func (n *Network) reopen() error {
 	n.accounts = map[string]*wallet.Account{}
 	keys := wallet.Open(filepath.Join(n.cfg.Home, "keys"))
 	for _, f := range n.funds() {
-		a, err := keys.Load(f.name, "")
+		a, err := keys.Load(f.Name, "")
 		if err != nil {
 			return essaim.Errorf(essaim.CodeBadInput, "restore the home from a backup, or start anew in another --home", "home %s is damaged: %w", n.cfg.Home, err)
 		}
-		n.accounts[f.name] = a
+		n.accounts[f.Name] = a
 	}
 	if _, err := os.Stat(filepath.Join(n.cfg.Home, "validator", "config", "genesis.json")); err != nil {
 		return essaim.Errorf(essaim.CodeBadInput, "restore the home from a backup, or start anew in another --home", "home %s is damaged: %w", n.cfg.Home, err)

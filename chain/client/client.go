@@ -123,6 +123,21 @@ func (c *Client) Height(ctx context.Context) (int64, error) {
 	return info.Response.LastBlockHeight, nil
 }
 
+// BlockTime is how long a block took lately, for rough dates; 0 before the second block.
+func (c *Client) BlockTime(ctx context.Context) (time.Duration, error) {
+	last, err := c.rpc.Commit(ctx, nil)
+	if err != nil {
+		return 0, unreachable(ctx, err)
+	}
+	const window = 100
+	begin := max(last.Height-window, 1)
+	first, err := c.rpc.Commit(ctx, &begin)
+	if err != nil {
+		return 0, unreachable(ctx, err)
+	}
+	return last.Time.Sub(first.Time) / time.Duration(max(last.Height-begin, 1)), nil
+}
+
 // WaitHeight returns once the height is committed. A node that cannot be reached ends the
 // wait.
 func (c *Client) WaitHeight(ctx context.Context, height int64) error {

@@ -76,6 +76,24 @@ func (c *Client) Appeal(ctx context.Context, by Signer, slash uint64, evidence [
 	return r.EndsAt, tx, err
 }
 
+// ProposeSlash asks governance to slash: of x it takes Actor, Cause, Part, Evidence,
+// Heights, Method, Wronged and Restitution.
+func (c *Client) ProposeSlash(ctx context.Context, by Signer, d Draft, x Slash) (uint64, essaim.Tx, error) {
+	m := &registryv1.MsgSlash{
+		Authority: governance.String(), NodeKey: x.Actor.String(), Cause: x.Cause, Bps: uint32(x.Part), Evidence: x.Evidence,
+		Heights: x.Heights, Method: x.Method, Restitution: uint64(x.Restitution),
+	}
+	if !x.Wronged.IsZero() {
+		m.Wronged = x.Wronged.String()
+	}
+	return c.propose(ctx, by, d, m)
+}
+
+// ProposeReverse asks governance to give back what a slash took.
+func (c *Client) ProposeReverse(ctx context.Context, by Signer, d Draft, slash uint64, evidence []string) (uint64, essaim.Tx, error) {
+	return c.propose(ctx, by, d, &registryv1.MsgReverse{Authority: governance.String(), Slash: slash, Evidence: evidence})
+}
+
 // RotateKey gives the signer's actor a new node key, which signs possession as for a
 // registration. The height is until when the old one answers.
 func (c *Client) RotateKey(ctx context.Context, by Signer, old, k essaim.NodeKey, possession []byte) (overlap int64, _ essaim.Tx, _ error) {

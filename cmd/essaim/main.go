@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/stake"
 )
 
 // version is set by the linker.
@@ -61,6 +62,7 @@ Start with:
   essaim pixel "a red apple"      draw one on this machine, without a network
   essaim up                       a whole network on this machine, staying up
   essaim demo                     the story of one task, told and checked
+  essaim demo-stake               the story of stake, votes and slashes
 
 Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found, 5 not
 enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`,
@@ -77,6 +79,10 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens to stderr")
 	root.AddCommand(newImagineCommand(c), newPixelCommand(c), newNearestCommand(c), newUpCommand(c), newDemoCommand(c), newReceiptCommand(c), newKeysCommand(c),
 		newBalanceCommand(c), newSendCommand(c), newQueryCommand(c), newTxCommand(c), newAPIKeyCommand(c), newNodeCommand(c), newGenesisCommand(c), newAuditCommand(c), newMinerCommand(c))
+	root.AddCommand(stake.Commands(&stake.Shell{
+		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Dial: c.dialLedger, Keys: c.keys,
+		Account: c.account, Address: c.address, Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
+	})...)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
