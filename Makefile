@@ -5,7 +5,7 @@ PROMPT  ?= a red apple
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: build imagine demo test check fmt vet lint tidy gen gen-check cross vuln bench train clean help
+.PHONY: build imagine demo demo-stake test check fmt vet lint tidy gen gen-check cross vuln bench train clean help
 
 build: ## build bin/essaim
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/essaim
@@ -15,6 +15,9 @@ imagine: build ## draw a picture: make imagine PROMPT="a red apple"
 
 demo: build ## the story of one task on a fresh network, told and checked
 	@./$(BIN) demo
+
+demo-stake: build ## the story of stake on a fresh network, told and checked
+	@./$(BIN) demo-stake
 
 test: ## all tests
 	$(GO) test ./...

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) {
 //	json PATH [VALUE]      wants a field of the last stdout; without VALUE, that it is there
 //	setjson VAR PATH       puts a field of the last stdout into an environment variable
 //	ready HOME             waits until the network of a home answers
+//	narrow                 wants the last stdout to fit 80 columns
 //	flip FILE OFFSET       changes one bit of a file
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -38,7 +40,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": exitStatus, "json": jsonField, "setjson": setJSON, "ready": waitReady, "flip": flip,
+			"status": exitStatus, "json": jsonField, "setjson": setJSON, "ready": waitReady, "narrow": narrow, "flip": flip,
 		},
 	})
 }
@@ -126,6 +128,14 @@ func waitReady(ts *testscript.TestScript, _ bool, args []string) {
 		case <-tick.C:
 		case <-deadline.C:
 			ts.Fatalf("no network answers in %s", args[0])
+		}
+	}
+}
+
+func narrow(ts *testscript.TestScript, _ bool, _ []string) {
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+			ts.Fatalf("%d columns: %s", n, line)
 		}
 	}
 }

@@ -126,6 +126,10 @@ func (d *demo) play(ctx context.Context) (err error) {
 func (d *demo) say(format string, args ...any) { d.print("      ", fmt.Sprintf(format, args...)) }
 
 func (d *demo) print(mark, text string) {
+	if text == "" {
+		fmt.Fprintln(d.out)
+		return
+	}
 	for _, line := range wrap(text, width-6) {
 		fmt.Fprintf(d.out, "%s%s\n", mark, line)
 		mark = "      "
@@ -167,9 +171,9 @@ func (d *demo) network(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("a validator with 100,000 AIM, a coordinator with a bond of 20,000 AIM, and three miners with bonds of %s each; %s AIM in all", p.MinBondMiner, coins(d.supply))
-	d.say("what takes weeks on a public network takes seconds here: stake leaves after %d blocks, a vote takes %s; one account counts at most %s of the stake that votes (a public network has more voters, and 5 %%)",
-		p.UnbondingBlocks, unbonding*blockTime, stakeCap)
+	d.say("a validator with 100,000 AIM, a coordinator with a bond of 20,000 AIM, and three miners with bonds of %s each; %s in all", aim(p.MinBondMiner), aim(d.supply))
+	d.say("what takes weeks on a public network takes seconds here: stake leaves after %d blocks, a vote takes %.0f s; one account counts at most %s of the stake that votes (a public network has more voters, and 5 %%)",
+		p.UnbondingBlocks, (unbonding * blockTime).Seconds(), stakeCap)
 	miners, err := d.chain.Standings(ctx, essaim.RoleMiner, 0)
 	if err != nil {
 		return err
@@ -240,12 +244,12 @@ func (d *demo) stake(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.say("the user stakes %s on miner %s, which raises its chance of work: transaction %.8s…, height %d", userStake, d.accused.NodeKey.Short(), tx.Hash, tx.Height)
+	d.say("the user stakes %s on miner %s, which raises its chance of work: transaction %.8s…, height %d", aim(userStake), d.accused.NodeKey.Short(), tx.Hash, tx.Height)
 	after, err := d.chain.Standing(ctx, d.accused.NodeKey)
 	if err != nil {
 		return err
 	}
-	if err := d.ok(after.Stake == d.accused.Stake+userStake && after.Bond == d.accused.Bond, "its stake is %s, of which the bond is %s", after.Stake, after.Bond); err != nil {
+	if err := d.ok(after.Stake == d.accused.Stake+userStake && after.Bond == d.accused.Bond, "its stake is %s, of which the bond is %s", aim(after.Stake), aim(after.Bond)); err != nil {
 		return err
 	}
 	coordinators, err := d.chain.Standings(ctx, essaim.RoleCoordinator, 1)
@@ -259,7 +263,7 @@ func (d *demo) stake(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return d.ok(power.Stake*10 == power.TotalStake*6, "a whale stakes on the coordinator: %s are 60 %% of all stake, pools and validators", power.Stake)
+	return d.ok(power.Stake*10 == power.TotalStake*6, "a whale stakes on the coordinator: %s are 60 %% of all stake, pools and validators", aim(power.Stake))
 }
 
 // draw draws one picture in a session of its own and settles it.
@@ -319,7 +323,7 @@ func (d *demo) work(ctx context.Context) error {
 	if err := d.ok(got.Paid == mine.Reward && share-got.Paid <= 1, "the miner earned %s; the user has 5 of 6 parts of its stake and claims %s", earned, got.Paid); err != nil {
 		return err
 	}
-	d.say("rewards follow the stake, to the last uaim that a division leaves; height %d", tx.Height)
+	d.say("transaction %.8s…, height %d; nobody had to pay them out", tx.Hash, tx.Height)
 	power, err := d.chain.VotingPower(ctx, d.accused.Owner)
 	if err != nil {
 		return err
@@ -457,7 +461,7 @@ func (d *demo) slashed(ctx context.Context, proposal uint64, a chainclient.Stand
 		return err
 	}
 	want := into.Part.Of(now.Pool + into.Amount)
-	return d.ok(p.Outcome.Work.Seated && into.Amount == want, "slash %d took %s, %s of the whole pool, at height %d; the coins are held until %d, and the pool is frozen: %s",
+	return d.ok(p.Outcome.Work.Seated && into.Amount == want, "slash %d took %s, %s of the whole pool, at height %d; the coins are held until %d, the pool is frozen, and the miner is %s",
 		into.ID, into.Amount, into.Part, into.At, into.EndsAt, state(now))
 }
 
@@ -489,7 +493,7 @@ func (d *demo) whaleLoses(ctx context.Context, proposal uint64) error {
 	}
 	o := p.Outcome
 	return d.ok(p.Status == "rejected" && o.Capped[d.net.Account(whale).Address().String()] == whaleStake,
-		"the whale has 60 %% of all stake, and counts %s in its house: as much as the cap lets it, %s; work does not speak for it", percent(o.Cap, o.Stake.Counted), o.Cap)
+		"the whale has 60 %% of all stake, and counts %s in its house: as much as the cap lets it, %s; work does not speak for it", percent(o.Cap, o.Stake.Counted), aim(o.Cap))
 }
 
 func (d *demo) appeal(ctx context.Context) error {
@@ -536,7 +540,7 @@ func (d *demo) appeal(ctx context.Context) error {
 	if err := d.ok(p.Status == "passed" && x.State == chainclient.SlashReversed, "proposal %d passed: slash %d is %s", id, x.ID, x.State); err != nil {
 		return err
 	}
-	return d.ok(now.Stake == d.before.Stake && now.Bond == d.before.Bond && state(now) == "active", "every share has back exactly what it lost: its stake is %s again, it is %s, and its pool is open", now.Stake, state(now))
+	return d.ok(now.Stake == d.before.Stake && now.Bond == d.before.Bond && state(now) == "active", "every share has back exactly what it lost: its stake is %s again, it is %s, and its pool is open", aim(now.Stake), state(now))
 }
 
 func (d *demo) leave(ctx context.Context) error {
@@ -545,7 +549,7 @@ func (d *demo) leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("the user takes %s back: asked at height %d, due at %d", userStake, tx.Height, due)
+	d.say("the user takes %s back: asked at height %d, due at %d", aim(userStake), tx.Height, due)
 	have, err := d.chain.Balance(ctx, user.Address())
 	if err != nil {
 		return err
@@ -557,7 +561,7 @@ func (d *demo) leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.ok(got == have+userStake, "exactly %s have come back", got-have); err != nil {
+	if err := d.ok(got == have+userStake, "exactly %s have come back", aim(got-have)); err != nil {
 		return err
 	}
 	x, err := d.chain.Slash(ctx, d.fair.ID)
@@ -590,7 +594,7 @@ func (d *demo) books(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.ok(now+d.fair.Amount == d.supply, "supply: %s at the beginning = %s now + %s burned", d.supply, now, d.fair.Amount); err != nil {
+	if err := d.ok(now+d.fair.Amount == d.supply, "supply: %s at the beginning = %s now + %s burned", aim(d.supply), aim(now), d.fair.Amount); err != nil {
 		return err
 	}
 	if err := d.stop(); err != nil {
@@ -599,6 +603,9 @@ func (d *demo) books(ctx context.Context) error {
 	err = devnet.Check(d.home)
 	return d.ok(err == nil, "the ledger is stopped and its state recounted: every pool, every reward, every escrow, every vote, and all balances together are the supply %s", problem(err))
 }
+
+// aim is an amount in groups of three.
+func aim(a essaim.Amount) string { return coins(a) + " AIM" }
 
 func problem(err error) string {
 	if err == nil {

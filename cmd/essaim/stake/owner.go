@@ -30,7 +30,7 @@ func newActor(s *Shell) *cobra.Command {
 		{"bond ACTOR AMOUNT", "Add to its bond", 2, (*owning).bond},
 		{"commission ACTOR PERCENT", "Set your part of income, within the limits", 2, (*owning).commission},
 		{"away ACTOR FROM UNTIL", "Announce maintenance between two heights; 0 0 takes it back", 3, (*owning).away},
-		{"rotate ACTOR FOLDER", "Give it the node key in a folder; the old one answers for a while", 2, (*owning).rotate},
+		{"rotate ACTOR FOLDER", "Give it the node key in a folder, made if need be; the old one answers for a while", 2, (*owning).rotate},
 		{"unjail ACTOR", "Put it back to work after its jail", 1, (*owning).unjail},
 		{"retire ACTOR", "Take it out of work for good; the bond comes back after the unbonding period", 1, (*owning).retire},
 	} {

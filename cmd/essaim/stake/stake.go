@@ -190,11 +190,16 @@ func (s *Shell) actor(ctx context.Context, chain *chainclient.Client, text strin
 }
 
 func named(a chainclient.Standing, text string, owner essaim.Address) bool {
-	bare := func(url string) string { return strings.TrimSuffix(url[strings.Index(url, "://")+1:], "/") }
+	bare := func(url string) string {
+		if _, rest, ok := strings.Cut(url, "://"); ok {
+			url = rest
+		}
+		return strings.TrimSuffix(url, "/")
+	}
 	switch {
 	case len(text) >= 4 && strings.HasPrefix(a.NodeKey.String(), strings.ToLower(text)):
 		return true
-	case a.URL != "" && (bare(a.URL) == bare(text) || bare(a.URL) == "//"+bare(text)):
+	case a.URL != "" && bare(a.URL) == bare(text):
 		return true
 	}
 	return !owner.IsZero() && a.Owner == owner
