@@ -82,8 +82,8 @@ func (pixels) Apply(in []quant.Value, r *quant.Room) quant.Value {
 	y, cb, cr := in[0].Wide, in[1].Wide[:n], in[2].Wide[:n]
 	out := r.Narrow(1, channels*n)
 	for i, l := range y {
-		l, cb, cr := int64(l)<<14, int64(cb[i]), int64(cr[i])
-		p := out.Narrow[channels*i:][:channels]
+		p := (*[channels]int16)(out.Narrow[channels*i:])
+		l, cb, cr := int64(l)<<14+1<<21, int64(cb[i]), int64(cr[i])
 		p[0] = level(l + 22970*cr)
 		p[1] = level(l - 5638*cb - 11700*cr)
 		p[2] = level(l + 29032*cb)
@@ -91,8 +91,13 @@ func (pixels) Apply(in []quant.Value, r *quant.Room) quant.Value {
 	return out
 }
 
-// level brings 1/65280·2⁻¹⁴ to 0..255.
-func level(v int64) int16 { return int16(min(max(quant.Round(v, 22), 0), white)) }
+// level brings 1/65280·2⁻¹⁴, to which a half has been added, to 0..255.
+func level(v int64) int16 {
+	if v >>= 22; uint64(v) > white { // seldom
+		return int16(min(max(v, 0), white))
+	}
+	return int16(v)
+}
 
 // picture makes an image of RGB values.
 func picture(rgb quant.Value) *image.RGBA {

@@ -51,11 +51,16 @@ func doublePlane(out []int32, p []int16) {
 		near := p[y/2*n:][:n]
 		far := p[clamp(y/2-1+y%2*2, n)*n:][:n] // above for even rows, below for odd ones
 		line := out[y*2*n:][:2*n]
-		at := func(x int) int32 { return 3*int32(near[x]) + int32(far[x]) }
+		here := 3*int32(near[0]) + int32(far[0])
+		before := here
 		for x := range n {
-			here := 3 * at(x)
-			line[2*x] = here + at(clamp(x-1, n))
-			line[2*x+1] = here + at(clamp(x+1, n))
+			next := here
+			if x+1 < n {
+				next = 3*int32(near[x+1]) + int32(far[x+1])
+			}
+			line[2*x] = 3*here + before
+			line[2*x+1] = 3*here + next
+			before, here = here, next
 		}
 	}
 }
