@@ -1,8 +1,9 @@
 """Figures and contact sheets of the integer model:
 
-  evaluate.py MODEL.pt DATA_DIR OUT_DIR --judge A.pt --unseen B.pt --colour C.pt [--sheets] [--quick]
+  evaluate.py MODEL.pt DATA_DIR OUT_DIR --judge NAME=A.pt,NAME=B.pt --colour NAME=C.pt [--sheets]
 
-A: concept judge trained on the generator's own sets; B: on sets that the generator never saw (JUDGED below); C: colours.
+Judges of judge.py, by names: those of --judge say which thing it is, those of --colour which colour. picture.sh has two
+trained on the generator's own sets and larger ones, of another architecture, on sets that it never saw (UNSEEN).
 Beside each figure stands the ceiling: the same judge on real pictures.
 """
 import argparse
@@ -15,12 +16,13 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from corpus import HELD_OUT, analyse, joined_names, load, recolour, typo
+from corpus import HELD_OUT, analyse, held_out, joined_names, load, recolour, typo
 from judge import open_judge
 from pixelmodel import LAYOUTS, Integer, Painter, pose
-from quantise import VARIANTS, calibrated, open_checkpoint, quantise, tintable
+from quantise import calibrated, open_checkpoint, quantise, tintable
 from words import COLOURS, Lexicon, words
 
+UNSEEN = 'noto-v1,emojione'
 KNOWN = ('red apple;cat face;blue heart;pizza;sun;house with garden;rocket;dog face;tree;airplane;coeur rouge;visage de chat;banana;strawberry;car;bicycle;'
          'fish;butterfly;mushroom;crown;elephant;star;rainbow;fire;ghost;robot;key;umbrella;guitar;soccer ball;book;balloon;hamburger;ice cream;rose;moon;'
          'snowman;boat;pomme verte;smiling face').split(';')
@@ -51,14 +53,13 @@ def sheet(rgb, columns, path, zoom=1):
 
 
 class Judges:
-    def __init__(self, a, b, c):
-        self.a, self.b, self.c = (open_judge(p) for p in (a, b, c))
+    def __init__(self, things, colours):
+        self.things, self.hues = ({n: open_judge(p) for n, p in (x.split('=') for x in s.split(','))} for s in (things, colours))
 
     @staticmethod
     @torch.no_grad()
     def scores(judge, rgb):
-        with torch.autocast('cpu', torch.bfloat16):
-            return torch.cat([judge[0](F.avg_pool2d(to_torch(rgb[i:i + 200]), 2).contiguous(memory_format=torch.channels_last)).float() for i in range(0, len(rgb), 200)])
+        return torch.cat([judge[0](F.avg_pool2d(to_torch(rgb[i:i + 200]), 2)) for i in range(0, len(rgb), 200)])
 
     def among50(self, judge, rgb, labels):
         """Share of pictures whose own concept scores highest among 50 (49 drawn at random)."""
@@ -73,11 +74,11 @@ class Judges:
         return round(float(np.mean(good)), 3)
 
     def both(self, rgb, labels):
-        return dict(same_sets=self.among50(self.a, rgb, labels), unseen_sets=self.among50(self.b, rgb, labels))
+        return {n: self.among50(j, rgb, labels) for n, j in self.things.items()}
 
     def colours(self, rgb, names):
-        s = self.scores(self.c, rgb).argmax(1).tolist()
-        return round(float(np.mean([self.c[1][k] == n for k, n in zip(s, names)])), 3)
+        """Share of pictures of the colour that was asked for, by judge."""
+        return {n: round(float(np.mean([j[1][k] == c for k, c in zip(self.scores(j, rgb).argmax(1).tolist(), names)])), 3) for n, j in self.hues.items()}
 
 
 def main(a):
@@ -90,7 +91,7 @@ def main(a):
     look = {(m['set'], m['label']): i for i, m in enumerate(M)}
     concepts = {m['label']: m for m in M}
     joined = joined_names(concepts)
-    lex = Lexicon(D['vocabulary'], joined, {**D['variants'], **VARIANTS}, tintable(concepts))
+    lex = Lexicon(D['vocabulary'], joined, D['variants'], tintable(concepts))
     rng = random.Random(5)
     f = calibrated(d, concepts, styles)
     tensors = quantise(f)
@@ -109,8 +110,8 @@ def main(a):
         n = len(KNOWN)
         sheet(np.concatenate([x[s * n + h:s * n + h + 20] for h in (0, 20) for s in range(3)]), 20, a.out + '/known_styles.png')
         sheet(np.concatenate([exact.pictures(KNOWN[i:i + 20], [s * 7919 + i + j for j in range(len(KNOWN[i:i + 20]))]) for i in (0, 20) for s in range(4)]), 20, a.out + '/known_seeds.png')
-        held = ['%s %s' % (c, {'dog': 'dog face', 'cat': 'cat face'}.get(n_, n_)) for c, n_ in HELD_OUT]
-        sheet(np.concatenate([exact.pictures(held, [1] * 20, [s] * 20, True) for s in styles]), 20, a.out + '/held_out.png')
+        names = ['%s %s' % (c, {'dog': 'dog face', 'cat': 'cat face'}.get(n_, n_)) for c, n_ in HELD_OUT]
+        sheet(np.concatenate([exact.pictures(names, [1] * 20, [s] * 20, True) for s in styles]), 20, a.out + '/held_out.png')
         sheet(np.concatenate([exact.pictures(FRENCH, [s] * len(FRENCH)) for s in (2, 5)]), 24, a.out + '/french.png')
         sheet(np.concatenate([exact.pictures(SLIPS, [s] * len(SLIPS)) for s in (2, 5)]), 24, a.out + '/slips.png')
         sheet(np.concatenate([exact.pictures(SCENES, [s] * len(SCENES)) for s in (1, 2, 3, 5)]), len(SCENES), a.out + '/scenes.png')
@@ -124,7 +125,7 @@ def main(a):
         print(json.dumps(R, indent=1))
         return
 
-    J = Judges(a.judge, a.unseen, a.colour)
+    J = Judges(a.judge, a.colour)
     common = sorted(l for l in concepts if concepts[l]['group'] not in (1, 8))
     pick = rng.sample(common, a.n)
     seeds = [500 + i for i in range(len(pick))]
@@ -133,7 +134,7 @@ def main(a):
         return np.stack([real[look.get((s, l), look.get((styles[0], l), look.get((styles[-1], l))))] for l, s in zip(ls, ss)])
     R['among_50'] = A = {}
     A['real pictures of the training sets (ceiling)'] = J.both(truth(pick, st), pick)
-    M2, rgb2 = load(a.data, a.unseen_sets.split(','))
+    M2, rgb2 = load(a.data, UNSEEN.split(','))
     k = [i for i, m in enumerate(M2) if m['label'] in set(common)][:a.n]
     A['real pictures of sets never seen'] = J.both(to_numpy(rgb2[k]), [M2[i]['label'] for i in k])
     A['English name, unposed'] = J.both(exact.pictures(pick, seeds, st, True), pick)
@@ -160,6 +161,12 @@ def main(a):
     C['held-out pairs'] = dict(right=J.colours(made, cols), ceiling=J.colours(ideal, cols), noun=J.both(made, labs), noun_ceiling=J.both(ideal, labs), pictures=len(made))
     if a.sheets:
         sheet(np.concatenate([z for s in range(3) for z in (ideal[s * 20:s * 20 + 20], made[s * 20:s * 20 + 20])]), 20, a.out + '/held_out_ideal_above_made.png')
+    # and every other picture whose colour was withheld with them, by its own name
+    info = [torch.cat(p) for p in zip(*[analyse(rgb[i:i + 200]) for i in range(0, len(rgb), 200)])]
+    wp = [(i, c) for i, m in enumerate(M) if info[4][i] for c in sorted(held_out(m)) if c not in words(m['label']) and any(w not in COLOURS for w in words(m['label']))]
+    made = exact.pictures([c + ' ' + M[i]['label'] for i, c in wp], [1] * len(wp), [M[i]['set'] for i, _ in wp], True)
+    ideal, cols, labs = np.stack([recoloured(i, c) for i, c in wp]), [c for _, c in wp], [M[i]['label'] for i, _ in wp]
+    C['all pictures withheld'] = dict(right=J.colours(made, cols), ceiling=J.colours(ideal, cols), noun=J.both(made, labs), noun_ceiling=J.both(ideal, labs), pictures=len(made))
     ok = analyse(to_torch(truth(pick[:200], st[:200])))[4].tolist()
     pc = [(l, s, rng.choice(list(COLOURS))) for l, s, o in zip(pick[:200], st[:200], ok) if o and (s, l) in look and not any(w in COLOURS for w in words(l))]
     made = exact.pictures([c + ' ' + l for l, _, c in pc], seeds[:len(pc)], [s for _, s, _ in pc], True)
@@ -212,8 +219,8 @@ def main(a):
 if __name__ == '__main__':
     p = argparse.ArgumentParser()
     p.add_argument('model'), p.add_argument('data'), p.add_argument('out')
-    for k, v in dict(judge='', unseen='', colour='', unseen_sets='noto-v1,emojione').items():
-        p.add_argument('--' + k, default=v)
+    for k in ('judge', 'colour'):
+        p.add_argument('--' + k, default='')
     p.add_argument('--n', type=int, default=300)
     p.add_argument('--sheets', action='store_true')
     main(p.parse_args())

@@ -3,6 +3,7 @@
   judge.py DATA_DIR OUT.pt --sets a,b [--minutes 2.5]     which concept is it? (small conv net, 32 x 32)
   judge.py DATA_DIR OUT.pt --sets a,b --colour            which of the 11 colours is it? trained on recoloured pictures
                                                           of nouns that are in no held-out pair
+  --large --seed N                                        another architecture and another start, for a second opinion
 """
 import argparse
 import math
@@ -32,6 +33,40 @@ class Judge(nn.Module):
         return self.fc(F.dropout(x.flatten(1), .3, self.training))
 
 
+class Residual(nn.Module):
+    def __init__(self, i, o):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(i, o, 3, padding=1, bias=False), nn.Conv2d(o, o, 3, padding=1, bias=False)
+        self.m, self.n = nn.GroupNorm(8, i), nn.GroupNorm(8, o)
+        self.skip = nn.Conv2d(i, o, 1, bias=False) if i != o else nn.Identity()
+
+    def forward(self, x):
+        h = F.silu(self.m(x))
+        return self.skip(h if isinstance(self.skip, nn.Conv2d) else x) + self.b(F.silu(self.n(self.a(h))))
+
+
+class Large(nn.Module):
+    """Residual blocks, group norms and cosines with one vector a class: nothing in common with Judge but the input."""
+
+    def __init__(self, n, w=48):
+        super().__init__()
+        self.stem = nn.Conv2d(3, w, 5, stride=2, padding=2)
+        self.stages = nn.ModuleList([nn.Sequential(Residual(i, o), Residual(o, o)) for i, o in ((w, w), (w, 2 * w), (2 * w, 4 * w))])
+        self.vector = nn.Linear(4 * w * 4, 256)
+        self.classes = nn.Parameter(torch.randn(n, 256))
+
+    def forward(self, x):
+        x = self.stem(x * 2 - 1)
+        for k, s in enumerate(self.stages):
+            x = s(F.max_pool2d(x, 2) if k else x)
+        v = self.vector(F.dropout(F.max_pool2d(x, 2).flatten(1), .2, self.training))
+        return 16 * F.normalize(v) @ F.normalize(self.classes).T
+
+
+def network(labels, colour, large):
+    return Large(labels, 24 if colour else 48) if large else Judge(labels, 16 if colour else 24)
+
+
 def augment(rgb, strong):
     n, dev = len(rgb), rgb.device
     s = 1 / (1 - .2 * torch.rand(n, device=dev) + .05)
@@ -47,7 +82,7 @@ def augment(rgb, strong):
 
 
 def main(a):
-    torch.manual_seed(0), random.seed(0), torch.set_num_threads(1), torch.set_flush_denormal(True)
+    torch.manual_seed(a.seed), random.seed(a.seed), torch.set_num_threads(1), torch.set_flush_denormal(True)
     M, rgb = load(a.data, a.sets.split(','))
     if a.colour:
         nouns = {n for _, n in HELD_OUT}
@@ -65,13 +100,13 @@ def main(a):
         x, y = F.avg_pool2d(rgb, 2), torch.tensor([ix[m['label']] for m in M])
     dev = torch.device(a.device)
     x, y = x.to(dev), y.to(dev)
-    net = Judge(len(labels), 16 if a.colour else 24).to(dev)
+    net = network(len(labels), a.colour, a.large).to(dev)
     opt = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=.05)
     k, acc, t0 = 0, [], time.time()
     while (el := (time.time() - t0) / 60 / a.minutes) < 1:
         i = torch.randint(len(x), (128,), device=dev)
         b = augment(x[i], not a.colour)
-        with torch.autocast(dev.type, torch.bfloat16):
+        with torch.autocast(dev.type, torch.bfloat16, enabled=not a.fp32):
             o = net(b.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(o.float(), y[i], label_smoothing=.05)
         for g in opt.param_groups:
@@ -81,13 +116,13 @@ def main(a):
         acc.append(loss.item())
         if k % 50 == 0:
             print(k, 'loss %.3f' % (sum(acc[-50:]) / 50), '%.1f min' % (el * a.minutes), flush=True)
-    torch.save(dict(net={k: v.cpu() for k, v in net.state_dict().items()}, labels=labels, sets=a.sets, colour=a.colour), a.out)
+    torch.save(dict(net={k: v.cpu() for k, v in net.state_dict().items()}, labels=labels, sets=a.sets, colour=a.colour, large=a.large), a.out)
     print('steps', k)
 
 
 def open_judge(path):
     d = torch.load(path)
-    n = Judge(len(d['labels']), 16 if d["colour"] else 24)
+    n = network(len(d['labels']), d['colour'], d.get('large', False))
     n.load_state_dict(d['net'])
     return n.eval(), d['labels']
 
@@ -98,5 +133,7 @@ if __name__ == '__main__':
     p.add_argument('--sets', default=SETS)
     p.add_argument('--minutes', type=float, default=2.5)
     p.add_argument('--device', default='cpu')
-    p.add_argument('--colour', action='store_true')
+    p.add_argument('--seed', type=int, default=0)
+    for k in ('colour', 'large', 'fp32'):
+        p.add_argument('--' + k, action='store_true')
     main(p.parse_args())

@@ -81,13 +81,34 @@ def quantise(f):
     return t
 
 
+def balance(d):
+    """The same function with hidden channels whose weights in the next layer are alike in size. A channel behind a ReLU may be
+    any factor larger if the next layer's weights are as much smaller; training leaves these factors where they happen to be,
+    and int8 rows suffer from channels that have large weights and hardly ever say anything."""
+    def move(before, after):
+        size = np.abs(np.concatenate([d[k + '.weight'] for k in after])).max(0)
+        size = np.maximum(size, size.max() * 1e-3) / np.exp(np.log(np.maximum(size, size.max() * 1e-3)).mean())
+        for k in before:
+            d[k + '.weight'] = d[k + '.weight'] * size[:, None]
+            if k + '.bias' in d:
+                d[k + '.bias'] = d[k + '.bias'] * size
+        for k in after:
+            d[k + '.weight'] = d[k + '.weight'] / size
+    blocks = range(sum(k.startswith('a.') and k.endswith('weight') for k in d))
+    for l in blocks:
+        move([f'a.{l}', f'cb.{l}'], [f'b.{l}'])
+    move(['e2'], ['ci'] + [f'cb.{l}' for l in blocks])
+    move(['e1'], ['e2'])
+    return d
+
+
 def open_checkpoint(path):
-    """Float weights by name, and all that train.py wrote."""
+    """Float weights by name, balanced, and all that train.py wrote."""
     import torch
     D = torch.load(path, map_location='cpu')
     d = {k: v.float().numpy() for k, v in D['net'].items()}
     d.update({k: D[k].numpy() for k in ('U', 'mean', 'sd', 'sig', 'scale')})
-    return d, D
+    return balance(d), D
 
 
 def calibrated(d, concepts, styles):
@@ -107,9 +128,6 @@ def tintable(concepts):
     extra = 'automobile car voiture bu boat sailboat bicycle bike rocket airplane balloon house umbrella'.split()
     return sorted({' '.join(words(l)) for l, m in concepts.items() if m['group'] == 7} | set(extra))
 
-
-# The corpus that the shipped weights learned from took "house" for a plural's caption; they know one by its French name.
-VARIANTS = {'house': ['maison']}
 
 REFERENCE = ('red apple;a cat and a red car;rde aple;elefant;voiture rose;rose rouge;three cats;fork and knife;tree;key;sun, tree and house;deux voitures bleues et un arbre;'
              'une orange;une robe orange;marron;chapeau marron;l’œuf d’or;ÉLÉPHANT, Noto;cafe\u0301 au lait;blue zorb and a cat;calendar;left arrow and right arrow;a fluent emoji flat dog;twemoji style pizza;'
@@ -139,7 +157,7 @@ def main(model, data, out):
             f.writelines(r + '\n' for r in rows)
     lines('vocabulary.tsv', (f'{w}\t{n}' for w, n in sorted(D['vocabulary'].items())))
     lines('joined.txt', sorted(' '.join(j) for j in joined_names(concepts)))
-    lines('variants.tsv', (f'{w}\t' + '|'.join(v) for w, v in sorted({**D['variants'], **VARIANTS}.items())))
+    lines('variants.tsv', (f'{w}\t' + '|'.join(v) for w, v in sorted(D['variants'].items())))
     lines('tintable.txt', tintable(concepts))
     write_reference(out)
 
