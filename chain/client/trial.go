@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"strings"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	rpcclient "github.com/cometbft/cometbft/rpc/client"
@@ -39,7 +40,8 @@ func (c *Client) simulate(ctx context.Context, by Signer, msg sdk.Msg, name stri
 		return nil, unreachable(ctx, err)
 	}
 	if q.Response.Code != 0 {
-		return nil, refused(name, q.Response.Codespace, q.Response.Code, q.Response.Log)
+		log := strings.TrimPrefix(q.Response.Log, "failed to simulate tx: failed to execute message; message index: 0: ")
+		return nil, refused(name, q.Response.Codespace, q.Response.Code, log)
 	}
 	var out sdk.SimulationResponse
 	if err := c.enc.Codec.UnmarshalJSON(q.Response.Value, &out); err != nil {
