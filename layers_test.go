@@ -31,6 +31,7 @@ var floors = map[string]int{
 	"transport": 2,
 	"quant":     2,
 
+	"receipts":          3, // uses the limits of blobs
 	"engine/pixel":      3, // drivers
 	"engine/text":       3,
 	"engine/enginetest": 3,

@@ -53,6 +53,10 @@ type Settlement struct {
 	Session SessionID `cbor:"2,keyasint" json:"session"`
 	Root    SumRoot   `cbor:"3,keyasint" json:"root"`
 	Lines   []Line    `cbor:"4,keyasint" json:"lines"` // sorted by Line.Compare, no two equal
+
+	// Receipts names the blob that the root was built from, so that anyone can build it
+	// again; zero only without lines.
+	Receipts Digest `cbor:"5,keyasint,omitzero" json:"receipts"`
 }
 
 // MaxLines bounds a settlement, so that one transaction's work is bounded.
@@ -97,6 +101,8 @@ func (s Settlement) Check(deposit Amount) error {
 		count += l.Tasks
 	}
 	switch {
+	case len(s.Lines) > 0 && s.Receipts.IsZero():
+		return refuse("does not name its receipts")
 	case sum != s.Root.Sum():
 		return refuse("lines add up to %d uaim, the root says %d", sum, s.Root.Sum())
 	case count != s.Root.Count():

@@ -66,7 +66,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	coordinator := essaim.NodeKeyOf(testKey("coordinator"))
-	settlement := essaim.Settlement{ChainID: "essaim-test", Session: 3, Root: root(1000, 1),
+	settlement := essaim.Settlement{ChainID: "essaim-test", Session: 3, Root: root(1000, 1), Receipts: essaim.DigestOf([]byte("receipts")),
 		Lines: []essaim.Line{{Miner: essaim.NodeKeyOf(testKey("miner")), Model: task.Model, Amount: 1000, Tasks: 1}}}
 	for name, got := range map[string][]byte{
 		"receipt-file": testFile(t),

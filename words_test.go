@@ -114,7 +114,7 @@ func TestSettlementCheck(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := essaim.Settlement{ChainID: "c", Session: 7, Root: root(tt.sum, tt.count), Lines: tt.lines}
+			s := essaim.Settlement{ChainID: "c", Session: 7, Root: root(tt.sum, tt.count), Lines: tt.lines, Receipts: essaim.Digest{9}}
 			err := s.Check(100)
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("Check() = %v, want %q", err, tt.want)

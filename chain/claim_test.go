@@ -193,7 +193,13 @@ func TestCover(t *testing.T) {
 	refused(t, w, openSession(50_001, 20), market.ErrCover)
 	w.must(t, openSession(50_000, 20))
 	refused(t, w, openSession(1, 20), market.ErrCover)
+	refused(t, w, &marketv1.MsgTopUp{Payer: payer.String(), Session: 1, Amount: 1}, market.ErrCover)
 	w.must(t, settle(2, "c"))
+	topped := w.branch()
+	refused(t, topped, &marketv1.MsgTopUp{Payer: payer.String(), Session: 1, Amount: 50_001}, market.ErrCover)
+	topped.must(t, &marketv1.MsgTopUp{Payer: payer.String(), Session: 1, Amount: 50_000})
+	refused(t, topped, openSession(1, 20), market.ErrCover)
+	topped.check(t)
 	w.must(t, openSession(50_000, 40))
 	w.advance(t, 21) // the first has expired
 	w.must(t, openSession(150_000, 40))

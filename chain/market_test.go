@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func line(miner string, model essaim.Digest, amount essaim.Amount, tasks uint64)
 // settle makes a settlement that adds up, signed by key.
 func settle(session uint64, key string, lines ...essaim.Line) *marketv1.MsgSettle {
 	slices.SortFunc(lines, essaim.Line.Compare)
-	s := essaim.Settlement{ChainID: chainID, Session: essaim.SessionID(session), Lines: lines}
+	s := essaim.Settlement{ChainID: chainID, Session: essaim.SessionID(session), Lines: lines, Receipts: essaim.Digest{9}}
 	var sum essaim.Amount
 	var count uint64
 	for _, l := range lines {
@@ -71,6 +72,9 @@ func signed(s essaim.Settlement, key string) *marketv1.MsgSettle {
 	m := &marketv1.MsgSettle{
 		Submitter: account(7).String(), Session: uint64(s.Session), Root: bytes.Clone(s.Root[:]),
 		Signature: ed25519.Sign(nodeKey(key), s.SignBytes(public(key))),
+	}
+	if !s.Receipts.IsZero() {
+		m.Receipts = s.Receipts[:]
 	}
 	for _, l := range s.Lines {
 		m.Lines = append(m.Lines, marketv1.Line{Miner: bytes.Clone(l.Miner[:]), Model: bytes.Clone(l.Model[:]), Amount: uint64(l.Amount), Tasks: l.Tasks})
@@ -224,14 +228,18 @@ func TestSettleRefusals(t *testing.T) {
 		return settle(1, "c", line("m1", firstModel, 300, 3), line("m2", firstModel, 700, 7))
 	}
 	foreign := essaim.Settlement{ChainID: "essaim-other-1", Session: 1}
-	wrongSum := essaim.Settlement{ChainID: chainID, Session: 1, Lines: []essaim.Line{line("m1", firstModel, 5, 1)}}
+	wrongSum := essaim.Settlement{ChainID: chainID, Session: 1, Receipts: essaim.Digest{9}, Lines: []essaim.Line{line("m1", firstModel, 5, 1)}}
 	wrongCount := wrongSum
 	binary.BigEndian.PutUint64(wrongSum.Root[32:], 6)
 	binary.BigEndian.PutUint64(wrongSum.Root[40:], 1)
 	binary.BigEndian.PutUint64(wrongCount.Root[32:], 5)
 	binary.BigEndian.PutUint64(wrongCount.Root[40:], 2)
-	twice := essaim.Settlement{ChainID: chainID, Session: 1, Lines: []essaim.Line{line("m1", firstModel, 0, 1), line("m1", firstModel, 0, 1)}}
+	twice := essaim.Settlement{ChainID: chainID, Session: 1, Receipts: essaim.Digest{9}, Lines: []essaim.Line{line("m1", firstModel, 0, 1), line("m1", firstModel, 0, 1)}}
 	binary.BigEndian.PutUint64(twice.Root[40:], 2)
+	nameless := essaim.Settlement{ChainID: chainID, Session: 1, Lines: []essaim.Line{line("m1", firstModel, 0, 1)}}
+	binary.BigEndian.PutUint64(nameless.Root[40:], 1)
+	short, swapped := good(), good()
+	short.Receipts, swapped.Receipts = short.Receipts[:31], bytes.Repeat([]byte{8}, 32)
 	unsorted := good()
 	slices.Reverse(unsorted.Lines)
 	for name, c := range map[string]struct {
@@ -240,6 +248,9 @@ func TestSettleRefusals(t *testing.T) {
 	}{
 		"unknown session":          {settle(9, "c"), market.ErrNotFound},
 		"signed by a miner":        {settle(1, "m1"), market.ErrSignature},
+		"receipts not named":       {signed(nameless, "c"), market.ErrSettlement},
+		"receipts of 31 bytes":     {short, market.ErrSettlement},
+		"other receipts":           {swapped, market.ErrSignature},
 		"signed by nobody":         {settle(1, "nobody"), market.ErrSignature},
 		"another session's":        {edited(settle(2, "c"), func(m *marketv1.MsgSettle) { m.Session = 1 }), market.ErrSignature},
 		"another chain's":          {signed(foreign, "c"), market.ErrSignature},
@@ -301,4 +312,45 @@ func TestExpiriesAreBounded(t *testing.T) {
 		}
 		w.check(t)
 	}
+}
+
+// TestTopUp: the payer of an open session raises its deposit, and what is not spent comes
+// back.
+func TestTopUp(t *testing.T) {
+	w := newMarket(t)
+	w.must(t, openSession(1_000, 100))
+	w.must(t, openSession(500, 5))
+	topUp := func(payer essaim.Address, session, amount uint64) *marketv1.MsgTopUp {
+		return &marketv1.MsgTopUp{Payer: payer.String(), Session: session, Amount: amount}
+	}
+	w.must(t, topUp(payer, 1, 2_000))
+	w.check(t)
+	for name, c := range map[string]struct {
+		msg  *marketv1.MsgTopUp
+		want error
+	}{
+		"nothing":       {topUp(payer, 1, 0), market.ErrDeposit},
+		"overflow":      {topUp(payer, 1, ^uint64(0)), market.ErrDeposit},
+		"no session":    {topUp(payer, 9, 1), market.ErrNotFound},
+		"a stranger":    {topUp(account(1), 1, 1), market.ErrPayer},
+		"not in pocket": {topUp(payer, 1, uint64(w.balance(payer))+1), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := w.branch().do(c.msg); err == nil || c.want != nil && !errors.Is(err, c.want) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+		})
+	}
+	retired := w.branch()
+	retired.must(t, &registryv1.MsgRetire{Owner: coordinatorOwner.String(), NodeKey: public("c").String()})
+	refused(t, retired, topUp(payer, 1, 1), market.ErrCoordinator)
+	w.advance(t, 6)
+	refused(t, w, topUp(payer, 2, 1), market.ErrClosed)
+	before := w.balance(payer)
+	w.must(t, settle(1, "c", line("m1", firstModel, 2_500, 1)))
+	if got := w.balance(payer) - before; got != 500 {
+		t.Errorf("%d came back, want 500", got)
+	}
+	refused(t, w, topUp(payer, 1, 1), market.ErrClosed)
+	w.check(t)
 }

@@ -21,10 +21,11 @@ import (
 type ledger struct {
 	*world
 	sessions                   map[uint64]uint64 // open session to deposit
+	payers                     map[uint64]string // of every session
 	opened                     uint64
 	deposited, paid, refunded  uint64
 	accepted, refused, expired int
-	gone, claimed              int
+	gone, claimed, toppedUp    int
 }
 
 // try runs a message; a refused one must leave no trace.
@@ -49,8 +50,22 @@ func (l *ledger) open(t *rapid.T) {
 	m.Payer = account(rapid.IntRange(0, accounts-1).Draw(t, "payer")).String()
 	if l.try(t, m) {
 		l.opened++
-		l.sessions[l.opened] = deposit
+		l.sessions[l.opened], l.payers[l.opened] = deposit, m.Payer
 		l.deposited += deposit
+	}
+}
+
+func (l *ledger) topUp(t *rapid.T) {
+	id := rapid.Uint64Range(0, l.opened+1).Draw(t, "session")
+	m := &marketv1.MsgTopUp{Session: id, Amount: rapid.OneOf(rapid.Uint64Range(0, 100_000), rapid.Uint64()).Draw(t, "amount")}
+	m.Payer = account(rapid.IntRange(0, accounts-1).Draw(t, "payer")).String()
+	if s, ok := l.payers[id]; ok && rapid.IntRange(0, 3).Draw(t, "stranger") > 0 {
+		m.Payer = s
+	}
+	if l.try(t, m) {
+		l.sessions[id] += m.Amount
+		l.deposited += m.Amount
+		l.toppedUp++
 	}
 }
 
@@ -168,23 +183,23 @@ func (l *ledger) audit(t *rapid.T) {
 	}
 }
 
-// TestMoneyIsConserved is the market's invariant over random schedules of opening,
+// TestMoneyIsConserved is the market's invariant over random schedules of opening, topping up,
 // settling, expiring, registering, retiring and changing of fees, in which most messages
 // are refused and must change nothing.
 func TestMoneyIsConserved(t *testing.T) {
 	base := newCourtWith(t, 1<<20) // what is slashed is not burned on the way: the supply stays
-	var accepted, refusals, expired, gone, claimed int
+	var accepted, refusals, expired, gone, claimed, toppedUp int
 	rapid.Check(t, func(t *rapid.T) {
-		l := &ledger{world: base.branch(), sessions: map[uint64]uint64{}}
+		l := &ledger{world: base.branch(), sessions: map[uint64]uint64{}, payers: map[uint64]string{}}
 		t.Repeat(map[string]func(*rapid.T){
-			"open": l.open, "open more": l.open, "settle": l.settle, "settle more": l.settle, "pass": l.pass, "register": l.register, "offer": l.offer, "accuse": l.accuse,
+			"open": l.open, "open more": l.open, "top up": l.topUp, "settle": l.settle, "settle more": l.settle, "pass": l.pass, "register": l.register, "offer": l.offer, "accuse": l.accuse,
 			"": l.audit,
 		})
 		accepted, refusals, expired = accepted+l.accepted, refusals+l.refused, expired+l.expired
-		gone, claimed = gone+l.gone, claimed+l.claimed
+		gone, claimed, toppedUp = gone+l.gone, claimed+l.claimed, toppedUp+l.toppedUp
 	})
-	t.Logf("%d messages accepted, %d refused, %d sessions expired, %d lines went back, %d claims upheld", accepted, refusals, expired, gone, claimed)
-	if accepted == 0 || refusals == 0 || expired == 0 || gone == 0 || claimed == 0 {
+	t.Logf("%d messages accepted, %d refused, %d sessions expired, %d lines went back, %d claims upheld, %d deposits raised", accepted, refusals, expired, gone, claimed, toppedUp)
+	if accepted == 0 || refusals == 0 || expired == 0 || gone == 0 || claimed == 0 || toppedUp == 0 {
 		t.Fatal("the schedules miss a case")
 	}
 }

@@ -303,38 +303,3 @@ func TestExpiredSessionIsNeitherSettledNorAskedAgain(t *testing.T) {
 		t.Errorf("left %v (%v), paid %d times", left, err, len(l.paid))
 	}
 }
-
-// TestSettlementIsAFunctionOfTheSetOfReceipts builds the same settlement from the
-// receipts in another order.
-func TestSettlementIsAFunctionOfTheSetOfReceipts(t *testing.T) {
-	_, miner, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var signed [][]byte
-	for seq := range uint64(9) {
-		r := essaim.Receipt{Version: 1, ChainID: "c", Session: 1, Seq: seq + 1, Miner: essaim.NodeKeyOf(miner), Model: essaim.DigestOf([]byte{byte(seq % 3)}), Price: essaim.Amount(seq)}
-		b, err := essaim.SignReceipt(r, miner)
-		if err != nil {
-			t.Fatal(err)
-		}
-		signed = append(signed, b)
-	}
-	a, err := settlementOf("c", 1, signed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Check(36); err != nil || a.Root.Sum() != 36 || a.Root.Count() != 9 || len(a.Lines) != 3 {
-		t.Errorf("settlement %+v: %v", a, err)
-	}
-	for i := range signed[:4] {
-		signed[i], signed[8-i] = signed[8-i], signed[i]
-	}
-	if b, err := settlementOf("c", 1, signed); err != nil || b.Root != a.Root {
-		t.Errorf("in another order: root %s (%v), want %s", b.Root, err, a.Root)
-	}
-	empty, err := settlementOf("c", 1, nil)
-	if err != nil || empty.Check(0) != nil || empty.Root.Count() != 0 || empty.Root.Sum() != 0 {
-		t.Errorf("empty settlement %+v: %v", empty, err)
-	}
-}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/receipts"
 	"github.com/essaim/essaim/transport"
 )
 
@@ -282,6 +283,8 @@ func (c *Coordinator) checkReceipt(t essaim.Task, miner essaim.NodeKey, o transp
 		return r, essaim.Errorf(essaim.CodeRefused, "upgrade the miner", "receipt: "+format, args...)
 	}
 	switch {
+	case len(res.Receipt) > receipts.MaxSigned:
+		return refuse("of %d bytes, at most %d", len(res.Receipt), receipts.MaxSigned)
 	case r.Miner != miner:
 		return refuse("by miner %s, the task was offered to %s", r.Miner.Short(), miner.Short())
 	case r.Coordinator != c.key:

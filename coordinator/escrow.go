@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/receipts"
 )
 
 // book keeps the escrows that are in use. It is what keeps Σ(reserved) + Σ(captured)
@@ -23,14 +24,15 @@ type escrow struct {
 	turn    chan struct{}  // one at a time settles; holds a token while one does
 
 	// Guarded by book.mu.
-	reserved essaim.Amount           // maximum prices of the tasks under way
-	captured essaim.Amount           // prices of the delivered tasks
-	owed     map[payee]essaim.Amount // the same, by who is paid
-	tasks    int                     // under way
-	closing  bool                    // to be settled: no new tasks
-	quiet    chan struct{}           // closed when closing and no task is under way
-	used     time.Time               // end of the last task, or when the escrow was loaded
-	retry    time.Time               // settling failed: not before then again
+	reserved  essaim.Amount           // maximum prices of the tasks under way
+	captured  essaim.Amount           // prices of the delivered tasks
+	owed      map[payee]essaim.Amount // the same, by who is paid
+	tasks     int                     // under way
+	delivered int                     // whose receipts the settlement will count
+	closing   bool                    // to be settled: no new tasks
+	quiet     chan struct{}           // closed when closing and no task is under way
+	used      time.Time               // end of the last task, or when the escrow was loaded
+	retry     time.Time               // settling failed: not before then again
 }
 
 // payee is one line of a settlement.
@@ -75,7 +77,7 @@ func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow,
 	if s.Coordinator != c.key {
 		return nil, essaim.Errorf(essaim.CodeRefused, "open a session with this coordinator", "session %s is with coordinator %s", id, s.Coordinator.Short())
 	}
-	captured, err := c.store.captured(ctx, id)
+	captured, delivered, err := c.store.captured(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
@@ -87,7 +89,7 @@ func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow,
 	if err != nil {
 		return nil, err
 	}
-	e := &escrow{session: s, turn: make(chan struct{}, 1), captured: captured, owed: owed, used: time.Now()}
+	e := &escrow{session: s, turn: make(chan struct{}, 1), captured: captured, delivered: delivered, owed: owed, used: time.Now()}
 	// What was decided for settlement stays decided: nothing is added to it.
 	if intent != nil || s.State != essaim.SessionOpen {
 		e.closing, e.quiet = true, make(chan struct{})
@@ -152,6 +154,9 @@ func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
 	if e.closing {
 		return essaim.Errorf(essaim.CodeConflict, "open a new session", "session %s is being settled or over", e.session.ID)
 	}
+	if e.tasks+e.delivered >= receipts.MaxLeaves {
+		return essaim.Errorf(essaim.CodeConflict, "close it and open a new one", "session %s has had %d tasks, as many as one settlement may count", e.session.ID, e.delivered)
+	}
 	if e.tasks >= maxTasks {
 		return essaim.Errorf(essaim.CodeUnavailable, "wait until one is finished", "session %s has %d tasks under way, at most %d may be", e.session.ID, e.tasks, maxTasks)
 	}
@@ -188,6 +193,7 @@ func (b *book) earn(e *escrow, r essaim.Receipt) essaim.Amount {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e.owed[payee{r.Miner, r.Model}] += r.Price
+	e.delivered++
 	return e.owed[payee{r.Miner, r.Model}]
 }
 

@@ -140,21 +140,21 @@ func (l *receiptLog) sealedOf(ctx context.Context, digest essaim.Digest) (d essa
 	return d, err
 }
 
-// receipts reads the signed receipts of a session's delivered, not yet settled
+// leaves reads the signed tasks and receipts of a session's delivered, not yet settled
 // tasks.
-func (l *receiptLog) receipts(ctx context.Context, id essaim.SessionID) ([][]byte, error) {
-	rows, err := l.file.Query(ctx, `SELECT receipt FROM tasks WHERE session = ? AND state = 'delivered' ORDER BY seq`, int64(id))
+func (l *receiptLog) leaves(ctx context.Context, id essaim.SessionID) ([]essaim.ReceiptFile, error) {
+	rows, err := l.file.Query(ctx, `SELECT task, receipt FROM tasks WHERE session = ? AND state = 'delivered' ORDER BY seq`, int64(id))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out [][]byte
+	var out []essaim.ReceiptFile
 	for rows.Next() {
-		var b []byte
-		if err := rows.Scan(&b); err != nil {
+		var f essaim.ReceiptFile
+		if err := rows.Scan(&f.Task, &f.Receipt); err != nil {
 			return nil, err
 		}
-		out = append(out, b)
+		out = append(out, f)
 	}
 	return out, rows.Err()
 }
@@ -181,19 +181,20 @@ func (l *receiptLog) earned(ctx context.Context, id essaim.SessionID) (map[payee
 	return out, rows.Err()
 }
 
-// captured is the sum of a session's delivered, not yet settled tasks.
-func (l *receiptLog) captured(ctx context.Context, id essaim.SessionID) (sum essaim.Amount, err error) {
+// captured is the sum of a session's delivered, not yet settled tasks, and their number.
+func (l *receiptLog) captured(ctx context.Context, id essaim.SessionID) (sum essaim.Amount, count int, err error) {
 	rows, err := l.file.Query(ctx, `SELECT price FROM tasks WHERE session = ? AND state = 'delivered'`, int64(id))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var p int64
 		if err := rows.Scan(&p); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		sum += essaim.Amount(p) // cannot overflow: each was reserved within a deposit
+		count++
 	}
-	return sum, rows.Err()
+	return sum, count, rows.Err()
 }

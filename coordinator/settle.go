@@ -4,16 +4,14 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/pokt-network/smt"
-	"github.com/pokt-network/smt/kvstore/simplemap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/receipts"
 )
 
 const (
@@ -148,56 +146,26 @@ func (c *Coordinator) settledAs(id essaim.SessionID, i *intent, tx essaim.Tx) (e
 }
 
 // decide builds the settlement of a session's delivered tasks, signs it and puts it
-// into the log.
+// into the log. The blob of its receipts is there before the settlement names it.
 func (c *Coordinator) decide(ctx context.Context, s essaim.Session) (*intent, error) {
-	receipts, err := c.store.receipts(ctx, s.ID)
+	leaves, err := c.store.leaves(ctx, s.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read receipts of session %s: %w", s.ID, err)
 	}
-	settlement, err := settlementOf(c.cfg.ChainID, s.ID, receipts)
+	settlement, set, err := receipts.Sum(c.cfg.ChainID, s.ID, leaves)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("own log: %w", err)
 	}
 	if err := settlement.Check(s.Deposit); err != nil {
 		return nil, err
 	}
+	if set != nil {
+		if _, err := c.cfg.Blobs.Put(ctx, set); err != nil {
+			return nil, fmt.Errorf("store receipts of session %s: %w", s.ID, err)
+		}
+	}
 	i := intent{settlement: settlement, signature: ed25519.Sign(c.cfg.Key, settlement.SignBytes(c.key))}
 	return &i, c.store.intend(i)
-}
-
-// settlementOf sums signed receipts up. It is a pure function of the set of receipts,
-// so that the tree can be built again from the log whenever a receipt is to be shown
-// with its path to the root.
-func settlementOf(chainID string, id essaim.SessionID, signed [][]byte) (essaim.Settlement, error) {
-	out := essaim.Settlement{ChainID: chainID, Session: id}
-	tree := smt.NewSparseMerkleSumTrie(simplemap.NewSimpleMap(), sha256.New())
-	at := map[payee]int{}
-	for _, b := range signed {
-		r, err := essaim.OpenReceipt(b)
-		if err != nil {
-			return out, fmt.Errorf("own log: session %s: %w", id, err)
-		}
-		digest := r.Digest()
-		if err := tree.Update(digest[:], b, uint64(r.Price)); err != nil {
-			return out, fmt.Errorf("build tree of session %s: %w", id, err)
-		}
-		p := payee{r.Miner, r.Model}
-		i, ok := at[p]
-		if !ok {
-			i = len(out.Lines)
-			at[p] = i
-			out.Lines = append(out.Lines, essaim.Line{Miner: r.Miner, Model: r.Model})
-		}
-		out.Lines[i].Amount += r.Price // within the deposit, as reserved
-		out.Lines[i].Tasks++
-	}
-	slices.SortFunc(out.Lines, essaim.Line.Compare)
-	root := tree.Root()
-	if len(root) != len(out.Root) {
-		return out, fmt.Errorf("tree of session %s: root of %d bytes, want %d", id, len(root), len(out.Root))
-	}
-	copy(out.Root[:], root)
-	return out, nil
 }
 
 // sweep settles what is due: sessions near their expiry, idle ones, and those that

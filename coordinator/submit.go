@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/receipts"
 	"github.com/essaim/essaim/seal"
 )
 
@@ -163,6 +164,8 @@ func (c *Coordinator) admissible(t essaim.Task, s essaim.Submission) (deadline t
 		return deadline, essaim.Errorf(essaim.CodeRefused, "check the coordinator's address", "the task is for chain %q, this coordinator works for %q", t.ChainID, c.cfg.ChainID)
 	case t.Verify != "":
 		return deadline, essaim.Errorf(essaim.CodeBadInput, "ask for no verification", "verification %q is not offered here", t.Verify)
+	case len(s.Task) > receipts.MaxSigned:
+		return deadline, essaim.Errorf(essaim.CodeBadInput, "leave out what no task needs", "a signed task of %d bytes, at most %d", len(s.Task), receipts.MaxSigned)
 	case len(s.Input) == 0 || len(s.Input) > maxInput:
 		return deadline, essaim.Errorf(essaim.CodeBadInput, "seal the input to the quote's candidates", "a sealed input of %d bytes, want 1 to %d", len(s.Input), maxInput)
 	case !time.Now().Before(deadline):

@@ -64,7 +64,8 @@ func story(t *testing.T, b *bench) {
 	}
 	settled, err := c.Settlement(ctx, id)
 	ok("settlement", err)
-	if settled.Root != settlement.Root || settled.Paid != 9_000 || settled.Refunded != 1_000 || settled.Tasks != 3 || settled.Height != tx.Height {
+	if settled.Root != settlement.Root || settled.Paid != 9_000 || settled.Refunded != 1_000 || settled.Tasks != 3 || settled.Height != tx.Height ||
+		settled.Receipts != settlement.Receipts || !slices.Equal(settled.Lines, settlement.Lines) {
 		t.Fatalf("settlement %+v", settled)
 	}
 	_, err = c.Send(ctx, other, essaim.Address{7}, 42)

@@ -103,6 +103,9 @@ func (c *Client) OpenSession(ctx context.Context, by Signer, s essaim.Session) (
 // s.SignBytes; the signer may be anyone, and pays nobody.
 func (c *Client) Settle(ctx context.Context, by Signer, s essaim.Settlement, sig []byte) (essaim.Tx, error) {
 	m := &marketv1.MsgSettle{Submitter: by.Address().String(), Session: uint64(s.Session), Root: s.Root[:], Signature: sig}
+	if !s.Receipts.IsZero() {
+		m.Receipts = s.Receipts[:]
+	}
 	for _, l := range s.Lines {
 		m.Lines = append(m.Lines, marketv1.Line{Miner: l.Miner[:], Model: l.Model[:], Amount: uint64(l.Amount), Tasks: l.Tasks})
 	}

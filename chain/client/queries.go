@@ -154,6 +154,8 @@ type Settled struct {
 	Paid     essaim.Amount    `json:"paid"` // to miners, model owners, coordinator and treasury
 	Refunded essaim.Amount    `json:"refunded"`
 	Tasks    uint64           `json:"tasks"`
+	Receipts essaim.Digest    `json:"receipts"`        // the blob of the session's receipts; zero: nothing was paid
+	Lines    []essaim.Line    `json:"lines,omitempty"` // sorted by essaim.Line.Compare; none when it can be contested no more
 }
 
 // Settlement returns what a settled session paid.
@@ -171,6 +173,13 @@ func (c *Client) Settlement(ctx context.Context, id essaim.SessionID) (Settled, 
 	}
 	if copy(out.Root[:], s.Root) != len(out.Root) {
 		return out, essaim.Errorf(essaim.CodeInternal, "", "settlement %s has a root of %d bytes", id, len(s.Root))
+	}
+	copy(out.Receipts[:], s.Receipts)
+	for _, l := range r.Lines {
+		if len(l.Miner) != len(essaim.NodeKey{}) || len(l.Model) != len(essaim.Digest{}) {
+			return out, essaim.Errorf(essaim.CodeInternal, "", "settlement %s has a malformed line", id)
+		}
+		out.Lines = append(out.Lines, essaim.Line{Miner: essaim.NodeKey(l.Miner), Model: essaim.Digest(l.Model), Amount: essaim.Amount(l.Amount), Tasks: l.Tasks})
 	}
 	return out, nil
 }

@@ -56,6 +56,9 @@ func (Module) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, bz
 		if !settled[s.Session] || len(s.Root) != len(essaim.SumRoot{}) {
 			return ErrSettlement.Wrapf("session %d is not settled, or its root is malformed", s.Session)
 		}
+		if n := len(s.Receipts); n != 0 && n != len(essaim.Digest{}) {
+			return ErrSettlement.Wrapf("session %d names its receipts with %d bytes", s.Session, n)
+		}
 	}
 	return checkWord(g, settled, over)
 }

@@ -8,7 +8,8 @@
 // session, however many tasks.
 //
 //	OpenSession ──▶ open ──Settle, before expiry──▶ settled (paid out, rest refunded)
-//	                  └────end of the block at expiry──▶ expired (all refunded)
+//	                │  ▲ └──end of the block at expiry──▶ expired (all refunded)
+//	                └──┘ TopUp
 //
 // The price of a line is split: protocol fee to the community pool, royalty to the
 // model's owner, fee to the coordinator, each rounded down, and the remainder to the

@@ -62,25 +62,71 @@ func (s msgServer) check(ctx context.Context, m *marketv1.MsgOpenSession) (payer
 	if m.Expiry <= height || m.Expiry > height+int64(p.MaxSessionBlocks) {
 		return payer, out, ErrExpiry.Wrapf("height %d, want %d to %d", m.Expiry, height+1, height+int64(p.MaxSessionBlocks))
 	}
-	node, err := essaim.ParseNodeKey(m.Coordinator)
+	actor, err := s.trusted(ctx, m.Coordinator, m.Deposit)
 	if err != nil {
-		return payer, out, ErrCoordinator.Wrap(err.Error())
+		return payer, out, err
+	}
+	return payer, marketv1.Session{
+		Payer: payer.String(), Coordinator: actor.NodeKey.String(), Deposit: m.Deposit, SessionKey: key.String(),
+		Opened: height, Expiry: m.Expiry, State: marketv1.State_STATE_OPEN, FeeBps: uint32(actor.Fee),
+	}, nil
+}
+
+// TopUp adds to the deposit of a session that is open. Only its payer may: who is to have
+// the rest back is not changed by it. Nor are the expiry and the coordinator's fee.
+func (s msgServer) TopUp(ctx context.Context, m *marketv1.MsgTopUp) (*marketv1.MsgTopUpResponse, error) {
+	session, err := s.settleable(ctx, m.Session)
+	if err != nil {
+		return nil, err
+	}
+	payer, err := essaim.ParseAddress(m.Payer)
+	if err != nil {
+		return nil, ErrPayer.Wrap(err.Error())
+	}
+	total, ok := essaim.Amount(session.Deposit).Add(essaim.Amount(m.Amount))
+	switch {
+	case payer.String() != session.Payer:
+		return nil, ErrPayer.Wrapf("session %d is paid by %s", m.Session, session.Payer)
+	case m.Amount == 0 || !ok:
+		return nil, ErrDeposit
+	}
+	if _, err := s.trusted(ctx, session.Coordinator, m.Amount); err != nil {
+		return nil, err
+	}
+	if err := s.Bank.SendCoinsFromAccountToModule(ctx, payer[:], Name, coins(m.Amount)); err != nil {
+		return nil, err
+	}
+	session.Deposit = uint64(total)
+	if err := s.put(ctx, session); err != nil {
+		return nil, err
+	}
+	if err := s.account(ctx, m.Amount, 0, 0); err != nil {
+		return nil, err
+	}
+	if err := s.added(ctx, session.Coordinator, m.Amount); err != nil {
+		return nil, err
+	}
+	return &marketv1.MsgTopUpResponse{Deposit: session.Deposit}, emit(ctx, &marketv1.EventToppedUp{
+		Session: session.Id, Payer: session.Payer, Amount: m.Amount, Deposit: session.Deposit,
+	})
+}
+
+// trusted finds a coordinator that may be given so much more to spend: one at work, whose
+// stake answers for it.
+func (s msgServer) trusted(ctx context.Context, coordinator string, more uint64) (essaim.Actor, error) {
+	node, err := essaim.ParseNodeKey(coordinator)
+	if err != nil {
+		return essaim.Actor{}, ErrCoordinator.Wrap(err.Error())
 	}
 	switch actor, ok, err := s.Registry.Actor(ctx, node); {
 	case err != nil:
-		return payer, out, err
+		return actor, err
 	case !ok || actor.Role != essaim.RoleCoordinator || actor.RetiredAt != 0:
-		return payer, out, ErrCoordinator.Wrap(node.String())
+		return actor, ErrCoordinator.Wrap(node.String())
 	case actor.JailedUntil != 0:
-		return payer, out, ErrCoordinator.Wrapf("%s is jailed", node)
+		return actor, ErrCoordinator.Wrapf("%s is jailed", node)
 	default:
-		if err := s.checkCover(ctx, node, m.Deposit); err != nil {
-			return payer, out, err
-		}
-		return payer, marketv1.Session{
-			Payer: payer.String(), Coordinator: node.String(), Deposit: m.Deposit, SessionKey: key.String(),
-			Opened: height, Expiry: m.Expiry, State: marketv1.State_STATE_OPEN, FeeBps: uint32(actor.Fee),
-		}, nil
+		return actor, s.checkCover(ctx, node, more)
 	}
 }
 

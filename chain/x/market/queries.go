@@ -41,7 +41,7 @@ func (q queryServer) Sessions(ctx context.Context, r *marketv1.QuerySessionsRequ
 	return &marketv1.QuerySessionsResponse{Sessions: sessions, Pagination: page}, nil
 }
 
-// Settlement returns what a settled session paid.
+// Settlement returns what a settled session paid, and its lines while they are kept.
 func (q queryServer) Settlement(ctx context.Context, r *marketv1.QuerySettlementRequest) (*marketv1.QuerySettlementResponse, error) {
 	s, err := q.settlements.Get(ctx, r.Session)
 	switch {
@@ -50,7 +50,15 @@ func (q queryServer) Settlement(ctx context.Context, r *marketv1.QuerySettlement
 	case err != nil:
 		return nil, err
 	}
-	return &marketv1.QuerySettlementResponse{Settlement: s}, nil
+	out := &marketv1.QuerySettlementResponse{Settlement: s}
+	session, err := q.session(ctx, r.Session)
+	if err != nil || sdk.UnwrapSDKContext(ctx).BlockHeight() >= session.ContestUntil {
+		return out, err // some lines may be gone already
+	}
+	return out, q.lines.Walk(ctx, collections.NewPrefixedTripleRange[uint64, []byte, []byte](r.Session), func(_ ofSession, l marketv1.Line) (bool, error) {
+		out.Lines = append(out.Lines, l) // in the order of their keys: miner, then model
+		return false, nil
+	})
 }
 
 // Line returns what a settled session says that a miner earned with a model.

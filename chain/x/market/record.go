@@ -53,9 +53,13 @@ func (k Keeper) deposits(ctx context.Context, node essaim.NodeKey) (uint64, erro
 	return sum, err
 }
 
-// opened and closed keep the sum. It cannot overflow: all of it is coins in escrow.
+// opened, added and closed keep the sum. It cannot overflow: all of it is coins in escrow.
 func (k Keeper) opened(ctx context.Context, s marketv1.Session) error {
-	node, err := essaim.ParseNodeKey(s.Coordinator)
+	return k.added(ctx, s.Coordinator, s.Deposit)
+}
+
+func (k Keeper) added(ctx context.Context, coordinator string, amount uint64) error {
+	node, err := essaim.ParseNodeKey(coordinator)
 	if err != nil {
 		return err
 	}
@@ -63,7 +67,7 @@ func (k Keeper) opened(ctx context.Context, s marketv1.Session) error {
 	if err != nil {
 		return err
 	}
-	return k.open.Set(ctx, node[:], sum+s.Deposit)
+	return k.open.Set(ctx, node[:], sum+amount)
 }
 
 // closed takes a session that is over out of the sum, and queues what is kept of it for

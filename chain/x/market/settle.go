@@ -57,6 +57,10 @@ func claimed(chainID string, m *marketv1.MsgSettle) (essaim.Settlement, error) {
 		return c, ErrSettlement.Wrapf("root is %d bytes, want %d", len(m.Root), len(c.Root))
 	}
 	c.Root = essaim.SumRoot(m.Root)
+	if n := len(m.Receipts); n != 0 && n != len(c.Receipts) {
+		return c, ErrSettlement.Wrapf("digest of the receipts is %d bytes, want %d", n, len(c.Receipts))
+	}
+	copy(c.Receipts[:], m.Receipts)
 	if len(m.Lines) > essaim.MaxLines {
 		return c, ErrSettlement.Wrapf("%d lines, at most %d", len(m.Lines), essaim.MaxLines)
 	}
@@ -149,6 +153,7 @@ func (s msgServer) close(ctx context.Context, session marketv1.Session, claim es
 	}
 	if err := s.settlements.Set(ctx, session.Id, marketv1.Settlement{
 		Session: session.Id, Root: claim.Root[:], Height: session.Ended, Paid: paid, Refunded: refunded, Tasks: claim.Root.Count(),
+		Receipts: named(claim.Receipts),
 	}); err != nil {
 		return 0, 0, err
 	}
@@ -168,6 +173,14 @@ func (s msgServer) close(ctx context.Context, session marketv1.Session, claim es
 		return 0, 0, err
 	}
 	return paid, refunded, emit(ctx, event)
+}
+
+// named is the stored form of a digest; of none, no bytes.
+func named(d essaim.Digest) []byte {
+	if d.IsZero() {
+		return nil
+	}
+	return d[:]
 }
 
 func (s msgServer) pay(ctx context.Context, p payout) error {
