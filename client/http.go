@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/blob"
 )
 
 const (
@@ -73,6 +74,30 @@ func (h *HTTP) Task(ctx context.Context, d essaim.Digest) (out essaim.TaskRecord
 // Close is Coordinator.Close: it settles a session, not the connection.
 func (h *HTTP) Close(ctx context.Context, signedClose []byte) (out essaim.Settled, err error) {
 	return out, h.call(ctx, http.MethodPost, PathClose, CloseBody{signedClose}, &out)
+}
+
+// Blob fetches what the gateway holds under a digest, at most blob.MaxSize bytes. What it
+// returns are these bytes and no others.
+//
+// Errors: CodeNotFound if the gateway does not hold it, CodeRefused if it answers with
+// something else.
+func (h *HTTP) Blob(ctx context.Context, d essaim.Digest) ([]byte, error) {
+	resp, err := h.send(ctx, http.MethodGet, "/ipfs/"+essaim.CIDOf(d)+"?format=raw", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if err := failure(resp); err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, blob.MaxSize))
+	switch {
+	case err != nil:
+		return nil, h.cut(ctx, err)
+	case essaim.DigestOf(b) != d:
+		return nil, essaim.Errorf(essaim.CodeRefused, "use another gateway", "the gateway %s answers with other bytes than %s", h.base, essaim.CIDOf(d))
+	}
+	return b, nil
 }
 
 // Submit is Coordinator.Submit. If the connection is cut the error is

@@ -29,6 +29,12 @@ type errAnswerNo struct{ err error }
 func (e errAnswerNo) Error() string { return e.err.Error() }
 func (e errAnswerNo) Unwrap() error { return e.err }
 
+// errShown ends the program with err, which stdout has told already: with --json there is
+// one object only.
+type errShown struct{ error }
+
+func (e errShown) Unwrap() error { return e.error }
+
 func exitCode(err error) int {
 	var no errAnswerNo
 	switch {
@@ -42,6 +48,9 @@ func exitCode(err error) int {
 
 // tell writes an error for a person, or for a program that asked for JSON.
 func tell(stdout, stderr io.Writer, asJSON bool, err error) {
+	if errors.As(err, new(errShown)) {
+		return
+	}
 	hint := essaim.HintOf(err)
 	if asJSON {
 		type body struct {

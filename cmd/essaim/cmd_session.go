@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	chainclient "github.com/essaim/essaim/chain/client"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/devnet"
+	"github.com/essaim/essaim/receipts"
+)
+
+func newSessionCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{Use: "session", Short: "Check what a session has paid for"}
+	cmd.AddCommand(newSessionAudit(c))
+	return cmd
+}
+
+// sessionID reads a session's number.
+func sessionID(s string) (id essaim.SessionID, err error) {
+	if json.Unmarshal([]byte(s), &id) != nil || id == 0 {
+		return 0, essaim.Errorf(essaim.CodeBadInput, "sessions are numbered from 1", "%q is no session", s)
+	}
+	return id, nil
+}
+
+func newSessionAudit(c *cli) *cobra.Command {
+	var file, out string
+	cmd := &cobra.Command{
+		Use:   "audit ID [--file FILE] [--out FILE]",
+		Short: "Do a settled session's sum again from its receipts; exit 1 if it does not hold",
+		Long: `The ledger has the digest of the receipts that a session was settled from. They
+are fetched from the gateway by their CID, or read from --file, and everything
+is checked again: every signature, that each task is this session's, is there
+once and cost no more than the payer agreed to, the root of the tree, and each
+payee's total.
+
+Anyone may do this who knows the session's number. The receipts show digests,
+sizes, seeds, prices and keys; no prompts and no pictures.
+
+What the check does not prove: that no receipt was left out (its miner holds the
+coordinator's promise: essaim miner promises), and that the work was done well.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := sessionID(args[0])
+			if err != nil {
+				return err
+			}
+			chain, err := c.dialLedger(cmd.Context())
+			if err != nil {
+				return err
+			}
+			claim, err := claimOf(cmd.Context(), chain, id)
+			if err != nil {
+				return err
+			}
+			b, err := c.receiptsOf(cmd.Context(), chain, claim, file)
+			if err != nil {
+				return err
+			}
+			if out != "" {
+				if err := os.WriteFile(out, b, 0o644); err != nil {
+					return essaim.Errorf(essaim.CodeBadInput, "name a file that can be written", "keep the receipts: %w", err)
+				}
+			}
+			report, err := receipts.Audit(b, claim)
+			if err != nil {
+				return err
+			}
+			return c.tellAudit(claim, report)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&file, "file", "", "the receipts, instead of fetching them")
+	f.StringVar(&out, "out", "", "keep the receipts in this file")
+	return cmd
+}
+
+// claimOf is what the ledger says of a settled session.
+func claimOf(ctx context.Context, chain *chainclient.Client, id essaim.SessionID) (receipts.Claim, error) {
+	status, err := chain.Status(ctx)
+	if err != nil {
+		return receipts.Claim{}, err
+	}
+	s, err := chain.Session(ctx, id)
+	if err != nil {
+		return receipts.Claim{}, err
+	}
+	if s.State != essaim.SessionSettled {
+		return receipts.Claim{}, essaim.Errorf(essaim.CodeConflict, "only what was settled can be audited", "session %s is %s", id, s.State)
+	}
+	settled, err := chain.Settlement(ctx, id)
+	return receipts.Claim{ChainID: status.ChainID, Session: s, Root: settled.Root, Receipts: settled.Receipts, Lines: settled.Lines}, err
+}
+
+// receiptsOf reads the blob of a settlement's receipts from a file, the network's gateway,
+// or the gateway that the ledger has for the session's coordinator.
+func (c *cli) receiptsOf(ctx context.Context, chain *chainclient.Client, claim receipts.Claim, file string) ([]byte, error) {
+	if file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, essaim.Errorf(essaim.CodeNotFound, "without --file the receipts are fetched", "read receipts: %w", err)
+		}
+		return b, nil
+	}
+	if claim.Receipts.IsZero() {
+		return nil, nil
+	}
+	gateways := []string{c.gateway}
+	if info, err := devnet.ReadInfo(c.home); err == nil && c.gateway == "" {
+		gateways[0] = info.Gateway
+	}
+	if a, err := chain.Actor(ctx, claim.Session.Coordinator); err == nil {
+		gateways = append(gateways, a.URL)
+	}
+	var missed error
+	for _, url := range gateways {
+		if url == "" {
+			continue
+		}
+		api, err := client.Dial(url)
+		if err == nil {
+			var b []byte
+			if b, err = api.Blob(ctx, claim.Receipts); err == nil {
+				return b, nil
+			}
+		}
+		missed = errors.Join(missed, err)
+	}
+	return nil, essaim.Errorf(essaim.CodeNotFound, "ask a payee or the payer for the file, and give --file", "receipts %s cannot be fetched: %w", essaim.CIDOf(claim.Receipts), missed)
+}
+
+// tellAudit prints what was found, and ends with the answer.
+func (c *cli) tellAudit(claim receipts.Claim, r receipts.Report) error {
+	var answer error
+	if n := len(r.Findings); n > 0 {
+		answer = errAnswerNo{essaim.Errorf(essaim.CodeRefused, "keep the receipts (--out FILE): the coordinator has signed for them", "the settlement of session %s does not hold: faults found: %d", claim.Session.ID, n)}
+	}
+	if c.json {
+		v := map[string]any{"ok": answer == nil, "session": claim.Session.ID, "coordinator": claim.Session.Coordinator, "root": claim.Root, "report": r}
+		if !claim.Receipts.IsZero() {
+			v["receipts"] = essaim.CIDOf(claim.Receipts)
+		}
+		if err := writeJSON(c.stdout, v); err != nil || answer == nil {
+			return err
+		}
+		return errShown{answer}
+	}
+	return errors.Join(printSettled(c.stdout, claim, r), answer)
+}
+
+func printSettled(w io.Writer, claim receipts.Claim, r receipts.Report) error {
+	lines := []string{fmt.Sprintf("session %s, coordinator %s, receipts %d", claim.Session.ID, claim.Session.Coordinator.Short(), r.Leaves)}
+	if !claim.Receipts.IsZero() {
+		lines = append(lines, essaim.CIDOf(claim.Receipts))
+	}
+	lines = append(lines, fmt.Sprintf("%-8s  %-8s  %6s  %22s  %22s", "MINER", "MODEL", "TASKS", "RECEIPTS COME TO", "SETTLED"))
+	for _, t := range r.Totals {
+		settled := "not kept any more"
+		if r.Compared {
+			settled = t.Settled.String()
+		}
+		lines = append(lines, fmt.Sprintf("%-8s  %-8s  %6d  %22s  %22s", t.Miner.Short(), t.Model.Short(), t.Tasks, t.Amount, settled))
+	}
+	for _, f := range r.Findings {
+		where := string(f.Fault)
+		if f.Leaf > 0 {
+			where = fmt.Sprintf("receipt %d, %s", f.Leaf, f.Fault)
+		}
+		lines = append(lines, wrapped("no  ", where+": "+f.Text)...)
+	}
+	if len(r.Findings) == 0 {
+		lines = append(lines, fmt.Sprintf("ok  signatures, tasks, prices, root and totals: %s", r.Sum))
+	}
+	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
+	return err
+}
+
+// wrapped breaks a text into lines of 80 columns; the later ones are indented.
+func wrapped(mark, text string) []string {
+	lines := []string{mark}
+	for _, word := range strings.Fields(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case strings.TrimSpace(*last) == strings.TrimSpace(mark) || strings.TrimSpace(*last) == "":
+			*last += word
+		case len([]rune(*last))+1+len([]rune(word)) > 80:
+			lines = append(lines, strings.Repeat(" ", len(mark))+word)
+		default:
+			*last += " " + word
+		}
+	}
+	return lines
+}
