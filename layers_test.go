@@ -50,12 +50,13 @@ var floors = map[string]int{
 	"blob/all":          4,
 	"client/clienttest": 4,
 
-	"node":             8, // composition
-	"devnet":           9,
-	"bench":            10,
-	"cmd/essaim/stake": 10,
-	"cmd/essaim":       11,
-	"e2e":              10,
+	"node":               8, // composition
+	"devnet":             9,
+	"bench":              10,
+	"cmd/essaim/session": 10,
+	"cmd/essaim/stake":   10,
+	"cmd/essaim":         11,
+	"e2e":                10,
 }
 
 // The ledger is a house of its own on the same floors.

@@ -40,6 +40,19 @@ func (c *cli) dialLedger(ctx context.Context) (*chainclient.Client, error) {
 	return nil, essaim.Errorf(essaim.CodeUnavailable, "start one with `essaim up`, or give --gateway", "no network runs in %s", c.home)
 }
 
+// gatewayURL is --gateway, or the gateway of the network that runs in --home; "" if there
+// is none.
+func (c *cli) gatewayURL() string {
+	if c.gateway != "" {
+		return c.gateway
+	}
+	info, err := devnet.ReadInfo(c.home)
+	if err != nil {
+		return ""
+	}
+	return info.Gateway
+}
+
 // address reads an address in either spelling, or the name of a key.
 func (c *cli) address(s string) (essaim.Address, error) {
 	if a, err := essaim.ParseAddress(s); err == nil {

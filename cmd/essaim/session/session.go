@@ -1,4 +1,8 @@
-package main
+// Package session is the commands about sessions: what the ledger has of them, and whether
+// what they were settled from holds. It is apart from the program's other commands because
+// it needs nothing of them but a Shell; it must not decide what package receipts or the
+// ledger decides.
+package session
 
 import (
 	"context"
@@ -15,13 +19,23 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
-	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/receipts"
 )
 
-func newSessionCommand(c *cli) *cobra.Command {
+// Shell is what the commands need of the program around them.
+type Shell struct {
+	Stdout  io.Writer
+	JSON    func() bool
+	Dial    func(context.Context) (*chainclient.Client, error)
+	Gateway func() string     // its URL; "": none is known
+	No      func(error) error // the answer is no: the program ends with 1
+	Shown   func(error) error // stdout has told the error already
+}
+
+// Command is essaim session.
+func Command(c *Shell) *cobra.Command {
 	cmd := &cobra.Command{Use: "session", Short: "Check what a session has paid for"}
-	cmd.AddCommand(newSessionAudit(c))
+	cmd.AddCommand(newAudit(c))
 	return cmd
 }
 
@@ -33,7 +47,7 @@ func sessionID(s string) (id essaim.SessionID, err error) {
 	return id, nil
 }
 
-func newSessionAudit(c *cli) *cobra.Command {
+func newAudit(c *Shell) *cobra.Command {
 	var file, out string
 	cmd := &cobra.Command{
 		Use:   "audit ID [--file FILE] [--out FILE]",
@@ -55,7 +69,7 @@ coordinator's promise: essaim miner promises), and that the work was done well.`
 			if err != nil {
 				return err
 			}
-			chain, err := c.dialLedger(cmd.Context())
+			chain, err := c.Dial(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -104,7 +118,7 @@ func claimOf(ctx context.Context, chain *chainclient.Client, id essaim.SessionID
 
 // receiptsOf reads the blob of a settlement's receipts from a file, the network's gateway,
 // or the gateway that the ledger has for the session's coordinator.
-func (c *cli) receiptsOf(ctx context.Context, chain *chainclient.Client, claim receipts.Claim, file string) ([]byte, error) {
+func (c *Shell) receiptsOf(ctx context.Context, chain *chainclient.Client, claim receipts.Claim, file string) ([]byte, error) {
 	if file != "" {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -115,10 +129,7 @@ func (c *cli) receiptsOf(ctx context.Context, chain *chainclient.Client, claim r
 	if claim.Receipts.IsZero() {
 		return nil, nil
 	}
-	gateways := []string{c.gateway}
-	if info, err := devnet.ReadInfo(c.home); err == nil && c.gateway == "" {
-		gateways[0] = info.Gateway
-	}
+	gateways := []string{c.Gateway()}
 	if a, err := chain.Actor(ctx, claim.Session.Coordinator); err == nil {
 		gateways = append(gateways, a.URL)
 	}
@@ -140,22 +151,22 @@ func (c *cli) receiptsOf(ctx context.Context, chain *chainclient.Client, claim r
 }
 
 // tellAudit prints what was found, and ends with the answer.
-func (c *cli) tellAudit(claim receipts.Claim, r receipts.Report) error {
+func (c *Shell) tellAudit(claim receipts.Claim, r receipts.Report) error {
 	var answer error
 	if n := len(r.Findings); n > 0 {
-		answer = errAnswerNo{essaim.Errorf(essaim.CodeRefused, "keep the receipts (--out FILE): the coordinator has signed for them", "the settlement of session %s does not hold: faults found: %d", claim.Session.ID, n)}
+		answer = c.No(essaim.Errorf(essaim.CodeRefused, "keep the receipts (--out FILE): the coordinator has signed for them", "the settlement of session %s does not hold: faults found: %d", claim.Session.ID, n))
 	}
-	if c.json {
+	if c.JSON() {
 		v := map[string]any{"ok": answer == nil, "session": claim.Session.ID, "coordinator": claim.Session.Coordinator, "root": claim.Root, "report": r}
 		if !claim.Receipts.IsZero() {
 			v["receipts"] = essaim.CIDOf(claim.Receipts)
 		}
-		if err := writeJSON(c.stdout, v); err != nil || answer == nil {
+		if err := writeJSON(c.Stdout, v); err != nil || answer == nil {
 			return err
 		}
-		return errShown{answer}
+		return c.Shown(answer)
 	}
-	return errors.Join(printSettled(c.stdout, claim, r), answer)
+	return errors.Join(printSettled(c.Stdout, claim, r), answer)
 }
 
 func printSettled(w io.Writer, claim receipts.Claim, r receipts.Report) error {
@@ -200,4 +211,11 @@ func wrapped(mark, text string) []string {
 		}
 	}
 	return lines
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
