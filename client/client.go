@@ -58,6 +58,10 @@ type Ledger interface {
 	// is committed.
 	OpenSession(ctx context.Context, coordinator essaim.NodeKey, deposit essaim.Amount, sessionKey essaim.NodeKey, expiry int64) (essaim.SessionID, essaim.Tx, error)
 
+	// TopUp adds to an open session's deposit and returns what it is now, once the
+	// transaction is committed.
+	TopUp(ctx context.Context, id essaim.SessionID, amount essaim.Amount) (essaim.Amount, essaim.Tx, error)
+
 	// Session returns the ledger's record of a session.
 	Session(ctx context.Context, id essaim.SessionID) (essaim.Session, error)
 

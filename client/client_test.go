@@ -61,6 +61,36 @@ func TestDraw(t *testing.T) {
 	wantCode(t, err, essaim.CodeConflict)
 }
 
+func TestTopUp(t *testing.T) {
+	n := clienttest.New(t, 1)
+	s := n.Open(t, clienttest.Price)
+	for range 2 {
+		if _, err := s.Draw(t.Context(), request(n), nil); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Draw(t.Context(), request(n), nil)
+		wantCode(t, err, essaim.CodeInsufficient)
+		if tx, err := s.TopUp(t.Context(), clienttest.Price); err != nil || tx.Height == 0 {
+			t.Fatalf("%+v, %v", tx, err)
+		}
+	}
+	if s.Record().Deposit != 3*clienttest.Price || s.Left() != clienttest.Price {
+		t.Errorf("%s of %s left", s.Left(), s.Record().Deposit)
+	}
+	// The payer may do it elsewhere: it is seen when the session is closed.
+	if _, _, err := n.TopUp(t.Context(), s.Record().ID, 7); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.Record().Deposit != 3*clienttest.Price+7 {
+		t.Errorf("deposit %s", s.Record().Deposit)
+	}
+	_, err := s.TopUp(t.Context(), 1)
+	wantCode(t, err, essaim.CodeConflict)
+}
+
 func TestConcurrentDrawsNeverShareANumberOrOverspend(t *testing.T) {
 	n := clienttest.New(t, 2)
 	s := n.Open(t, 5*clienttest.Price)

@@ -147,9 +147,39 @@ func Restore(ctx context.Context, cfg Config, b []byte) (*Session, error) {
 	}, nil
 }
 
-// Record is the session as it was opened, without the payer's address unless it was
-// restored.
-func (s *Session) Record() essaim.Session { return s.record }
+// Record is the session as it was opened, with the deposit that it has now, and without
+// the payer's address unless it was restored.
+func (s *Session) Record() essaim.Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.record
+}
+
+// TopUp adds to the session's deposit: one transaction by the payer's wallet. Its expiry
+// stays. The coordinator sees it at the first task that needs it.
+//
+// Errors: CodeConflict if the session is being closed, else the ledger's.
+func (s *Session) TopUp(ctx context.Context, amount essaim.Amount) (essaim.Tx, error) {
+	s.mu.Lock()
+	id, over := s.record.ID, s.closing || s.settled != nil
+	s.mu.Unlock()
+	if over {
+		return essaim.Tx{}, essaim.Errorf(essaim.CodeConflict, "open a new session", "session %s is closed", id)
+	}
+	deposit, tx, err := s.cfg.Ledger.TopUp(ctx, id, amount)
+	if err != nil {
+		return tx, err
+	}
+	s.raise(deposit)
+	return tx, nil
+}
+
+// raise notes a deposit that the ledger has. Two top-ups may be told in either order.
+func (s *Session) raise(deposit essaim.Amount) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.record.Deposit = max(s.record.Deposit, deposit)
+}
 
 // Tx is the transaction that opened the session.
 func (s *Session) Tx() essaim.Tx { return s.tx }
@@ -196,6 +226,9 @@ func (s *Session) Close(ctx context.Context) (essaim.Settled, error) {
 		return deref(done), err
 	}
 	settled, err := s.settle(ctx)
+	if now, missed := s.cfg.Ledger.Session(ctx, s.record.ID); err == nil && missed == nil {
+		s.raise(now.Deposit) // the payer may have topped it up elsewhere
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closing = false

@@ -20,10 +20,11 @@ type book struct {
 
 // escrow is a session's money as this coordinator may spend it.
 type escrow struct {
-	session essaim.Session // as the ledger had it
+	session essaim.Session // as the ledger had it when it was loaded
 	turn    chan struct{}  // one at a time settles; holds a token while one does
 
 	// Guarded by book.mu.
+	deposit   essaim.Amount           // what the ledger had when it was last asked; grows only
 	reserved  essaim.Amount           // maximum prices of the tasks under way
 	captured  essaim.Amount           // prices of the delivered tasks
 	owed      map[payee]essaim.Amount // the same, by who is paid
@@ -89,7 +90,7 @@ func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow,
 	if err != nil {
 		return nil, err
 	}
-	e := &escrow{session: s, turn: make(chan struct{}, 1), captured: captured, delivered: delivered, owed: owed, used: time.Now()}
+	e := &escrow{session: s, turn: make(chan struct{}, 1), deposit: s.Deposit, captured: captured, delivered: delivered, owed: owed, used: time.Now()}
 	// What was decided for settlement stays decided: nothing is added to it.
 	if intent != nil || s.State != essaim.SessionOpen {
 		e.closing, e.quiet = true, make(chan struct{})
@@ -162,9 +163,9 @@ func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
 	}
 	spent, ok1 := e.reserved.Add(e.captured)
 	total, ok2 := spent.Add(most)
-	if !ok1 || !ok2 || total > e.session.Deposit {
-		left, _ := e.session.Deposit.Sub(spent)
-		return essaim.Errorf(essaim.CodeInsufficient, "open a session with a larger deposit", "the task may cost %d uaim, session %s has %d left", most, e.session.ID, left)
+	if !ok1 || !ok2 || total > e.deposit {
+		left, _ := e.deposit.Sub(spent)
+		return essaim.Errorf(essaim.CodeInsufficient, "top the session up, or open one with a larger deposit", "the task may cost %d uaim, session %s has %d left", most, e.session.ID, left)
 	}
 	if all, ok := b.unsettled().Add(most); b.limit != unlimited && (!ok || all > b.limit) {
 		return essaim.Errorf(essaim.CodeUnavailable, "try again when other sessions are settled", "the coordinator has unsettled work up to what its stake covers, %d uaim", b.limit)
@@ -172,6 +173,34 @@ func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
 	e.reserved += most
 	e.tasks++
 	return nil
+}
+
+// short reports whether the deposit as it is known does not suffice for a task.
+func (b *book) short(e *escrow, most essaim.Amount) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	left, ok := e.deposit.Sub(e.reserved + e.captured) // both within the deposit
+	return !ok || most > left
+}
+
+// raise notes a deposit that the payer has topped up.
+func (b *book) raise(e *escrow, deposit essaim.Amount) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e.deposit = max(e.deposit, deposit)
+}
+
+// refill asks the ledger whether a session that cannot pay for a task was topped up. If
+// it cannot be asked, reserve says what is missing.
+func (c *Coordinator) refill(ctx context.Context, e *escrow, most essaim.Amount) {
+	if !c.book.short(e, most) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
+	defer cancel()
+	if s, err := c.cfg.Ledger.Session(ctx, e.session.ID); err == nil && s.State == essaim.SessionOpen {
+		c.book.raise(e, s.Deposit)
+	}
 }
 
 // release ends a reservation; price is what the task came to, 0 if nothing.

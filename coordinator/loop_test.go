@@ -314,6 +314,26 @@ func TestSequenceNumberIsUsedOnce(t *testing.T) {
 	p.settle(1)
 }
 
+// TestTopUpIsSeen: what the payer adds to a deposit can be spent at once, and is settled.
+func TestTopUpIsSeen(t *testing.T) {
+	n := newNetwork(t, nil)
+	n.mine(&fake{}, nil)
+	p := n.payer(unitPrice)
+	p.must(p.imagine("a lime", nil))
+	_, err := p.imagine("a lemon", nil)
+	wantCode(t, "the deposit is used up", err, essaim.CodeInsufficient)
+	n.ledger.mu.Lock()
+	s := n.ledger.sessions[p.session]
+	s.Deposit += 2 * unitPrice
+	n.ledger.sessions[p.session] = s
+	n.ledger.mu.Unlock()
+	p.must(p.imagine("a lemon", nil))
+	p.must(p.imagine("a grape", nil))
+	_, err = p.imagine("a plum", nil)
+	wantCode(t, "the top-up is used up", err, essaim.CodeInsufficient)
+	p.settle(3)
+}
+
 func TestReservationsStayWithinTheDeposit(t *testing.T) {
 	n := newNetwork(t, nil)
 	n.mine(&fake{}, nil)

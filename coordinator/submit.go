@@ -121,6 +121,7 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 	if err := e.checkSession(signer, height, c.cfg.ExpiryMargin); err != nil {
 		return nil, err
 	}
+	c.refill(ctx, e, t.MaxPrice)
 	j := &job{
 		task: t, digest: digest, signed: s.Task, input: s.Input, escrow: e, done: make(chan struct{}),
 		tried: map[essaim.NodeKey]bool{}, broken: map[*miner]bool{}, watchers: map[chan essaim.Progress]struct{}{},

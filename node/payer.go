@@ -26,6 +26,10 @@ func (p payer) OpenSession(ctx context.Context, coordinator essaim.NodeKey, depo
 	return p.Client.OpenSession(ctx, p.account, essaim.Session{Coordinator: coordinator, Deposit: deposit, SessionKey: key, Expiry: expiry})
 }
 
+func (p payer) TopUp(ctx context.Context, id essaim.SessionID, amount essaim.Amount) (essaim.Amount, essaim.Tx, error) {
+	return p.Client.TopUp(ctx, p.account, id, amount)
+}
+
 // settler is the ledger as a coordinator wants it: settlements are submitted by an
 // account that pays the fee and has no other right.
 type settler struct {

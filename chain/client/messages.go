@@ -99,6 +99,24 @@ func (c *Client) OpenSession(ctx context.Context, by Signer, s essaim.Session) (
 	return essaim.SessionID(opened.Session), t, err
 }
 
+// TopUp adds to the deposit of a session that the signer has opened, and returns what the
+// deposit is now.
+//
+// Errors: CodeConflict or the like for a session that is over, CodeInsufficient if the
+// account has less.
+func (c *Client) TopUp(ctx context.Context, by Signer, id essaim.SessionID, amount essaim.Amount) (essaim.Amount, essaim.Tx, error) {
+	r, err := c.send(ctx, by, &marketv1.MsgTopUp{Payer: by.Address().String(), Session: uint64(id), Amount: uint64(amount)})
+	if err != nil {
+		return 0, essaim.Tx{}, err
+	}
+	var raised marketv1.MsgTopUpResponse
+	if err := answer(r.TxResult.Data, &raised); err != nil {
+		return 0, essaim.Tx{}, fmt.Errorf("TopUp: answer: %w", err)
+	}
+	t, err := txOf(r)
+	return essaim.Amount(raised.Deposit), t, err
+}
+
 // Settle pays a session out. sig is the coordinator's node key's signature of
 // s.SignBytes; the signer may be anyone, and pays nobody.
 func (c *Client) Settle(ctx context.Context, by Signer, s essaim.Settlement, sig []byte) (essaim.Tx, error) {

@@ -20,6 +20,19 @@ func (n *Network) OpenSession(ctx context.Context, coordinator essaim.NodeKey, d
 	return id, essaim.Tx{Hash: "BEEF", Height: n.height}, ctx.Err()
 }
 
+// TopUp is client.Ledger's.
+func (n *Network) TopUp(ctx context.Context, id essaim.SessionID, amount essaim.Amount) (essaim.Amount, essaim.Tx, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e, ok := n.sessions[id]
+	if !ok || e.State != essaim.SessionOpen {
+		return 0, essaim.Tx{}, essaim.Errorf(essaim.CodeConflict, "", "session %s is not open", id)
+	}
+	n.height++
+	e.Deposit += amount
+	return e.Deposit, essaim.Tx{Hash: "CAFE", Height: n.height}, ctx.Err()
+}
+
 // Session is client.Ledger's.
 func (n *Network) Session(ctx context.Context, id essaim.SessionID) (essaim.Session, error) {
 	n.mu.Lock()
