@@ -19,6 +19,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/cmd/essaim/session"
 	"github.com/essaim/essaim/cmd/essaim/stake"
+	"github.com/essaim/essaim/devnet"
 )
 
 // version is set by the linker.
@@ -86,6 +87,7 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	})...)
 	root.AddCommand(session.Command(&session.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger, Gateway: c.gatewayURL,
+		Account: c.account, Address: c.address, Payer: devnet.Payer, User: devnet.User,
 		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
 	}))
 	root.SetOut(c.stdout)

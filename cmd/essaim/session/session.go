@@ -20,6 +20,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/receipts"
+	"github.com/essaim/essaim/wallet"
 )
 
 // Shell is what the commands need of the program around them.
@@ -27,15 +28,19 @@ type Shell struct {
 	Stdout  io.Writer
 	JSON    func() bool
 	Dial    func(context.Context) (*chainclient.Client, error)
-	Gateway func() string     // its URL; "": none is known
+	Gateway func() string // its URL; "": none is known
+	Account func(name string) (*wallet.Account, error)
+	Address func(string) (essaim.Address, error) // in either spelling, or of a key
+	Payer   func(*chainclient.Client, *wallet.Account) client.Ledger
+	User    string            // the key that pays unless another is named
 	No      func(error) error // the answer is no: the program ends with 1
 	Shown   func(error) error // stdout has told the error already
 }
 
 // Command is essaim session.
 func Command(c *Shell) *cobra.Command {
-	cmd := &cobra.Command{Use: "session", Short: "Check what a session has paid for"}
-	cmd.AddCommand(newAudit(c))
+	cmd := &cobra.Command{Use: "session", Short: "Sessions: open, top up, close, and check what one has paid for"}
+	cmd.AddCommand(newList(c), newShow(c), newOpen(c), newTopUp(c), newClose(c), newAudit(c))
 	return cmd
 }
 
