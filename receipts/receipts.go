@@ -28,7 +28,7 @@ import (
 
 const (
 	// MaxSigned bounds a signed task, and a signed receipt, in bytes; a task has some
-	// 330 and a receipt some 650.
+	// 270 and a receipt some 550.
 	MaxSigned = 1 << 10
 
 	// MaxLeaves bounds the tasks of a session: as many fit a blob whatever they say.
