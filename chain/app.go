@@ -2,7 +2,7 @@
 //
 // Read New from top to bottom, then keepers.go (who needs whom), modules.go (who runs
 // when), ante.go (what a transaction passes first), trail.go (what a block leaves to be
-// proven), genesis.go and export.go (how a chain
+// proven), beacon.go (what votes carry beside the vote), genesis.go and export.go (how a chain
 // begins, and begins again). Running it is chain/node's business: this package starts no
 // goroutine, opens no connection and reads no clock, because every validator must come
 // to the same state.
@@ -32,6 +32,7 @@ type Options struct {
 	Home    string     // where x/upgrade leaves word of a planned upgrade; empty: the working directory
 	ChainID string     // must be that of the genesis; empty for an App that never sees a block
 	Logger  log.Logger // nil: silence
+	Prover  *Prover    // of the validator whose node this is; nil: none
 
 	// Upgrades are those that this program knows how to make. A program keeps the upgrades
 	// that its chains have made: one it does not know, it takes for a newer program's.
@@ -83,6 +84,7 @@ func New(o Options) (*App, error) {
 	a.SetBeginBlocker(a.beginBlock)
 	a.SetEndBlocker(a.endBlock)
 	a.SetAnteHandler(a.anteHandler())
+	a.proveVotes(o.Prover)
 	if err := a.setUpgrades(o.Upgrades); err != nil {
 		return nil, fmt.Errorf("upgrades: %w", err)
 	}

@@ -23,10 +23,12 @@ import (
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/chain/x/beacon"
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
 	"github.com/essaim/essaim/chain/x/tally"
+	"github.com/essaim/essaim/gen/chain/beaconv1"
 	"github.com/essaim/essaim/gen/chain/marketv1"
 	"github.com/essaim/essaim/gen/chain/modelv1"
 	"github.com/essaim/essaim/gen/chain/registryv1"
@@ -60,6 +62,7 @@ type Genesis struct {
 type Validator struct {
 	Name     string
 	Key      [32]byte       // Ed25519 public key that signs blocks
+	Beacon   [32]byte       // public key that proves for the beacon; zero: none yet
 	Operator essaim.Address // owns the stake
 	Stake    essaim.Amount  // at least 1 AIM, which is one vote
 	Balance  essaim.Amount  // what the operator holds besides
@@ -105,9 +108,11 @@ func (g Genesis) Doc() (*cmttypes.GenesisDoc, error) {
 	if err != nil {
 		return nil, err
 	}
+	params := cmttypes.DefaultConsensusParams()
+	params.ABCI.VoteExtensionsEnableHeight = extensionsFrom
 	doc := &cmttypes.GenesisDoc{
 		ChainID: g.ChainID, GenesisTime: g.Time.UTC(), InitialHeight: 1,
-		ConsensusParams: cmttypes.DefaultConsensusParams(), AppState: bz,
+		ConsensusParams: params, AppState: bz,
 	}
 	return doc, doc.ValidateAndComplete()
 }
@@ -182,6 +187,13 @@ func (g Genesis) modules(a *App, state map[string]json.RawMessage) {
 		})
 	}
 	state[model.Name] = a.Codec.MustMarshalJSON(&models)
+	draws := beaconv1.GenesisState{Params: beacon.DefaultParams()}
+	for _, v := range g.Validators {
+		if v.Beacon != [32]byte{} {
+			draws.Keys = append(draws.Keys, beaconv1.Key{Operator: v.Operator.String(), Key: beacon.Public(v.Beacon).String()})
+		}
+	}
+	state[beacon.Name] = a.Codec.MustMarshalJSON(&draws)
 	if g.Registry != nil {
 		state[registry.Name] = a.Codec.MustMarshalJSON(&registryv1.GenesisState{Params: *g.Registry})
 	}

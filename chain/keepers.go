@@ -29,6 +29,7 @@ import (
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/chain/x/beacon"
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
@@ -42,7 +43,7 @@ var storeNames = []string{
 	authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, slashingtypes.StoreKey, distrtypes.StoreKey,
 	minttypes.StoreKey, govtypes.StoreKey, feegrant.StoreKey, authzkeeper.StoreKey, upgradetypes.StoreKey,
 	evidencetypes.StoreKey, consensustypes.StoreKey, model.Name, registry.Name, market.Name,
-	tally.Name, trail.Name,
+	tally.Name, trail.Name, beacon.Name,
 }
 
 // moduleAccounts lists the accounts that modules own and what each may do.
@@ -69,6 +70,7 @@ type keepers struct {
 	Market   market.Keeper
 	Tally    tally.Keeper
 	Gov      *govkeeper.Keeper
+	Beacon   beacon.Keeper
 
 	slashing     slashingkeeper.Keeper
 	distribution distrkeeper.Keeper
@@ -96,7 +98,8 @@ func (a *App) newKeepers(o Options) (k keepers) {
 	k.slashing = slashingkeeper.NewKeeper(a.Codec, a.Amino, a.kv(slashingtypes.StoreKey), k.Staking, governance)
 	k.evidence = evidencekeeper.NewKeeper(a.Codec, a.kv(evidencetypes.StoreKey), k.Staking, k.slashing, a.Accounts, runtime.ProvideCometInfoService())
 	k.evidence.SetRouter(evidencetypes.NewRouter()) // double votes come from CometBFT; no other kind yet
-	k.Staking.SetHooks(stakingtypes.NewMultiStakingHooks(k.distribution.Hooks(), k.slashing.Hooks()))
+	k.Beacon = beacon.NewKeeper(a.Codec, a.kv(beacon.Name), k.Staking, governance)
+	k.Staking.SetHooks(stakingtypes.NewMultiStakingHooks(k.distribution.Hooks(), k.slashing.Hooks(), beacon.NewHooks(k.Beacon)))
 
 	k.feegrant = feegrantkeeper.NewKeeper(a.Codec, a.kv(feegrant.StoreKey), k.Account)
 	k.authz = authzkeeper.NewKeeper(a.kv(authzkeeper.StoreKey), a.Codec, a.MsgServiceRouter(), k.Account)

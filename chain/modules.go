@@ -27,6 +27,7 @@ import (
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	"github.com/essaim/essaim/chain/x/beacon"
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
@@ -41,7 +42,7 @@ var order = []string{
 	authtypes.ModuleName, banktypes.ModuleName, minttypes.ModuleName, distrtypes.ModuleName, stakingtypes.ModuleName,
 	slashingtypes.ModuleName, evidencetypes.ModuleName, govtypes.ModuleName, feegrant.ModuleName, authz.ModuleName,
 	upgradetypes.ModuleName, consensustypes.ModuleName, model.Name, registry.Name, market.Name,
-	tally.Name,
+	tally.Name, beacon.Name,
 }
 
 // wire builds the modules on their keepers. The manager's map form asks less of a module
@@ -66,6 +67,7 @@ func (a *App) wire() error {
 		market.Name:               market.NewModule(k.Market),
 		tally.Name:                tally.NewModule(k.Tally, k.Gov),
 		trail.Name:                trail.NewModule(k.trail),
+		beacon.Name:               beacon.NewModule(k.Beacon),
 	})
 	a.basics = module.NewBasicManagerFromManager(a.modules, nil)
 	a.basics.RegisterLegacyAminoCodec(a.Amino)

@@ -32,15 +32,24 @@ func newBlock(decode sdk.TxDecoder) *block {
 	return &block{TxRunner: txnrunner.NewDefaultRunner(decode)}
 }
 
-// Run runs a block's transactions and keeps their results.
+// Run runs a block's transactions and keeps their results. What the proposer put in front is
+// no transaction: it has an empty result, so that the others keep their numbers.
 func (b *block) Run(ctx context.Context, ms storetypes.MultiStore, txs [][]byte, deliver sdk.DeliverTxFunc) ([]*abci.ExecTxResult, error) {
+	var front []*abci.ExecTxResult
+	if len(txs) > 0 && isInjected(txs[0]) {
+		front, txs = []*abci.ExecTxResult{{}}, txs[1:]
+	}
 	results, err := b.TxRunner.Run(ctx, ms, txs, deliver)
+	results = append(front, results...)
 	b.txs = results
 	return results, err
 }
 
-func (a *App) preBlock(ctx sdk.Context, _ *abci.RequestFinalizeBlock) (*sdk.ResponsePreBlock, error) {
+func (a *App) preBlock(ctx sdk.Context, request *abci.RequestFinalizeBlock) (*sdk.ResponsePreBlock, error) {
 	r, err := a.modules.PreBlock(ctx)
+	if err == nil {
+		err = a.advance(ctx, request)
+	}
 	a.block.before = ctx.EventManager().ABCIEvents()
 	return r, err
 }

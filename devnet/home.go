@@ -106,7 +106,7 @@ func (n *Network) writeGenesis() error {
 	}
 	g := chain.Genesis{
 		ChainID: n.info.ChainID, Time: time.Now(),
-		Validators: []chain.Validator{{Name: validatorName, Key: id.Validator, Operator: n.accounts[validatorName].Address(), Stake: validatorStake}},
+		Validators: []chain.Validator{{Name: validatorName, Key: id.Validator, Beacon: id.Beacon, Operator: n.accounts[validatorName].Address(), Stake: validatorStake}},
 	}
 	for _, m := range manifests() {
 		g.Models = append(g.Models, chain.Model{Manifest: m, Owner: n.accounts[modellerName].Address(), UnitPrice: modelPrice, Royalty: modelRoyalty})

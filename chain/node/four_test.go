@@ -73,7 +73,7 @@ func newNetwork(t *testing.T) *network {
 		}
 		w.peers[i] = strings.Join(peers, ",") // one dialler per pair: each node dials those before it
 		peers = append(peers, id.Peer+"@"+w.listen[i])
-		g.Validators = append(g.Validators, chain.Validator{Name: fmt.Sprint("v", i), Key: id.Validator, Operator: essaim.Address{byte(i + 1)}, Stake: 100 * essaim.AIM})
+		g.Validators = append(g.Validators, chain.Validator{Name: fmt.Sprint("v", i), Key: id.Validator, Beacon: id.Beacon, Operator: essaim.Address{byte(i + 1)}, Stake: 100 * essaim.AIM})
 	}
 	g.Accounts = []chain.Account{{Address: newSigner(t).Address(), Balance: 1000 * essaim.AIM}}
 	doc, err := g.Doc()
@@ -133,6 +133,25 @@ func (w *network) reach(t *testing.T, height int64, nodes ...int) {
 	}
 }
 
+// sameBeacon checks that the nodes that answer have the same beacon, and that at least some
+// contributed to it. The killed node is not asked.
+func (w *network) sameBeacon(t *testing.T, height int64, nodes int) {
+	t.Helper()
+	var first client.Beacon
+	for i := range nodes {
+		b, err := w.ledger[i].Beacon(t.Context(), height)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = b
+		}
+		if b != first || b.Contributors < 3 || b.Validators != 4 || !b.Unpredictable {
+			t.Fatalf("node %d has %+v, node 0 %+v", i, b, first)
+		}
+	}
+}
+
 func (w *network) height(t *testing.T, i int) int64 {
 	t.Helper()
 	h, err := w.ledger[i].Height(t.Context())
@@ -163,6 +182,8 @@ func TestFour(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.reach(t, tx.Height, 0, 1, 2)
+	w.sameBeacon(t, tx.Height, 3)
 	killed := time.Now()
 	w.run(t, 3)
 	w.reach(t, tx.Height, 3)
@@ -171,6 +192,7 @@ func TestFour(t *testing.T) {
 	}
 	target := w.height(t, 0) + 5
 	w.reach(t, target, 0, 1, 2, 3)
+	w.sameBeacon(t, target, 4)
 	t.Logf("the killed one caught up and validates after %v, all at height %d", time.Since(killed), target)
 	for i, p := range w.procs { // beside peers that still run, which is where CometBFT alone panics
 		if err := w.leave[i].Close(); err != nil {

@@ -1,6 +1,9 @@
 package node
 
 import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -9,15 +12,21 @@ import (
 	cmtcfg "github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/crypto/ed25519"
 	cmtjson "github.com/cometbft/cometbft/libs/json"
+	"github.com/cometbft/cometbft/libs/tempfile"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/privval"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/chain"
+	"github.com/essaim/essaim/chain/x/beacon"
 )
 
 // Identity is what others must know of a node before it first starts.
 type Identity struct {
 	Validator [32]byte // Ed25519 public key that signs blocks, for the genesis
+	Beacon    [32]byte // public key that proves for the beacon, for the genesis
 	Peer      string   // ID, for other nodes' Peers: ID@host:port
 }
 
@@ -48,7 +57,52 @@ func Init(home string) (Identity, error) {
 	}
 	id := Identity{Peer: string(peer.ID())}
 	copy(id.Validator[:], validator.Key.PubKey.Bytes())
+	if !exists(proverFile(home)) {
+		if err := makeProver(home); err != nil {
+			return Identity{}, err
+		}
+	}
+	prover, err := loadProver(home, validator)
+	if err != nil {
+		return Identity{}, err
+	}
+	id.Beacon = prover.Secret.Public()
 	return id, nil
+}
+
+// proverFile holds the key that proves for the beacon. It is not the one that signs blocks,
+// which may sit in a device that does nothing else.
+func proverFile(home string) string { return filepath.Join(home, "config", "beacon_key.json") }
+
+type proverKey struct {
+	Secret string `json:"secret"` // 64 hex digits
+}
+
+func makeProver(home string) error {
+	var secret beacon.Secret
+	if _, err := rand.Read(secret[:]); err != nil {
+		return err
+	}
+	bz, err := json.Marshal(proverKey{hex.EncodeToString(secret[:])})
+	if err != nil {
+		return err
+	}
+	return tempfile.WriteFileAtomic(proverFile(home), bz, 0o600)
+}
+
+func loadProver(home string, validator *privval.FilePV) (chain.Prover, error) {
+	p := chain.Prover{Validator: sdk.ConsAddress(validator.GetAddress())}
+	var stored proverKey
+	if err := readJSON(proverFile(home), &stored); err != nil {
+		return p, err
+	}
+	bz, err := hex.DecodeString(stored.Secret)
+	if err != nil || len(bz) != len(p.Secret) {
+		return p, essaim.Errorf(essaim.CodeBadInput, "restore the file from your backup, or remove it and register the new key",
+			"%s does not hold a secret of 64 hex digits", proverFile(home))
+	}
+	copy(p.Secret[:], bz)
+	return p, nil
 }
 
 // loadValidator loads the validator's key with the record of what it last signed, which

@@ -5,7 +5,7 @@
 // It decides nothing about the chain (that is package chain) and knows nothing of
 // miners or coordinators. Callers reach a running node through chain/client.
 //
-// A home has config/ (genesis, the validator's and the peer's key, each private to this
+// A home has config/ (genesis, the validator's, the beacon's and the peer's key, each private to this
 // machine) and data/ (databases, and the record of what the validator last signed).
 package node
 
@@ -91,12 +91,15 @@ func Start(c Config) (*Node, error) {
 
 func (n *Node) start(c Config, doc *cmttypes.GenesisDoc) error {
 	cfg := c.comet()
-	var err error
-	if n.app, err = open(c.Home, doc.ChainID); err != nil {
-		return err
-	}
 	validator, err := loadValidator(c.Home)
 	if err != nil {
+		return err
+	}
+	prover, err := loadProver(c.Home, validator)
+	if err != nil {
+		return err
+	}
+	if n.app, err = open(c.Home, doc.ChainID, &prover); err != nil {
 		return err
 	}
 	peer, err := p2p.LoadNodeKey(cfg.NodeKeyFile())
@@ -147,13 +150,13 @@ func Check(home, chainID string) error {
 }
 
 // open loads the application's state from a home that no other node has open.
-func open(home, chainID string) (*chain.App, error) {
+func open(home, chainID string, prover *chain.Prover) (*chain.App, error) {
 	// Pebble, not goleveldb: the SDK needs a replace directive for the latter.
 	db, err := dbm.NewDB("application", dbm.PebbleDBBackend, filepath.Join(home, "data"))
 	if err != nil {
 		return nil, essaim.Errorf(essaim.CodeConflict, "stop the other node on this home", "open %s: %w", home, err)
 	}
-	a, err := chain.New(chain.Options{DB: db, Home: home, ChainID: chainID})
+	a, err := chain.New(chain.Options{DB: db, Home: home, ChainID: chainID, Prover: prover})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -215,7 +218,7 @@ func Export(home, chainID string, at time.Time) (*cmttypes.GenesisDoc, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := open(home, doc.ChainID)
+	a, err := open(home, doc.ChainID, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func single(t testing.TB) node.Config {
 	}
 	doc, err := chain.Genesis{
 		ChainID: chainID, Time: time.Now().Add(-time.Second),
-		Validators: []chain.Validator{{Name: "v0", Key: id.Validator, Operator: essaim.Address{1}, Stake: 100 * essaim.AIM}},
+		Validators: []chain.Validator{{Name: "v0", Key: id.Validator, Beacon: id.Beacon, Operator: essaim.Address{1}, Stake: 100 * essaim.AIM}},
 		Accounts:   []chain.Account{{Address: newSigner(t).Address(), Balance: 1_000_000 * essaim.AIM}},
 		Registry:   &registryv1.Params{UnbondingBlocks: 1000},
 	}.Doc()
@@ -327,4 +327,41 @@ func TestSendBeforeTheFirstBlock(t *testing.T) {
 	if _, err := l.Send(t.Context(), newSigner(t), to, 1); err != nil {
 		t.Errorf("send right after the restart: %v", err)
 	}
+}
+
+// TestBeaconAlone: a lone validator has beacons and they say that it knew them. One that
+// has lost its key goes on without contributing, also after a restart.
+func TestBeaconAlone(t *testing.T) {
+	c := single(t)
+	newest := func(l *client.Client, height int64, contributors uint32) {
+		t.Helper()
+		if err := l.WaitHeight(t.Context(), height); err != nil {
+			t.Fatal(err)
+		}
+		b, err := l.Beacon(t.Context(), 0)
+		if err != nil || b.Height < height || b.Contributors != contributors || b.Validators != 1 || b.Unpredictable {
+			t.Fatal(b, err)
+		}
+	}
+	n, l := start(t, c)
+	newest(l, 3, 1)
+	stop(t, n)
+	n, l = start(t, c)
+	last, err := l.Height(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest(l, last+3, 1)
+	if _, err := l.Beacon(t.Context(), 1_000_000); essaim.CodeOf(err) != essaim.CodeNotFound {
+		t.Error(err)
+	}
+	stop(t, n)
+	if err := os.Remove(filepath.Join(c.Home, "config", "beacon_key.json")); err != nil {
+		t.Fatal(err)
+	}
+	_, l = start(t, c)
+	if last, err = l.Height(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	newest(l, last+4, 0)
 }
