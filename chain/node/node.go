@@ -142,7 +142,7 @@ func (n *Node) close() error {
 // Check recounts the books of a home that no node has open: every module's, and that all
 // balances together are the supply.
 func Check(home, chainID string) error {
-	a, err := open(home, chainID)
+	a, err := open(home, chainID, nil)
 	if err != nil {
 		return err
 	}
