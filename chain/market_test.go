@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	abci "github.com/cometbft/cometbft/abci/types"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 
 	"github.com/essaim/essaim"
@@ -16,6 +17,7 @@ import (
 	"github.com/essaim/essaim/gen/chain/marketv1"
 	"github.com/essaim/essaim/gen/chain/modelv1"
 	"github.com/essaim/essaim/gen/chain/registryv1"
+	"github.com/essaim/essaim/gen/chain/tallyv1"
 )
 
 // The cast of the market's tests. Account 1 owns the first model.
@@ -353,4 +355,29 @@ func TestTopUp(t *testing.T) {
 	}
 	refused(t, w, topUp(payer, 1, 1), market.ErrClosed)
 	w.check(t)
+}
+
+// TestSettledWorkCounts settles and asks what the owners may say in the house of work.
+func TestSettledWorkCounts(t *testing.T) {
+	w := newMarket(t)
+	w.must(t, openSession(100_000, 100))
+	w.must(t, settle(1, "c", line("m1", firstModel, 12_345, 3), line("m2", secondModel, 2_000, 1), line("m1", secondModel, 1_000, 1)))
+	for owner, want := range map[essaim.Address]uint64{minerOwner: 123 + 10, otherOwner: 20, coordinatorOwner: 0} {
+		var r tallyv1.QueryPowerResponse
+		request := &tallyv1.QueryPowerRequest{Address: owner.String()}
+		bz, err := request.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := w.app.GRPCQueryRouter().Route("/essaim.tally.v1.Query/Power")(w.ctx, &abci.RequestQuery{Data: bz})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Unmarshal(out.Value); err != nil {
+			t.Fatal(err)
+		}
+		if r.Work != want {
+			t.Errorf("%s has credit for %d uaim of fees, want %d", owner, r.Work, want)
+		}
+	}
 }
