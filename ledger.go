@@ -34,10 +34,11 @@ type Actor struct {
 	URL       string  `json:"url,omitempty"` // coordinators: the gateway
 	RetiredAt int64   `json:"retired_at"`    // height; 0: active
 
-	Commission  Bps   `json:"commission"`   // the owner's part of income, before it is shared
-	JailedUntil int64 `json:"jailed_until"` // height; not 0: it gets no work until the owner unjails it
-	AwayFrom    int64 `json:"away_from"`    // heights of announced maintenance
-	AwayUntil   int64 `json:"away_until"`
+	Commission       Bps   `json:"commission"`        // the owner's part of income, before it is shared
+	CommissionChange Bps   `json:"commission_change"` // the most that it may change in one epoch; fixed at registration
+	JailedUntil      int64 `json:"jailed_until"`      // height; not 0: it gets no work until the owner unjails it
+	AwayFrom         int64 `json:"away_from"`         // heights of announced maintenance
+	AwayUntil        int64 `json:"away_until"`
 }
 
 // Price is what the actor asks for a unit of a model's work.

@@ -13,12 +13,15 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain"
 	chainnode "github.com/essaim/essaim/chain/node"
-
-	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/chain/x/registry"
+	"github.com/essaim/essaim/chain/x/tally"
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/engine/text"
+	"github.com/essaim/essaim/gen/chain/registryv1"
+	"github.com/essaim/essaim/gen/chain/tallyv1"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -28,11 +31,14 @@ const (
 	minerBond       = 1_000 * essaim.AIM
 	validatorStake  = 100_000 * essaim.AIM
 
-	coordinatorFee essaim.Bps = 1_000
-	modelRoyalty   essaim.Bps = 500
+	coordinatorFee   essaim.Bps = 1_000
+	modelRoyalty     essaim.Bps = 500
+	commissionChange essaim.Bps = 100 // in an epoch: as much as the ledger's default allows
 
 	modelPrice essaim.Amount = 1_000 // uaim a unit of work
-	priceStep  essaim.Amount = 50    // each further miner asks this much more
+
+	unbonding               = 600 // blocks: two minutes of 200 ms; a vote takes as long
+	priceStep essaim.Amount = 50  // each further miner asks this much more
 
 	operatorName  = "operator"  // submits settlements, pays for API keys' sessions
 	modellerName  = "modeller"  // owns the models, receives their royalty
@@ -98,6 +104,15 @@ func hasNetworkParts(entries []os.DirEntry) bool {
 	return false
 }
 
+// periods are minutes where a public network has weeks, and a vote is not capped: a
+// handful of people could not pass anything.
+func (n *Network) periods() (*registryv1.Params, *tallyv1.Params) {
+	stakes, votes := registry.DefaultParams(), tally.DefaultParams()
+	stakes.UnbondingBlocks, stakes.AppealBlocks, stakes.ExtensionBlocks = unbonding, unbonding, unbonding
+	votes.CapBps, votes.MinBlockMs = uint32(essaim.BpsWhole), uint32(max(1, n.cfg.BlockTime.Milliseconds()))
+	return &stakes, &votes
+}
+
 func (n *Network) writeGenesis() error {
 	dir := filepath.Join(n.cfg.Home, "validator")
 	id, err := chainnode.Init(dir)
@@ -116,6 +131,7 @@ func (n *Network) writeGenesis() error {
 			g.Accounts = append(g.Accounts, chain.Account{Address: n.accounts[f.Name].Address(), Balance: f.Has})
 		}
 	}
+	g.Registry, g.Tally = n.periods()
 	if n.cfg.Genesis != nil {
 		n.cfg.Genesis(&g)
 	}

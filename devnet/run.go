@@ -83,7 +83,7 @@ func (n *Network) minerConfig(i int) node.Config {
 func (n *Network) register(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return n.registerOne(ctx, "coordinator", essaim.Actor{Role: essaim.RoleCoordinator, Bond: coordinatorBond, Fee: coordinatorFee, URL: n.ports.gatewayURL()})
+		return n.registerOne(ctx, "coordinator", essaim.Actor{Role: essaim.RoleCoordinator, Bond: coordinatorBond, Fee: coordinatorFee, URL: n.ports.gatewayURL(), CommissionChange: commissionChange})
 	})
 	for i := range n.info.Miners {
 		var offers []essaim.Offer
@@ -91,7 +91,7 @@ func (n *Network) register(ctx context.Context) error {
 			offers = append(offers, essaim.Offer{Model: essaim.DigestOf(m), UnitPrice: minerPrice(i)})
 		}
 		g.Go(func() error {
-			return n.registerOne(ctx, minerName(i), essaim.Actor{Role: essaim.RoleMiner, Bond: minerBond, Offers: offers})
+			return n.registerOne(ctx, minerName(i), essaim.Actor{Role: essaim.RoleMiner, Bond: minerBond, Offers: offers, CommissionChange: commissionChange})
 		})
 	}
 	return g.Wait()

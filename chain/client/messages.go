@@ -24,12 +24,13 @@ func (c *Client) Send(ctx context.Context, by Signer, to essaim.Address, amount 
 }
 
 // RegisterMiner registers a machine with a bond, which leaves the signer's account. Of a
-// it takes NodeKey, HPKEKey, Offers and Bond; the signer becomes the owner. possession is
-// the node key's signature of essaim.PossessionBytes.
+// it takes NodeKey, HPKEKey, Offers, Bond, Commission and CommissionChange; the signer
+// becomes the owner. possession is the node key's signature of essaim.PossessionBytes.
 func (c *Client) RegisterMiner(ctx context.Context, by Signer, a essaim.Actor, possession []byte) (essaim.Tx, error) {
 	return c.do(ctx, by, &registryv1.MsgRegisterMiner{
 		Owner: by.Address().String(), NodeKey: a.NodeKey.String(), HpkeKey: a.HPKEKey, Offers: offers(a.Offers),
 		Bond: uint64(a.Bond), Possession: possession,
+		CommissionBps: uint32(a.Commission), CommissionChangeBps: uint32(a.CommissionChange),
 	})
 }
 
@@ -38,6 +39,7 @@ func (c *Client) RegisterCoordinator(ctx context.Context, by Signer, a essaim.Ac
 	return c.do(ctx, by, &registryv1.MsgRegisterCoordinator{
 		Owner: by.Address().String(), NodeKey: a.NodeKey.String(), HpkeKey: a.HPKEKey, Offers: offers(a.Offers),
 		Bond: uint64(a.Bond), FeeBps: uint32(a.Fee), Url: a.URL, Possession: possession,
+		CommissionBps: uint32(a.Commission), CommissionChangeBps: uint32(a.CommissionChange),
 	})
 }
 

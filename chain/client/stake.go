@@ -15,16 +15,15 @@ import (
 // 0 where nothing is set.
 type Standing struct {
 	essaim.Actor
-	RegisteredAt     int64         `json:"registered_at"`
-	ReleaseAt        int64         `json:"release_at"` // when a retired actor's bond goes back
-	Closed           bool          `json:"closed"`     // it has gone back
-	Pool             essaim.Amount `json:"pool"`       // all stake, also what is leaving
-	Shares           uint64        `json:"shares"`     // all, also leaving ones
-	CommissionChange essaim.Bps    `json:"commission_change"`
-	Earned           essaim.Amount `json:"earned"`       // commission that the owner has not claimed
-	Held             uint32        `json:"held"`         // slashes that can still be reversed; while there are any, the pool is frozen
-	FrozenUntil      int64         `json:"frozen_until"` // when the last of their windows ends
-	Missed           uint32        `json:"missed"`       // duties
+	RegisteredAt int64         `json:"registered_at"`
+	ReleaseAt    int64         `json:"release_at"`   // when a retired actor's bond goes back
+	Closed       bool          `json:"closed"`       // it has gone back
+	Pool         essaim.Amount `json:"pool"`         // all stake, also what is leaving
+	Shares       uint64        `json:"shares"`       // all, also leaving ones
+	Earned       essaim.Amount `json:"earned"`       // commission that the owner has not claimed
+	Held         uint32        `json:"held"`         // slashes that can still be reversed; while there are any, the pool is frozen
+	FrozenUntil  int64         `json:"frozen_until"` // when the last of their windows ends
+	Missed       uint32        `json:"missed"`       // duties
 
 	pool pool.Pool
 }
@@ -44,7 +43,7 @@ func standing(a registryv1.Actor) (Standing, error) {
 	w, err := registry.Word(a)
 	return Standing{
 		Actor: w, RegisteredAt: a.RegisteredAt, ReleaseAt: a.ReleaseAt, Closed: a.Closed,
-		Pool: essaim.Amount(a.Pool.Stake), Shares: a.Pool.Shares, CommissionChange: essaim.Bps(a.CommissionChangeBps),
+		Pool: essaim.Amount(a.Pool.Stake), Shares: a.Pool.Shares,
 		Earned: essaim.Amount(a.Earned), Held: a.Held, FrozenUntil: a.FrozenUntil, Missed: a.Missed,
 		pool: pool.Pool{Stake: a.Pool.Stake, Shares: a.Pool.Shares, Leaving: a.Pool.Leaving},
 	}, err

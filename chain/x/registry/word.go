@@ -20,7 +20,7 @@ func Word(a registryv1.Actor) (essaim.Actor, error) {
 	}
 	out := essaim.Actor{
 		Role: roleWord(a.Role), NodeKey: node, Owner: owner, HPKEKey: a.HpkeKey, Bond: essaim.Amount(a.Bond),
-		Stake: essaim.Amount(a.ActiveStake), Unaudited: essaim.Amount(a.Unaudited), Commission: essaim.Bps(a.CommissionBps),
+		Stake: essaim.Amount(a.ActiveStake), Unaudited: essaim.Amount(a.Unaudited), Commission: essaim.Bps(a.CommissionBps), CommissionChange: essaim.Bps(a.CommissionChangeBps),
 		Fee: essaim.Bps(a.FeeBps), URL: a.Url, RetiredAt: a.RetiredAt,
 		JailedUntil: a.JailedUntil, AwayFrom: a.AwayFrom, AwayUntil: a.AwayUntil,
 	}

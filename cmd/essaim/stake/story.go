@@ -233,7 +233,11 @@ func (d *demo) whaleLoses(ctx context.Context, proposal uint64) error {
 }
 
 func (d *demo) appeal(ctx context.Context) error {
-	d.say("miner %s is in jail and gets no work; the same task is drawn again, by another", d.accused.NodeKey.Short())
+	// The coordinator asks the ledger every few seconds who may work.
+	if err := d.connected(ctx, 1); err != nil {
+		return err
+	}
+	d.say("miner %s is in jail, and the coordinator has sent it away; the same task is drawn again, by another", d.accused.NodeKey.Short())
 	again, _, err := d.draw(ctx)
 	if err != nil {
 		return err
