@@ -70,6 +70,13 @@ func (b *books) OpenSession(_ context.Context, c essaim.NodeKey, deposit essaim.
 	return id, essaim.Tx{Height: 1}, nil
 }
 
+func (b *books) TopUp(_ context.Context, id essaim.SessionID, amount essaim.Amount) (essaim.Amount, essaim.Tx, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sessions[id-1].Deposit += amount
+	return b.sessions[id-1].Deposit, essaim.Tx{Height: 1}, nil
+}
+
 // world is a coordinator with its gateway and miners, each with real connections,
 // files and signatures.
 type world struct {
