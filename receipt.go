@@ -118,13 +118,21 @@ type ReceiptFile struct {
 // Encode is the file's bytes.
 func (f ReceiptFile) Encode() []byte { return encode(f) }
 
+// DecodeReceiptFile reads a receipt file and checks nothing of what is in it.
+//
+// Errors: CodeBadInput.
+func DecodeReceiptFile(b []byte) (f ReceiptFile, err error) {
+	err = decode("receipt file", b, &f)
+	return f, err
+}
+
 // ReadReceiptFile opens a receipt file and runs every check that needs no network:
 // both signatures, and that the receipt binds the task.
 //
 // Errors: CodeRefused or CodeBadInput, naming the check that failed.
 func ReadReceiptFile(b []byte) (Receipt, Task, NodeKey, error) {
-	var f ReceiptFile
-	if err := decode("receipt file", b, &f); err != nil {
+	f, err := DecodeReceiptFile(b)
+	if err != nil {
 		return Receipt{}, Task{}, NodeKey{}, err
 	}
 	t, payer, err := OpenTask(f.Task)

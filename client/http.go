@@ -82,7 +82,19 @@ func (h *HTTP) Close(ctx context.Context, signedClose []byte) (out essaim.Settle
 // Errors: CodeNotFound if the gateway does not hold it, CodeRefused if it answers with
 // something else.
 func (h *HTTP) Blob(ctx context.Context, d essaim.Digest) ([]byte, error) {
-	resp, err := h.send(ctx, http.MethodGet, "/ipfs/"+essaim.CIDOf(d)+"?format=raw", nil)
+	return h.blob(ctx, d, "")
+}
+
+// Receipts is Blob for the receipts of a settlement, which a gateway gives to those who
+// show one of them: the digest of the signed receipt.
+//
+// Errors: those of Blob; CodeRefused also if the set has no such receipt.
+func (h *HTTP) Receipts(ctx context.Context, set, signed essaim.Digest) ([]byte, error) {
+	return h.blob(ctx, set, "&receipt="+signed.String())
+}
+
+func (h *HTTP) blob(ctx context.Context, d essaim.Digest, more string) ([]byte, error) {
+	resp, err := h.send(ctx, http.MethodGet, "/ipfs/"+essaim.CIDOf(d)+"?format=raw"+more, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/receipts"
 )
 
 const immutable = "public, max-age=31536000, immutable"
@@ -13,6 +14,10 @@ const immutable = "public, max-age=31536000, immutable"
 // ipfs serves a blob by its CID, as an IPFS gateway does. What strangers have made
 // is shown as a picture or handed out as bytes, never run: no other media type is
 // ever named, and a sandbox is drawn around it all.
+//
+// A settlement's receipts are for those who have one of them, whose digest the parameter
+// receipt shows: the ledger tells everybody the CID of the set, and a set tells the CIDs
+// of pictures.
 func (g *Gateway) ipfs(w http.ResponseWriter, r *http.Request) {
 	allowAnyOrigin(w)
 	d, err := essaim.ParseCID(r.PathValue("cid"))
@@ -25,7 +30,15 @@ func (g *Gateway) ipfs(w http.ResponseWriter, r *http.Request) {
 		g.writeError(w, err)
 		return
 	}
-	cid := essaim.CIDOf(d)
+	cid, cache := essaim.CIDOf(d), immutable
+	if set, err := receipts.Read(b); err == nil {
+		var shown essaim.Digest
+		if shown.UnmarshalText([]byte(r.URL.Query().Get("receipt"))) != nil || !set.Has(shown) {
+			g.writeError(w, essaim.Errorf(essaim.CodeRefused, "add ?receipt= and the SHA-256 of a signed receipt of this session", "these receipts are for who has one of them"))
+			return
+		}
+		cache = "private"
+	}
 	media, etag := mediaType(b), `"`+cid+`"`
 	h := w.Header()
 	if format := r.URL.Query().Get("format"); format == "raw" {
@@ -37,7 +50,7 @@ func (g *Gateway) ipfs(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Type", media)
 	h.Set("ETag", etag)
-	h.Set("Cache-Control", immutable)
+	h.Set("Cache-Control", cache)
 	h.Set("X-Ipfs-Path", "/ipfs/"+cid)
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")

@@ -2,10 +2,14 @@ package gateway_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client/clienttest"
+	"github.com/essaim/essaim/receipts"
 )
 
 func TestIPFS(t *testing.T) {
@@ -56,5 +60,33 @@ func TestIPFS(t *testing.T) {
 				t.Errorf("an error would be cached for ever: %v", h)
 			}
 		})
+	}
+}
+
+// TestReceiptsAreShownToThoseWhoHaveOne: the ledger tells everybody the CID of a set.
+func TestReceiptsAreShownToThoseWhoHaveOne(t *testing.T) {
+	r := newRig(t)
+	leaf := essaim.ReceiptFile{Task: []byte("task"), Receipt: []byte("signed receipt")}
+	b, err := cbor.Marshal(receipts.Set{Version: 1, ChainID: "c", Session: 7, Leaves: []essaim.ReceiptFile{leaf}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := r.blobs.Put(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/ipfs/" + essaim.CIDOf(d)
+	for query, status := range map[string]int{
+		"": 403, "?receipt=": 403, "?receipt=zz": 403, "?receipt=" + essaim.DigestOf(leaf.Task).String(): 403, "?format=raw": 403,
+		"?receipt=" + essaim.Digest{}.String(): 403, "?receipt=" + essaim.DigestOf(leaf.Receipt).String(): 200,
+		"?format=raw&receipt=" + essaim.DigestOf(leaf.Receipt).String(): 200,
+	} {
+		resp, got := r.send(t, "GET", path+query, "")
+		if resp.StatusCode != status || status == 200 != bytes.Equal(got, b) {
+			t.Errorf("%q: %d, %d bytes", query, resp.StatusCode, len(got))
+		}
+		if cache := resp.Header.Get("Cache-Control"); strings.Contains(cache, "public") {
+			t.Errorf("%q: any cache may keep it: %s", query, cache)
+		}
 	}
 }

@@ -1,7 +1,7 @@
 // Package receipts is what remains of a settled session's work: the set of signed tasks
 // and signed receipts that it was settled from. The set is one blob. The ledger has its
-// digest beside the settlement, so that the payer, each payee and anyone else can fetch
-// it by its CID from the coordinator's gateway and do the sum again.
+// digest beside the settlement, so that the payer and each payee can fetch it from the
+// coordinator's gateway and do the sum again. Whoever shows one of its receipts gets it.
 //
 // Sum is the coordinator's side: it turns receipts into a settlement with its
 // Merkle-sum root and the blob. Audit is everybody else's: it reads a blob, believes
@@ -9,7 +9,7 @@
 // definition of the tree.
 //
 // A set holds digests, sizes, seeds, prices and keys. It holds no prompt and no picture,
-// and must never: whoever knows a CID can read what it names. The package must not ask a
+// and must never: what its readers do with it is out of our hands. The package must not ask a
 // network or a ledger; what the ledger says is given to it.
 package receipts
 
@@ -78,6 +78,12 @@ func Read(b []byte) (Set, error) {
 		return s, essaim.Errorf(essaim.CodeBadInput, "upgrade this program", "set of receipts of version %d, this program reads %d", s.Version, version)
 	}
 	return s, nil
+}
+
+// Has reports whether a signed receipt of this digest is in the set. Nobody can know such
+// a digest who has not seen the receipt: the payer, the miner and the coordinator have.
+func (s Set) Has(signed essaim.Digest) bool {
+	return slices.ContainsFunc(s.Leaves, func(l essaim.ReceiptFile) bool { return essaim.DigestOf(l.Receipt) == signed })
 }
 
 // Sum adds a session's receipts up. It returns the settlement and the blob that it names;

@@ -53,18 +53,18 @@ func sessionID(s string) (id essaim.SessionID, err error) {
 }
 
 func newAudit(c *Shell) *cobra.Command {
-	var file, out string
+	var shown, file, out string
 	cmd := &cobra.Command{
-		Use:   "audit ID [--file FILE] [--out FILE]",
+		Use:   "audit ID {--receipt FILE | --file FILE} [--out FILE]",
 		Short: "Do a settled session's sum again from its receipts; exit 1 if it does not hold",
 		Long: `The ledger has the digest of the receipts that a session was settled from. They
-are fetched from the gateway by their CID, or read from --file, and everything
-is checked again: every signature, that each task is this session's, is there
+are fetched from the gateway, which wants to see one of them (--receipt: the file
+beside a picture), or read from --file, and everything is checked again: every signature, that each task is this session's, is there
 once and cost no more than the payer agreed to, the root of the tree, and each
 payee's total.
 
-Anyone may do this who knows the session's number. The receipts show digests,
-sizes, seeds, prices and keys; no prompts and no pictures.
+Whoever has one receipt of the session can see all: digests, sizes, seeds, prices
+and keys; no prompts and no pictures.
 
 What the check does not prove: that no receipt was left out (its miner holds the
 coordinator's promise: essaim miner promises), and that the work was done well.`,
@@ -82,7 +82,7 @@ coordinator's promise: essaim miner promises), and that the work was done well.`
 			if err != nil {
 				return err
 			}
-			b, err := c.receiptsOf(cmd.Context(), chain, claim, file)
+			b, err := c.receiptsOf(cmd.Context(), chain, claim, shown, file)
 			if err != nil {
 				return err
 			}
@@ -99,6 +99,7 @@ coordinator's promise: essaim miner promises), and that the work was done well.`
 		},
 	}
 	f := cmd.Flags()
+	f.StringVar(&shown, "receipt", "", "a receipt of this session, to be shown to the gateway")
 	f.StringVar(&file, "file", "", "the receipts, instead of fetching them")
 	f.StringVar(&out, "out", "", "keep the receipts in this file")
 	return cmd
@@ -123,7 +124,7 @@ func claimOf(ctx context.Context, chain *chainclient.Client, id essaim.SessionID
 
 // receiptsOf reads the blob of a settlement's receipts from a file, the network's gateway,
 // or the gateway that the ledger has for the session's coordinator.
-func (c *Shell) receiptsOf(ctx context.Context, chain *chainclient.Client, claim receipts.Claim, file string) ([]byte, error) {
+func (c *Shell) receiptsOf(ctx context.Context, chain *chainclient.Client, claim receipts.Claim, shown, file string) ([]byte, error) {
 	if file != "" {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -133,6 +134,10 @@ func (c *Shell) receiptsOf(ctx context.Context, chain *chainclient.Client, claim
 	}
 	if claim.Receipts.IsZero() {
 		return nil, nil
+	}
+	receipt, err := signedReceipt(shown)
+	if err != nil {
+		return nil, err
 	}
 	gateways := []string{c.Gateway()}
 	if a, err := chain.Actor(ctx, claim.Session.Coordinator); err == nil {
@@ -146,13 +151,26 @@ func (c *Shell) receiptsOf(ctx context.Context, chain *chainclient.Client, claim
 		api, err := client.Dial(url)
 		if err == nil {
 			var b []byte
-			if b, err = api.Blob(ctx, claim.Receipts); err == nil {
+			if b, err = api.Receipts(ctx, claim.Receipts, receipt); err == nil {
 				return b, nil
 			}
 		}
 		missed = errors.Join(missed, err)
 	}
 	return nil, essaim.Errorf(essaim.CodeNotFound, "ask a payee or the payer for the file, and give --file", "receipts %s cannot be fetched: %w", essaim.CIDOf(claim.Receipts), missed)
+}
+
+// signedReceipt is the digest of the signed receipt in a receipt file.
+func signedReceipt(file string) (essaim.Digest, error) {
+	if file == "" {
+		return essaim.Digest{}, essaim.Errorf(essaim.CodeBadInput, "give --receipt FILE, such as apple.png.receipt, or --file", "a session's receipts are for who has one of them")
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return essaim.Digest{}, essaim.Errorf(essaim.CodeNotFound, "name the receipt beside a picture", "read receipt: %w", err)
+	}
+	f, err := essaim.DecodeReceiptFile(b)
+	return essaim.DigestOf(f.Receipt), err
 }
 
 // tellAudit prints what was found, and ends with the answer.
