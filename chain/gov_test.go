@@ -10,7 +10,6 @@ import (
 
 	"cosmossdk.io/collections"
 	"cosmossdk.io/math"
-	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	distrtypes "github.com/cosmos/cosmos-sdk/x/distribution/types"
@@ -19,6 +18,7 @@ import (
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+	"github.com/cosmos/gogoproto/proto"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain"
@@ -275,7 +275,7 @@ func TestVotes(t *testing.T) {
 }
 
 // query asks the application as a client does.
-func (w *world) query(t testing.TB, path string, req, resp codec.ProtoMarshaler) {
+func (w *world) query(t testing.TB, path string, req, resp proto.Message) {
 	t.Helper()
 	bz, err := w.app.Codec.Marshal(req)
 	if err != nil {

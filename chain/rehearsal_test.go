@@ -59,6 +59,7 @@ func TestRehearsal(t *testing.T) {
 	plan := &upgradetypes.MsgSoftwareUpgrade{
 		Authority: authtypes.NewModuleAddress(govtypes.ModuleName).String(), Plan: upgradetypes.Plan{Name: name, Height: due},
 	}
+	//lint:ignore SA1019 the plan goes into the store as it is, without the block that a new context belongs to
 	if _, err := old.MsgServiceRouter().Handler(plan)(old.NewUncachedContext(false, cmtproto.Header{Height: 1}), plan); err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,6 @@ func (Module) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 // RegisterServices routes transactions and queries to the keeper.
 func (m Module) RegisterServices(r grpc.ServiceRegistrar) error {
 	r.RegisterService(&beaconv1.Msg_serviceDesc, msgServer{m.keeper})
-	r.RegisterService(&beaconv1.Query_serviceDesc, queryServer{m.keeper})
+	r.RegisterService(&beaconv1.Query_serviceDesc, queryServer(m))
 	return nil
 }
