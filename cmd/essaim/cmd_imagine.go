@@ -363,9 +363,9 @@ func quoted(name string) string {
 
 func paidTo(reason string) string {
 	return cmp.Or(map[string]string{
-		"miner":       "to the miner's owner",
+		"miner":       "to the miner's pool, of",
 		"royalty":     "royalty to the model's owner",
-		"coordinator": "to the coordinator's owner",
+		"coordinator": "to the coordinator's pool, of",
 		"treasury":    "protocol fee to the treasury",
 		"refund":      "back to the payer",
 	}[reason], reason)
