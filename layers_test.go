@@ -42,6 +42,8 @@ var floors = map[string]int{
 	"client":            3,
 	"wallet":            3,
 
+	"coordinator/receiptlog": 4, // a role's memory
+
 	"gateway":     5, // roles
 	"coordinator": 5,
 	"miner":       5,

@@ -21,7 +21,7 @@
 //
 // Reading order: submit.go and dispatch.go are the way of a task, match.go says who gets
 // it, share.go and cover.go who may get more, miners.go who is there, escrow.go what may
-// be spent, log.go and minerlog.go what is kept, settle.go how it is paid.
+// be spent, settle.go how it is paid; package receiptlog is what is kept.
 package coordinator
 
 import (
@@ -38,6 +38,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/transport"
 )
 
@@ -115,7 +116,7 @@ type Coordinator struct {
 
 	// Set by Run before ready is closed.
 	host  *transport.Host
-	store *receiptLog
+	store *receiptlog.Log
 	life  context.Context // ends when Run is to end
 
 	gate    sync.Mutex
@@ -207,11 +208,11 @@ func (c *Coordinator) Ready() <-chan struct{} { return c.ready }
 // Errors: nil after ctx has ended; otherwise what made serving impossible, such as a
 // port in use or a log that cannot be opened.
 func (c *Coordinator) Run(ctx context.Context) (err error) {
-	if c.store, err = openLog(c.cfg.Log); err != nil {
+	if c.store, err = receiptlog.Open(c.cfg.Log); err != nil {
 		return fmt.Errorf("coordinator: open log %s: %w", c.cfg.Log, err)
 	}
-	defer func() { err = errors.Join(err, c.store.close()) }()
-	if err := c.store.endUndelivered(reasonRestarted); err != nil {
+	defer func() { err = errors.Join(err, c.store.Close()) }()
+	if err := c.store.EndUndelivered(reasonRestarted); err != nil {
 		return fmt.Errorf("coordinator: recover log: %w", err)
 	}
 	if err := c.recall(ctx); err != nil {
@@ -245,12 +246,14 @@ func (c *Coordinator) Run(ctx context.Context) (err error) {
 
 // recall reads what earlier runs knew of the miners.
 func (c *Coordinator) recall(ctx context.Context) error {
-	measured, err := c.store.quality(ctx)
+	measured, err := c.store.Quality(ctx)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
-	c.quality = measured
+	for k, q := range measured {
+		c.quality[k] = &quality{Quality: q}
+	}
 	c.mu.Unlock()
 	return c.loadExposure(ctx)
 }
@@ -353,7 +356,7 @@ func (c *Coordinator) Task(ctx context.Context, digest essaim.Digest) (essaim.Ta
 	if j := c.job(digest); j != nil {
 		return j.record(), nil
 	}
-	return c.store.task(ctx, digest)
+	return c.store.Task(ctx, digest)
 }
 
 // Stats tells how the coordinator is doing.

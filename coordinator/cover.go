@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/receiptlog"
 )
 
 // recheckParallel is how many questions about actors the ledger gets at the same time.
@@ -72,22 +73,22 @@ func (c *Coordinator) exposeSettled(session essaim.SessionID, height int64) {
 
 // loadExposure reads what an earlier run of the program has delivered.
 func (c *Coordinator) loadExposure(ctx context.Context) error {
-	open, err := c.store.owed(ctx)
+	open, err := c.store.Owed(ctx)
 	if err != nil {
 		return err
 	}
 	for _, o := range open {
-		c.expose(o.miner, o.session, o.amount)
+		c.expose(o.Miner, o.Session, o.Amount)
 	}
-	settled, err := c.store.lastSettled(ctx)
+	settled, err := c.store.LastSettled(ctx)
 	if err != nil {
 		return err
 	}
 	for _, i := range settled {
-		for _, l := range i.settlement.Lines {
-			c.expose(l.Miner, i.settlement.Session, l.Amount)
+		for _, l := range i.Settlement.Lines {
+			c.expose(l.Miner, i.Settlement.Session, l.Amount)
 		}
-		c.exposeSettled(i.settlement.Session, i.tx.Height)
+		c.exposeSettled(i.Settlement.Session, i.Tx.Height)
 	}
 	return nil
 }
@@ -195,18 +196,18 @@ func covered(stake essaim.Amount, times uint64) essaim.Amount {
 // keepQuality writes what was measured of the miners since the last time.
 func (c *Coordinator) keepQuality(ctx context.Context) {
 	c.mu.Lock()
-	changed := map[essaim.NodeKey]quality{}
+	changed := map[essaim.NodeKey]receiptlog.Quality{}
 	for k, q := range c.quality {
 		if q.changed {
 			q.changed = false
-			changed[k] = *q
+			changed[k] = q.Quality
 		}
 	}
 	c.mu.Unlock()
 	if len(changed) == 0 {
 		return
 	}
-	if err := c.store.putQuality(changed, time.Now()); err != nil && ctx.Err() == nil {
+	if err := c.store.PutQuality(changed, time.Now()); err != nil && ctx.Err() == nil {
 		c.log.Error("miners' quality cannot be stored", "err", err)
 	}
 }

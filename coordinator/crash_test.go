@@ -13,6 +13,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob/mem"
+	"github.com/essaim/essaim/coordinator/receiptlog"
 )
 
 // till is a ledger that pays, and that loses the question or the answer when told to.
@@ -73,10 +74,10 @@ func openShop(t interface{ Fatal(...any) }, path string, l Ledger, keys [3]ed255
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.store, err = openLog(path); err != nil {
+	if c.store, err = receiptlog.Open(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.store.endUndelivered(reasonRestarted); err != nil {
+	if err := c.store.EndUndelivered(reasonRestarted); err != nil {
 		t.Fatal(err)
 	}
 	c.life = context.Background()
@@ -102,7 +103,7 @@ func (s *shop) deliver(seq uint64) error {
 	if err != nil {
 		return err
 	}
-	return s.store.accept(t.Digest(), r, signed, essaim.TaskDelivered)
+	return s.store.Accept(t.Digest(), r, signed, essaim.TaskDelivered)
 }
 
 // kill copies the files as they are on the disk, which is what kill -9 leaves, and
@@ -117,7 +118,7 @@ func (s *shop) kill(t interface{ Fatal(...any) }, from, to string) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.store.close(); err != nil {
+	if err := s.store.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -155,7 +156,7 @@ func (h *history) submit(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.shop.store.admit(task.Digest(), task, signed); err != nil {
+	if err := h.shop.store.Admit(task.Digest(), task, signed); err != nil {
 		t.Fatal(err)
 	}
 	h.submitted, h.live[seq] = append(h.submitted, seq), true
@@ -223,7 +224,7 @@ func TestCrashesNeitherLoseNorPayTwice(t *testing.T) {
 		}}}
 		h.path = h.nextPath()
 		h.open(t)
-		defer func() { _ = h.shop.store.close() }()
+		defer func() { _ = h.shop.store.Close() }()
 		t.Repeat(map[string]func(*rapid.T){
 			"submit": h.submit, "deliver": h.deliver, "deliver again": h.deliverAgain, "settle": h.settle, "kill": h.kill,
 			"": func(t *rapid.T) {
@@ -238,7 +239,7 @@ func TestCrashesNeitherLoseNorPayTwice(t *testing.T) {
 
 // check settles what is left and compares the books.
 func check(t *rapid.T, s *shop, l *till, submitted, delivered []uint64) {
-	if err := s.store.endUndelivered(reasonRestarted); err != nil {
+	if err := s.store.EndUndelivered(reasonRestarted); err != nil {
 		t.Fatal(err)
 	}
 	done, err := s.settleQuiet(context.Background(), 1)
@@ -260,7 +261,7 @@ func check(t *rapid.T, s *shop, l *till, submitted, delivered []uint64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rec, err := s.store.task(context.Background(), task.Digest())
+		rec, err := s.store.Task(context.Background(), task.Digest())
 		want := essaim.TaskRefunded
 		if was[seq] {
 			want = essaim.TaskSettled
@@ -269,7 +270,7 @@ func check(t *rapid.T, s *shop, l *till, submitted, delivered []uint64) {
 			t.Fatalf("task %d is %s (%v), want %s", seq, rec.State, err, want)
 		}
 	}
-	if left, err := s.store.unsettled(context.Background()); err != nil || len(left) != 0 {
+	if left, err := s.store.Unsettled(context.Background()); err != nil || len(left) != 0 {
 		t.Fatalf("sessions %v are left (%v)", left, err)
 	}
 }
@@ -281,12 +282,12 @@ func TestExpiredSessionIsNeitherSettledNorAskedAgain(t *testing.T) {
 	}
 	l := &till{session: essaim.Session{ID: 1, Coordinator: essaim.NodeKeyOf(keys[0]), Deposit: 1000, State: essaim.SessionExpired}}
 	s := openShop(t, filepath.Join(t.TempDir(), "log"), l, keys)
-	defer s.store.close()
+	defer s.store.Close()
 	task, signed, err := s.task(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.store.admit(task.Digest(), task, signed); err != nil {
+	if err := s.store.Admit(task.Digest(), task, signed); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.deliver(1); err != nil {
@@ -295,11 +296,11 @@ func TestExpiredSessionIsNeitherSettledNorAskedAgain(t *testing.T) {
 	if _, err := s.settleQuiet(t.Context(), 1); essaim.CodeOf(err) != essaim.CodeExpired {
 		t.Errorf("settle: %v, want expired", err)
 	}
-	rec, err := s.store.task(t.Context(), task.Digest())
+	rec, err := s.store.Task(t.Context(), task.Digest())
 	if err != nil || rec.State != essaim.TaskExpired || rec.Reason == "" {
 		t.Errorf("Task = %+v, %v", rec, err)
 	}
-	if left, err := s.store.unsettled(t.Context()); err != nil || len(left) != 0 || len(l.paid) != 0 {
+	if left, err := s.store.Unsettled(t.Context()); err != nil || len(left) != 0 || len(l.paid) != 0 {
 		t.Errorf("left %v (%v), paid %d times", left, err, len(l.paid))
 	}
 }

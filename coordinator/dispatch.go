@@ -263,7 +263,7 @@ func (c *Coordinator) keep(ctx context.Context, j *job, r essaim.Receipt, res tr
 	if _, err := c.cfg.Blobs.Put(ctx, res.Sealed); err != nil {
 		return fmt.Errorf("store blob: %w", err)
 	}
-	return c.store.accept(j.digest, r, res.Receipt, to)
+	return c.store.Accept(j.digest, r, res.Receipt, to)
 }
 
 // checkReceipt runs every check of a receipt that needs no verification of the work

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/receipts"
 )
 
@@ -24,22 +25,20 @@ type escrow struct {
 	turn    chan struct{}  // one at a time settles; holds a token while one does
 
 	// Guarded by book.mu.
-	deposit   essaim.Amount           // what the ledger had when it was last asked; grows only
-	reserved  essaim.Amount           // maximum prices of the tasks under way
-	captured  essaim.Amount           // prices of the delivered tasks
-	owed      map[payee]essaim.Amount // the same, by who is paid
-	tasks     int                     // under way
-	delivered int                     // whose receipts the settlement will count
-	closing   bool                    // to be settled: no new tasks
-	quiet     chan struct{}           // closed when closing and no task is under way
-	used      time.Time               // end of the last task, or when the escrow was loaded
-	retry     time.Time               // settling failed: not before then again
+	deposit   essaim.Amount                      // what the ledger had when it was last asked; grows only
+	reserved  essaim.Amount                      // maximum prices of the tasks under way
+	captured  essaim.Amount                      // prices of the delivered tasks
+	owed      map[receiptlog.Payee]essaim.Amount // the same, by who is paid
+	tasks     int                                // under way
+	delivered int                                // whose receipts the settlement will count
+	closing   bool                               // to be settled: no new tasks
+	quiet     chan struct{}                      // closed when closing and no task is under way
+	used      time.Time                          // end of the last task, or when the escrow was loaded
+	retry     time.Time                          // settling failed: not before then again
 }
 
-// payee is one line of a settlement.
-type payee struct {
-	miner essaim.NodeKey
-	model essaim.Digest
+func payee(r essaim.Receipt) receiptlog.Payee {
+	return receiptlog.Payee{Miner: r.Miner, Model: r.Model}
 }
 
 func newBook() *book {
@@ -78,15 +77,15 @@ func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow,
 	if s.Coordinator != c.key {
 		return nil, essaim.Errorf(essaim.CodeRefused, "open a session with this coordinator", "session %s is with coordinator %s", id, s.Coordinator.Short())
 	}
-	captured, delivered, err := c.store.captured(ctx, id)
+	captured, delivered, err := c.store.Captured(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
-	owed, err := c.store.earned(ctx, id)
+	owed, err := c.store.Earned(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("session %s: own log: %w", id, err)
 	}
-	intent, err := c.store.intent(ctx, id)
+	intent, err := c.store.Intent(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -221,16 +220,16 @@ func (b *book) release(e *escrow, most, price essaim.Amount) {
 func (b *book) earn(e *escrow, r essaim.Receipt) essaim.Amount {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e.owed[payee{r.Miner, r.Model}] += r.Price
+	e.owed[payee(r)] += r.Price
 	e.delivered++
-	return e.owed[payee{r.Miner, r.Model}]
+	return e.owed[payee(r)]
 }
 
 // earned is what earn has counted.
 func (b *book) earned(e *escrow, r essaim.Receipt) essaim.Amount {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return e.owed[payee{r.Miner, r.Model}]
+	return e.owed[payee(r)]
 }
 
 // close lets no more tasks in; the channel it returns is closed when the last one

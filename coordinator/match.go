@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/seal"
 )
 
@@ -17,11 +18,10 @@ import (
 // the client again, few enough that a prompt is not sealed to half the network.
 const maxCandidates = 3
 
-// quality is a miner's measured success ratio, in which older attempts count less
-// and less.
+// quality is a miner's measured success ratio.
 type quality struct {
-	good, all float64
-	changed   bool // since it was last stored
+	receiptlog.Quality
+	changed bool // since it was last stored
 }
 
 const (
@@ -30,14 +30,14 @@ const (
 )
 
 func (q *quality) note(ok bool) {
-	q.good, q.all, q.changed = q.good*qualityDecay, q.all*qualityDecay+1, true
+	q.Good, q.All, q.changed = q.Good*qualityDecay, q.All*qualityDecay+1, true
 	if ok {
-		q.good++
+		q.Good++
 	}
 }
 
 // ratio starts at 1 for a miner that nobody has seen.
-func (q *quality) ratio() float64 { return max(qualityFloor, (q.good+1)/(q.all+1)) }
+func (q *quality) ratio() float64 { return max(qualityFloor, (q.Good+1)/(q.All+1)) }
 
 // Quote names the miners that may get a task and the most that it costs with any of
 // them. Their chances are in proportion to stake × measured quality; those with room

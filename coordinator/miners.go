@@ -242,7 +242,7 @@ func (c *Coordinator) claim(ctx context.Context, from essaim.NodeKey, signed []b
 	if j := c.job(r.Task); j != nil && j.isOn(from, r.Attempt) {
 		return no(essaim.CodeUnavailable, "the receipt is being checked")
 	}
-	have, err := c.store.task(ctx, r.Task)
+	have, err := c.store.Task(ctx, r.Task)
 	switch {
 	case essaim.CodeOf(err) == essaim.CodeNotFound:
 		return no(essaim.CodeNotFound, "the task is not known here")
@@ -275,11 +275,11 @@ func (c *Coordinator) due(ctx context.Context, r essaim.Receipt) (essaim.Amount,
 	if err != nil {
 		return 0, 0, essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "session %s: %w", r.Session, err)
 	}
-	earned, err := c.store.earned(ctx, r.Session)
+	earned, err := c.store.Earned(ctx, r.Session)
 	if err != nil {
 		return 0, 0, fmt.Errorf("own log: %w", err)
 	}
-	return earned[payee{r.Miner, r.Model}], s.Expiry, nil
+	return earned[payee(r)], s.Expiry, nil
 }
 
 // acknowledge signs the promise to settle a receipt, which is in the log: the stake of

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/receipts"
 )
 
@@ -93,12 +94,12 @@ func (c *Coordinator) cancelTasks(id essaim.SessionID) {
 // between any two steps and called again: what was decided is in the log before it
 // is sent, and the ledger is asked before it is sent again.
 func (c *Coordinator) settleQuiet(ctx context.Context, id essaim.SessionID) (essaim.Settled, error) {
-	i, err := c.store.intent(ctx, id)
+	i, err := c.store.Intent(ctx, id)
 	if err != nil {
 		return essaim.Settled{}, err
 	}
-	if i != nil && i.tx != nil {
-		return i.settled(), nil
+	if i != nil && i.Tx != nil {
+		return i.Settled(), nil
 	}
 	s, err := c.cfg.Ledger.Session(ctx, id)
 	if err != nil {
@@ -109,7 +110,7 @@ func (c *Coordinator) settleQuiet(ctx context.Context, id essaim.SessionID) (ess
 		// The transaction was committed and this program ended before it knew.
 		return c.settledAs(id, i, essaim.Tx{})
 	case essaim.SessionExpired:
-		if err := c.store.expired(id); err != nil {
+		if err := c.store.Expired(id); err != nil {
 			return essaim.Settled{}, err
 		}
 		c.book.drop(id)
@@ -121,7 +122,7 @@ func (c *Coordinator) settleQuiet(ctx context.Context, id essaim.SessionID) (ess
 			return essaim.Settled{}, err
 		}
 	}
-	tx, err := c.cfg.Ledger.Settle(ctx, i.settlement, i.signature)
+	tx, err := c.cfg.Ledger.Settle(ctx, i.Settlement, i.Signature)
 	if err != nil {
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeUnavailable, "it is tried again until it succeeds", "settle session %s: %w", id, err)
 	}
@@ -130,8 +131,8 @@ func (c *Coordinator) settleQuiet(ctx context.Context, id essaim.SessionID) (ess
 
 // settledAs notes that the ledger has paid. Without an intent the settlement is not
 // in this log: it was made with the same key elsewhere.
-func (c *Coordinator) settledAs(id essaim.SessionID, i *intent, tx essaim.Tx) (essaim.Settled, error) {
-	if err := c.store.settled(id, tx); err != nil {
+func (c *Coordinator) settledAs(id essaim.SessionID, i *receiptlog.Intent, tx essaim.Tx) (essaim.Settled, error) {
+	if err := c.store.Settled(id, tx); err != nil {
 		return essaim.Settled{}, err
 	}
 	c.exposeSettled(id, cmp.Or(tx.Height, c.height.Load(), 1))
@@ -140,15 +141,15 @@ func (c *Coordinator) settledAs(id essaim.SessionID, i *intent, tx essaim.Tx) (e
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeConflict, "look it up on the ledger", "session %s was settled before", id)
 	}
 	c.settled.Add(1)
-	i.tx = &tx
-	c.log.Info("session settled", "session", id.String(), "sum", uint64(i.settlement.Root.Sum()), "tasks", i.settlement.Root.Count(), "tx", tx.Hash)
-	return i.settled(), nil
+	i.Tx = &tx
+	c.log.Info("session settled", "session", id.String(), "sum", uint64(i.Settlement.Root.Sum()), "tasks", i.Settlement.Root.Count(), "tx", tx.Hash)
+	return i.Settled(), nil
 }
 
 // decide builds the settlement of a session's delivered tasks, signs it and puts it
 // into the log. The blob of its receipts is there before the settlement names it.
-func (c *Coordinator) decide(ctx context.Context, s essaim.Session) (*intent, error) {
-	leaves, err := c.store.leaves(ctx, s.ID)
+func (c *Coordinator) decide(ctx context.Context, s essaim.Session) (*receiptlog.Intent, error) {
+	leaves, err := c.store.Leaves(ctx, s.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read receipts of session %s: %w", s.ID, err)
 	}
@@ -164,8 +165,8 @@ func (c *Coordinator) decide(ctx context.Context, s essaim.Session) (*intent, er
 			return nil, fmt.Errorf("store receipts of session %s: %w", s.ID, err)
 		}
 	}
-	i := intent{settlement: settlement, signature: ed25519.Sign(c.cfg.Key, settlement.SignBytes(c.key))}
-	return &i, c.store.intend(i)
+	i := receiptlog.Intent{Settlement: settlement, Signature: ed25519.Sign(c.cfg.Key, settlement.SignBytes(c.key))}
+	return &i, c.store.Intend(i)
 }
 
 // sweep settles what is due: sessions near their expiry, idle ones, and those that
@@ -175,7 +176,7 @@ func (c *Coordinator) sweep(ctx context.Context) {
 	if err != nil {
 		return // pollHeight has said so
 	}
-	ids, err := c.store.unsettled(ctx)
+	ids, err := c.store.Unsettled(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			c.log.Error("log cannot be read", "err", err)

@@ -17,11 +17,8 @@ import (
 // some dozens of recipients.
 const maxInput = 128 << 10
 
-// Why a task ended; these texts are shown to users and kept in the log.
-const (
-	reasonRestarted = "the coordinator restarted before the task was delivered"
-	reasonExpired   = "the session expired before it was settled"
-)
+// reasonRestarted is why a task ended; it is shown to users and kept in the log.
+const reasonRestarted = "the coordinator restarted before the task was delivered"
 
 var (
 	errDeadline = &essaim.Error{Code: essaim.CodeExpired, Msg: "the task's deadline has passed", Hint: "submit it again with a later deadline"}
@@ -76,7 +73,7 @@ func (c *Coordinator) Submit(ctx context.Context, s essaim.Submission, progress 
 	digest := task.Digest()
 	j := c.job(digest)
 	if j == nil {
-		have, err := c.store.task(ctx, digest)
+		have, err := c.store.Task(ctx, digest)
 		switch {
 		case err == nil && have.Receipt != nil:
 			return c.redeliver(ctx, have)
@@ -92,7 +89,7 @@ func (c *Coordinator) Submit(ctx context.Context, s essaim.Submission, progress 
 
 // redeliver hands out what was delivered before.
 func (c *Coordinator) redeliver(ctx context.Context, have essaim.TaskRecord) (essaim.Delivery, error) {
-	at, err := c.store.sealedOf(ctx, have.Digest)
+	at, err := c.store.SealedOf(ctx, have.Digest)
 	if err != nil {
 		return essaim.Delivery{}, fmt.Errorf("read task %s: %w", have.Digest.Short(), err)
 	}
@@ -213,7 +210,7 @@ func (c *Coordinator) job(digest essaim.Digest) *job {
 
 // run is the life of a task.
 func (c *Coordinator) run(ctx context.Context, j *job) {
-	err := c.store.admit(j.digest, j.task, j.signed)
+	err := c.store.Admit(j.digest, j.task, j.signed)
 	var price essaim.Amount
 	if err == nil {
 		price, err = c.dispatch(ctx, j)
@@ -243,7 +240,7 @@ func (c *Coordinator) giveUp(j *job, why error) error {
 	}
 	state := c.step(j, event)
 	c.log.Info("task ended", "task", j.digest.Short(), "state", string(state), "reason", why)
-	if err := c.store.end(j.digest, state, j.progress().Attempt, why); err != nil {
+	if err := c.store.End(j.digest, state, j.progress().Attempt, why); err != nil {
 		// The task is not charged either way: after a restart it ends as refunded.
 		return errors.Join(why, fmt.Errorf("write log: %w", err))
 	}

@@ -1,4 +1,4 @@
-package coordinator
+package receiptlog
 
 import (
 	"context"
@@ -14,61 +14,65 @@ import (
 	"github.com/essaim/essaim/internal/durable"
 )
 
-// intent is a settlement that was decided: it is sent, and sent again after a crash,
+// Intent is a settlement that was decided: it is sent, and sent again after a crash,
 // exactly as it is here.
-type intent struct {
-	settlement essaim.Settlement
-	signature  []byte
-	tx         *essaim.Tx // nil: the ledger has not confirmed it
-	expired    bool       // the ledger gave the deposit back instead
+type Intent struct {
+	Settlement essaim.Settlement
+	Signature  []byte
+	Tx         *essaim.Tx // nil: the ledger has not confirmed it
+	Expired    bool       // the ledger gave the deposit back instead
 }
 
-func (i *intent) settled() essaim.Settled {
-	return essaim.Settled{Session: i.settlement.Session, Root: i.settlement.Root, Tx: *i.tx}
+// Settled is what a payer is told; the ledger has confirmed it.
+func (i *Intent) Settled() essaim.Settled {
+	return essaim.Settled{Session: i.Settlement.Session, Root: i.Settlement.Root, Tx: *i.Tx}
 }
 
-// intend stores a settlement before it is sent.
-func (l *receiptLog) intend(i intent) error {
+// Intend stores a settlement before it is sent.
+func (l *Log) Intend(i Intent) error {
 	enc, err := cbor.CoreDetEncOptions().EncMode()
 	if err != nil {
 		return err
 	}
-	body, err := enc.Marshal(i.settlement)
+	body, err := enc.Marshal(i.Settlement)
 	if err != nil {
 		return fmt.Errorf("encode settlement: %w", err)
 	}
 	_, err = l.write(durable.Stmt{Query: `INSERT INTO settlements (session, settlement, signature, intended) VALUES (?, ?, ?, ?)`,
-		Args: []any{int64(i.settlement.Session), body, i.signature, time.Now().UnixMilli()}})
+		Args: []any{int64(i.Settlement.Session), body, i.Signature, time.Now().UnixMilli()}})
 	return err
 }
 
-// intent reads what was decided for a session; nil: nothing yet.
-func (l *receiptLog) intent(ctx context.Context, id essaim.SessionID) (*intent, error) {
-	var i intent
+// Intent reads what was decided for a session; nil: nothing yet.
+func (l *Log) Intent(ctx context.Context, id essaim.SessionID) (*Intent, error) {
+	var i Intent
 	var body []byte
 	var tx sql.NullString
 	err := l.file.QueryRow(ctx, `SELECT settlement, signature, tx, expired FROM settlements WHERE session = ?`, int64(id)).
-		Scan(&body, &i.signature, &tx, &i.expired)
+		Scan(&body, &i.Signature, &tx, &i.Expired)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read settlement of session %s: %w", id, err)
 	}
-	if err := cbor.Unmarshal(body, &i.settlement); err != nil {
+	if err := cbor.Unmarshal(body, &i.Settlement); err != nil {
 		return nil, fmt.Errorf("decode settlement of session %s: %w", id, err)
 	}
 	if tx.Valid {
-		i.tx = new(essaim.Tx)
-		if err := json.Unmarshal([]byte(tx.String), i.tx); err != nil {
+		i.Tx = new(essaim.Tx)
+		if err := json.Unmarshal([]byte(tx.String), i.Tx); err != nil {
 			return nil, fmt.Errorf("decode transaction of session %s: %w", id, err)
 		}
 	}
 	return &i, nil
 }
 
-// settled marks a session's tasks as paid by tx.
-func (l *receiptLog) settled(id essaim.SessionID, tx essaim.Tx) error {
+// reasonExpired is shown to users.
+const reasonExpired = "the session expired before it was settled"
+
+// Settled marks a session's tasks as paid by tx.
+func (l *Log) Settled(id essaim.SessionID, tx essaim.Tx) error {
 	body, err := json.Marshal(tx)
 	if err != nil {
 		return err
@@ -76,12 +80,12 @@ func (l *receiptLog) settled(id essaim.SessionID, tx essaim.Tx) error {
 	return l.finish(id, essaim.EventSettled, "", durable.Stmt{Query: `UPDATE settlements SET tx = ? WHERE session = ?`, Args: []any{string(body), int64(id)}})
 }
 
-// expired marks a session's tasks as not paid: the ledger gave the deposit back.
-func (l *receiptLog) expired(id essaim.SessionID) error {
+// Expired marks a session's tasks as not paid: the ledger gave the deposit back.
+func (l *Log) Expired(id essaim.SessionID) error {
 	return l.finish(id, essaim.EventSessionExpired, reasonExpired, durable.Stmt{Query: `UPDATE settlements SET expired = 1 WHERE session = ?`, Args: []any{int64(id)}})
 }
 
-func (l *receiptLog) finish(id essaim.SessionID, e essaim.Event, reason string, also durable.Stmt) error {
+func (l *Log) finish(id essaim.SessionID, e essaim.Event, reason string, also durable.Stmt) error {
 	to, err := essaim.TaskDelivered.Next(e)
 	if err != nil {
 		return err
@@ -91,9 +95,9 @@ func (l *receiptLog) finish(id essaim.SessionID, e essaim.Event, reason string, 
 	return err
 }
 
-// unsettled lists the sessions with delivered tasks, or with a settlement, that the
+// Unsettled lists the sessions with delivered tasks, or with a settlement, that the
 // ledger has not paid yet.
-func (l *receiptLog) unsettled(ctx context.Context) ([]essaim.SessionID, error) {
+func (l *Log) Unsettled(ctx context.Context) ([]essaim.SessionID, error) {
 	rows, err := l.file.Query(ctx, `SELECT session FROM tasks WHERE state = 'delivered'
 		UNION SELECT session FROM settlements WHERE tx IS NULL AND expired = 0`)
 	if err != nil {

@@ -1,4 +1,4 @@
-package coordinator
+package receiptlog
 
 import (
 	"context"
@@ -22,33 +22,38 @@ CREATE TABLE IF NOT EXISTS quality (
 ) WITHOUT ROWID;
 `
 
+// Quality is a miner's measured success, in which older attempts count less and less.
+type Quality struct{ Good, All float64 }
+
 // qualityAge is how long the measure of a miner that has not come back is kept.
 const qualityAge = 30 * 24 * time.Hour
 
-func (l *receiptLog) putQuality(of map[essaim.NodeKey]quality, now time.Time) error {
+// PutQuality stores what was measured, and forgets miners that were not seen for long.
+func (l *Log) PutQuality(of map[essaim.NodeKey]Quality, now time.Time) error {
 	stmts := []durable.Stmt{{Query: `DELETE FROM quality WHERE updated < ?`, Args: []any{now.Add(-qualityAge).UnixMilli()}}}
 	for k, q := range of {
 		stmts = append(stmts, durable.Stmt{
 			Query: `INSERT INTO quality (miner, good, every, updated) VALUES (?, ?, ?, ?)
 				ON CONFLICT (miner) DO UPDATE SET good = excluded.good, every = excluded.every, updated = excluded.updated`,
-			Args: []any{k[:], q.good, q.all, now.UnixMilli()},
+			Args: []any{k[:], q.Good, q.All, now.UnixMilli()},
 		})
 	}
 	_, err := l.write(stmts...)
 	return err
 }
 
-func (l *receiptLog) quality(ctx context.Context) (map[essaim.NodeKey]*quality, error) {
+// Quality is what PutQuality has stored.
+func (l *Log) Quality(ctx context.Context) (map[essaim.NodeKey]Quality, error) {
 	rows, err := l.file.Query(ctx, `SELECT miner, good, every FROM quality`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	out := map[essaim.NodeKey]*quality{}
+	out := map[essaim.NodeKey]Quality{}
 	for rows.Next() {
 		var key []byte
-		q := new(quality)
-		if err := rows.Scan(&key, &q.good, &q.all); err != nil {
+		var q Quality
+		if err := rows.Scan(&key, &q.Good, &q.All); err != nil {
 			return nil, err
 		}
 		var k essaim.NodeKey
@@ -58,29 +63,29 @@ func (l *receiptLog) quality(ctx context.Context) (map[essaim.NodeKey]*quality, 
 	return out, rows.Err()
 }
 
-// debt is what a session owes a miner for delivered tasks that are not settled.
-type debt struct {
-	session essaim.SessionID
-	miner   essaim.NodeKey
-	amount  essaim.Amount
+// Debt is what a session owes a miner for delivered tasks that are not settled.
+type Debt struct {
+	Session essaim.SessionID
+	Miner   essaim.NodeKey
+	Amount  essaim.Amount
 }
 
-// owed lists the delivered, not yet settled tasks of all sessions, one by one.
-func (l *receiptLog) owed(ctx context.Context) ([]debt, error) {
+// Owed lists the delivered, not yet settled tasks of all sessions, one by one.
+func (l *Log) Owed(ctx context.Context) ([]Debt, error) {
 	rows, err := l.file.Query(ctx, `SELECT session, miner, price FROM tasks WHERE state = 'delivered'`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out []debt
+	var out []Debt
 	for rows.Next() {
 		var session, price int64
 		var key []byte
 		if err := rows.Scan(&session, &key, &price); err != nil {
 			return nil, err
 		}
-		d := debt{session: essaim.SessionID(session), amount: essaim.Amount(price)}
-		copy(d.miner[:], key)
+		d := Debt{Session: essaim.SessionID(session), Amount: essaim.Amount(price)}
+		copy(d.Miner[:], key)
 		out = append(out, d)
 	}
 	return out, rows.Err()
@@ -89,25 +94,25 @@ func (l *receiptLog) owed(ctx context.Context) ([]debt, error) {
 // lastSettledMax bounds how many settlements are looked at for the audit window.
 const lastSettledMax = 1000
 
-// lastSettled reads the latest settlements that the ledger has confirmed.
-func (l *receiptLog) lastSettled(ctx context.Context) ([]intent, error) {
+// LastSettled reads the latest settlements that the ledger has confirmed.
+func (l *Log) LastSettled(ctx context.Context) ([]Intent, error) {
 	rows, err := l.file.Query(ctx, `SELECT settlement, tx FROM settlements WHERE tx IS NOT NULL ORDER BY session DESC LIMIT ?`, lastSettledMax)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out []intent
+	var out []Intent
 	for rows.Next() {
 		var body []byte
 		var tx string
-		i := intent{tx: new(essaim.Tx)}
+		i := Intent{Tx: new(essaim.Tx)}
 		if err := rows.Scan(&body, &tx); err != nil {
 			return nil, err
 		}
-		if err := cbor.Unmarshal(body, &i.settlement); err != nil {
+		if err := cbor.Unmarshal(body, &i.Settlement); err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal([]byte(tx), i.tx); err != nil {
+		if err := json.Unmarshal([]byte(tx), i.Tx); err != nil {
 			return nil, err
 		}
 		out = append(out, i)

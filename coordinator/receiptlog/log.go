@@ -1,4 +1,11 @@
-package coordinator
+// Package receiptlog is a coordinator's durable memory: tasks with their receipts, the
+// settlements that were decided, and what was measured of miners. It is one SQLite file.
+//
+// What a method has stored is on the disk when it returns: a receipt is there before
+// its miner is acknowledged, a settlement before it is sent. The package decides nothing:
+// which receipt counts and what is settled when is the coordinator's matter. It holds
+// neither inputs nor outputs, and must never.
+package receiptlog
 
 import (
 	"context"
@@ -11,14 +18,13 @@ import (
 	"github.com/essaim/essaim/internal/durable"
 )
 
-// receiptLog is the coordinator's durable memory: tasks with their receipts, and
-// settlements. It holds neither inputs nor outputs. What a method has stored is on
-// the disk when it returns; it is safe for concurrent use.
-type receiptLog struct{ file *durable.File }
+// Log is an open log. It is safe for concurrent use.
+type Log struct{ file *durable.File }
 
-func (l *receiptLog) close() error { return l.file.Close() }
+// Close frees the file.
+func (l *Log) Close() error { return l.file.Close() }
 
-func (l *receiptLog) write(stmts ...durable.Stmt) (affected int64, err error) {
+func (l *Log) write(stmts ...durable.Stmt) (affected int64, err error) {
 	return l.file.Write(stmts...)
 }
 
@@ -55,17 +61,18 @@ CREATE TABLE IF NOT EXISTS settlements (
 CREATE INDEX IF NOT EXISTS settlements_pending ON settlements (session) WHERE tx IS NULL AND expired = 0;
 `
 
-func openLog(path string) (*receiptLog, error) {
+// Open opens or creates the log at path. The caller closes it.
+func Open(path string) (*Log, error) {
 	f, err := durable.Open(path, logSchema+minerSchema)
-	return &receiptLog{f}, err
+	return &Log{f}, err
 }
 
-// admit stores a task as submitted. A task that ended without a delivery may be
+// Admit stores a task as submitted. A task that ended without a delivery may be
 // admitted again: it begins a new life.
 //
 // Errors: CodeConflict if the sequence number belongs to another task of the
 // session, or the task is there already.
-func (l *receiptLog) admit(digest essaim.Digest, t essaim.Task, signed []byte) error {
+func (l *Log) Admit(digest essaim.Digest, t essaim.Task, signed []byte) error {
 	n, err := l.write(durable.Stmt{Query: `INSERT INTO tasks (digest, session, seq, task, state, admitted) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (digest) DO UPDATE SET state = excluded.state, reason = '', code = '', attempts = 0, admitted = excluded.admitted
 		WHERE receipt IS NULL AND state IN (?, ?)`,
@@ -80,9 +87,9 @@ func (l *receiptLog) admit(digest essaim.Digest, t essaim.Task, signed []byte) e
 	return err
 }
 
-// accept stores a receipt that stood the checks: from now on the task will be
+// Accept stores a receipt that stood the checks: from now on the task will be
 // settled.
-func (l *receiptLog) accept(digest essaim.Digest, r essaim.Receipt, signed []byte, state essaim.TaskState) error {
+func (l *Log) Accept(digest essaim.Digest, r essaim.Receipt, signed []byte, state essaim.TaskState) error {
 	n, err := l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, attempts = ?, miner = ?, price = ?, receipt = ?, sealed = ?, accepted = ?
 		WHERE digest = ? AND state = ?`,
 		Args: []any{string(state), int64(r.Attempt), r.Miner[:], int64(r.Price), signed, r.Sealed[:], time.Now().UnixMilli(),
@@ -93,15 +100,15 @@ func (l *receiptLog) accept(digest essaim.Digest, r essaim.Receipt, signed []byt
 	return err
 }
 
-// end stores why a task was not delivered.
-func (l *receiptLog) end(digest essaim.Digest, state essaim.TaskState, attempts uint64, why error) error {
+// End stores why a task was not delivered.
+func (l *Log) End(digest essaim.Digest, state essaim.TaskState, attempts uint64, why error) error {
 	_, err := l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, reason = ?, code = ?, attempts = ? WHERE digest = ? AND state = ?`,
 		Args: []any{string(state), why.Error(), string(essaim.CodeOf(why)), int64(attempts), digest[:], string(essaim.TaskSubmitted)}})
 	return err
 }
 
-// endUndelivered ends the tasks that a program which is no more had under way.
-func (l *receiptLog) endUndelivered(reason string) error {
+// EndUndelivered ends the tasks that a program which is no more had under way.
+func (l *Log) EndUndelivered(reason string) error {
 	to, err := essaim.TaskSubmitted.Next(essaim.EventRefused)
 	if err != nil {
 		return err
@@ -111,10 +118,10 @@ func (l *receiptLog) endUndelivered(reason string) error {
 	return err
 }
 
-// task reads what is known of a task.
+// Task reads what is known of a task.
 //
 // Errors: CodeNotFound.
-func (l *receiptLog) task(ctx context.Context, digest essaim.Digest) (essaim.TaskRecord, error) {
+func (l *Log) Task(ctx context.Context, digest essaim.Digest) (essaim.TaskRecord, error) {
 	r := essaim.TaskRecord{Digest: digest}
 	var session, seq, attempts int64
 	var price sql.NullInt64
@@ -132,17 +139,17 @@ func (l *receiptLog) task(ctx context.Context, digest essaim.Digest) (essaim.Tas
 	return r, nil
 }
 
-// sealedOf is the digest of a delivered task's sealed result.
-func (l *receiptLog) sealedOf(ctx context.Context, digest essaim.Digest) (d essaim.Digest, err error) {
+// SealedOf is the digest of a delivered task's sealed result.
+func (l *Log) SealedOf(ctx context.Context, digest essaim.Digest) (d essaim.Digest, err error) {
 	var b []byte
 	err = l.file.QueryRow(ctx, `SELECT sealed FROM tasks WHERE digest = ? AND sealed IS NOT NULL`, digest[:]).Scan(&b)
 	copy(d[:], b)
 	return d, err
 }
 
-// leaves reads the signed tasks and receipts of a session's delivered, not yet settled
+// Leaves reads the signed tasks and receipts of a session's delivered, not yet settled
 // tasks.
-func (l *receiptLog) leaves(ctx context.Context, id essaim.SessionID) ([]essaim.ReceiptFile, error) {
+func (l *Log) Leaves(ctx context.Context, id essaim.SessionID) ([]essaim.ReceiptFile, error) {
 	rows, err := l.file.Query(ctx, `SELECT task, receipt FROM tasks WHERE session = ? AND state = 'delivered' ORDER BY seq`, int64(id))
 	if err != nil {
 		return nil, err
@@ -159,14 +166,20 @@ func (l *receiptLog) leaves(ctx context.Context, id essaim.SessionID) ([]essaim.
 	return out, rows.Err()
 }
 
-// earned sums all accepted receipts of a session up, settled or not, by who is paid.
-func (l *receiptLog) earned(ctx context.Context, id essaim.SessionID) (map[payee]essaim.Amount, error) {
+// Payee is one line of a settlement.
+type Payee struct {
+	Miner essaim.NodeKey
+	Model essaim.Digest
+}
+
+// Earned sums all accepted receipts of a session up, settled or not, by who is paid.
+func (l *Log) Earned(ctx context.Context, id essaim.SessionID) (map[Payee]essaim.Amount, error) {
 	rows, err := l.file.Query(ctx, `SELECT receipt FROM tasks WHERE session = ? AND receipt IS NOT NULL`, int64(id))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	out := map[payee]essaim.Amount{}
+	out := map[Payee]essaim.Amount{}
 	for rows.Next() {
 		var b []byte
 		if err := rows.Scan(&b); err != nil {
@@ -176,13 +189,13 @@ func (l *receiptLog) earned(ctx context.Context, id essaim.SessionID) (map[payee
 		if err != nil {
 			return nil, err
 		}
-		out[payee{r.Miner, r.Model}] += r.Price
+		out[Payee{r.Miner, r.Model}] += r.Price
 	}
 	return out, rows.Err()
 }
 
-// captured is the sum of a session's delivered, not yet settled tasks, and their number.
-func (l *receiptLog) captured(ctx context.Context, id essaim.SessionID) (sum essaim.Amount, count int, err error) {
+// Captured is the sum of a session's delivered, not yet settled tasks, and their number.
+func (l *Log) Captured(ctx context.Context, id essaim.SessionID) (sum essaim.Amount, count int, err error) {
 	rows, err := l.file.Query(ctx, `SELECT price FROM tasks WHERE session = ? AND state = 'delivered'`, int64(id))
 	if err != nil {
 		return 0, 0, err
