@@ -9,5 +9,6 @@
 //
 // Reading order: task.go and receipt.go are what travels, sign.go how it is signed,
 // lifecycle.go what may happen to it, ledger.go and settlement.go what the ledger
-// keeps, amount.go and address.go who holds what, errors.go how it is told.
+// keeps, voucher.go what a payer accepts, opening.go how a claim is shown to be true or
+// false, amount.go and address.go who holds what, errors.go how it is told.
 package essaim

@@ -68,7 +68,14 @@ func TestGolden(t *testing.T) {
 	coordinator := essaim.NodeKeyOf(testKey("coordinator"))
 	settlement := essaim.Settlement{ChainID: "essaim-test", Session: 3, Root: root(1000, 1), Receipts: essaim.DigestOf([]byte("receipts")),
 		Lines: []essaim.Line{{Miner: essaim.NodeKeyOf(testKey("miner")), Model: task.Model, Amount: 1000, Tasks: 1}}}
+	voucher, err := essaim.SignVoucher(essaim.Voucher{ChainID: "essaim-test", Session: 3, Coordinator: coordinator, Amount: 1000, Count: 1}, testKey("session"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opening := essaim.Opening{Task: []byte{1}, Receipt: []byte{2}, Amount: 1000, Index: 1, Siblings: []essaim.SumRoot{root(500, 1)}}
 	for name, got := range map[string][]byte{
+		"voucher":      voucher,
+		"opening":      opening.Encode(),
 		"receipt-file": testFile(t),
 		"ack":          ack,
 		"settlement":   settlement.SignBytes(coordinator),

@@ -158,3 +158,27 @@ func TestEmptySettlementHasOneEncoding(t *testing.T) {
 		t.Error("no lines and an empty list of lines are signed differently")
 	}
 }
+
+func TestVoucherAndOpeningRoundTrip(t *testing.T) {
+	v := essaim.Voucher{ChainID: "essaim-test", Session: 3, Coordinator: essaim.NodeKeyOf(testKey("coordinator")), Amount: 7, Count: 2}
+	b, err := essaim.SignVoucher(v, testKey("session"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, by, err := essaim.OpenVoucher(b)
+	if err != nil || got != v || by != essaim.NodeKeyOf(testKey("session")) {
+		t.Fatalf("%+v by %s: %v", got, by.Short(), err)
+	}
+	b[len(b)-70]++
+	if _, _, err := essaim.OpenVoucher(b); essaim.CodeOf(err) != essaim.CodeRefused {
+		t.Errorf("changed after signing: %v", err)
+	}
+	o := essaim.Opening{Task: []byte{1}, Receipt: []byte{2, 3}, Amount: 9, Index: 1, Siblings: []essaim.SumRoot{{1}, {2}}}
+	back, err := essaim.DecodeOpening(o.Encode())
+	if err != nil || essaim.EvidenceOf([]essaim.Opening{back}) != essaim.EvidenceOf([]essaim.Opening{o}) {
+		t.Fatalf("%+v: %v", back, err)
+	}
+	if essaim.EvidenceOf([]essaim.Opening{o, o}) == essaim.EvidenceOf([]essaim.Opening{o}) {
+		t.Error("two openings have the name of one")
+	}
+}
