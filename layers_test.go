@@ -31,6 +31,8 @@ var floors = map[string]int{
 	"transport": 2,
 	"quant":     2,
 
+	"receipts/sumtree": 2, // the tree, which knows no receipt
+
 	"receipts":          3, // uses the limits of blobs
 	"engine/pixel":      3, // drivers
 	"engine/text":       3,
