@@ -21,6 +21,7 @@ const (
 	typeSettlement = "application/essaim.settlement+cbor"
 	typePossession = "application/essaim.possession+cbor"
 	typeClaim      = "application/essaim.claim+cbor"
+	typeVerdict    = "application/essaim.verdict+cbor"
 	typeVoucher    = "application/essaim.voucher+cbor"
 )
 

@@ -65,6 +65,10 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	verdict, err := essaim.SignVerdict(testVerdict(), testKey("verifier"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	coordinator := essaim.NodeKeyOf(testKey("coordinator"))
 	settlement := essaim.Settlement{ChainID: "essaim-test", Session: 3, Root: root(1000, 1), Receipts: essaim.DigestOf([]byte("receipts")),
 		Lines: []essaim.Line{{Miner: essaim.NodeKeyOf(testKey("miner")), Model: task.Model, Amount: 1000, Tasks: 1}}}
@@ -78,6 +82,7 @@ func TestGolden(t *testing.T) {
 		"opening":      opening.Encode(),
 		"receipt-file": testFile(t),
 		"ack":          ack,
+		"verdict":      verdict,
 		"settlement":   settlement.SignBytes(coordinator),
 		"possession":   essaim.PossessionBytes("essaim-test", essaim.Address{1}, essaim.RoleMiner, essaim.NodeKeyOf(testKey("miner"))),
 	} {
