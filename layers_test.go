@@ -30,6 +30,7 @@ var floors = map[string]int{
 	"seal":      2,
 	"transport": 2,
 	"quant":     2,
+	"verify":    2,
 
 	"receipts/sumtree": 2, // the tree, which knows no receipt
 
@@ -43,6 +44,10 @@ var floors = map[string]int{
 	"chain/ethkey":      3,
 	"client":            3,
 	"wallet":            3,
+	"verify/receipt":    3, // ways of checking
+	"verify/phash":      3,
+	"verify/replica":    3,
+	"verify/rerun":      3,
 
 	"coordinator/receiptlog": 4, // a role's memory
 
@@ -53,6 +58,8 @@ var floors = map[string]int{
 	"engine/all":        4, // lists of the drivers in the binary, and fakes for tests
 	"blob/all":          4,
 	"client/clienttest": 4,
+	"verify/all":        4,
+	"verify/verifytest": 4,
 
 	"node":               8, // composition
 	"devnet":             9,
