@@ -148,6 +148,7 @@ func (m *Miner) beat(ctx context.Context, s *transport.Stream, l *link) error {
 		if err := s.Receive(&answer, max(missedAnswers*m.cfg.Beat, minPatience)); err != nil {
 			return fmt.Errorf("coordinator %s does not answer: %w", l.peer.Short(), err)
 		}
+		m.hear(l.peer, answer.Vouchers)
 		if claim != nil && answer.Claim != nil {
 			if err := m.answered(l.peer, claim, *answer.Claim); err != nil {
 				return err

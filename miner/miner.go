@@ -6,6 +6,7 @@
 // receipt durably until its coordinator has acknowledged it; a coordinator that
 // leaves too many unacknowledged is served no more. An acknowledgement is a signed
 // promise, which is kept until the ledger has paid it, and claimed there if it is not.
+// Beside it the miner keeps what the payer has acknowledged of the session.
 //
 // The prompt exists here in memory, for the engine, and nowhere else: it is not in
 // the receipt file, not in what the miner reports and not in its log. What the role
@@ -14,10 +15,10 @@
 // # Concurrency
 //
 // Run owns all goroutines: one for each coordinator, one or two for each attempt, and
-// one that looks after promises.
+// one each that looks after promises and after vouchers.
 //
 // Reading order: link.go and attempt.go are the way of a task, store.go and promise.go
-// what is kept, trust.go who is served and who has paid.
+// and voucher.go what is kept, trust.go who is served and who has paid.
 // Stats may be called at any time from anywhere.
 package miner
 
@@ -95,6 +96,7 @@ type Miner struct {
 	host     *transport.Host // set by Run
 	receipts *receiptFile    // set by Run
 
+	news       chan news // vouchers to be checked
 	claimAfter time.Time // no claim before; of watch's goroutine
 
 	mu       sync.Mutex
@@ -149,7 +151,7 @@ func New(cfg Config) (*Miner, error) {
 	}
 	m := &Miner{
 		cfg: cfg, key: essaim.NodeKeyOf(cfg.Key), log: cfg.Logger,
-		prices: map[essaim.Digest]essaim.Amount{}, links: map[essaim.NodeKey]*link{}, idle: make(chan struct{}),
+		prices: map[essaim.Digest]essaim.Amount{}, links: map[essaim.NodeKey]*link{}, idle: make(chan struct{}), news: make(chan news, maxNews),
 	}
 	for _, o := range cfg.Offers {
 		m.prices[o.Model] = o.UnitPrice
@@ -204,6 +206,7 @@ func (m *Miner) Run(ctx context.Context) (err error) {
 	}
 	if m.cfg.Ledger != nil {
 		group.Go(func() error { m.watch(up); return context.Canceled })
+		group.Go(func() error { m.keepVouchers(up); return context.Canceled })
 	}
 	<-ctx.Done()
 	m.drain()

@@ -71,6 +71,8 @@ type desk struct {
 	mu     sync.Mutex
 	claims [][]byte // receipts claimed with beats
 	silent bool     // claims are not answered; guarded by mu
+	// vouchers are passed on with the next answer; guarded by mu.
+	vouchers [][]byte
 
 	promised map[essaim.Digest]essaim.Amount // by receipt: what the first acknowledgement came to in all
 	total    essaim.Amount                   // of all of them
@@ -149,11 +151,12 @@ func (d *desk) listen(addr string) {
 }
 
 func (d *desk) answer(claim []byte) (out transport.FromCoordinator) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out.Vouchers, d.vouchers = d.vouchers, nil
 	if claim == nil {
 		return out
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.claims = append(d.claims, claim)
 	if !d.silent {
 		out.Claim = d.ack(claim, nil)

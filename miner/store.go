@@ -30,7 +30,7 @@ CREATE INDEX IF NOT EXISTS receipts_unacked ON receipts (coordinator, stored) WH
 `
 
 func openReceipts(path string) (*receiptFile, error) {
-	f, err := durable.Open(path, receiptSchema+promiseSchema)
+	f, err := durable.Open(path, receiptSchema+promiseSchema+voucherSchema)
 	return &receiptFile{file: f}, err
 }
 

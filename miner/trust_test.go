@@ -16,7 +16,8 @@ import (
 type court struct {
 	mu      sync.Mutex
 	state   essaim.SessionState
-	line    essaim.Amount // what the settlement says
+	session essaim.Session // the rest of it
+	line    essaim.Amount  // what the settlement says
 	record  essaim.Record
 	claims  []essaim.Ack
 	refuses bool
@@ -27,7 +28,9 @@ func (c *court) change(f func()) { c.mu.Lock(); defer c.mu.Unlock(); f() }
 func (c *court) Session(_ context.Context, id essaim.SessionID) (essaim.Session, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return essaim.Session{ID: id, State: c.state}, nil
+	s := c.session
+	s.ID, s.State = id, c.state
+	return s, nil
 }
 
 func (c *court) Line(_ context.Context, _ essaim.SessionID, m essaim.NodeKey, d essaim.Digest) (essaim.Line, error) {

@@ -74,7 +74,8 @@ type FromMiner struct {
 
 // FromCoordinator answers a FromMiner.
 type FromCoordinator struct {
-	Claim *Acked `cbor:"1,keyasint,omitempty"` // answers the claim; nil: there was none
+	Claim    *Acked   `cbor:"1,keyasint,omitempty"` // answers the claim; nil: there was none
+	Vouchers [][]byte `cbor:"2,keyasint,omitempty"` // COSE_Sign1 by sessions' keys: what payers have accepted of sessions that owe the miner
 }
 
 // Acked answers a receipt: exactly one of its fields is set.
