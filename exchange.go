@@ -63,8 +63,9 @@ type Candidate struct {
 
 // Submission hands in a task.
 type Submission struct {
-	Task  []byte `json:"task"`  // COSE_Sign1 by the session's key
-	Input []byte `json:"input"` // sealed to the quote's candidates
+	Task    []byte `json:"task"`              // COSE_Sign1 by the session's key
+	Input   []byte `json:"input"`             // sealed to the quote's candidates
+	Voucher []byte `json:"voucher,omitempty"` // COSE_Sign1 by the session's key: what was accepted before
 }
 
 // Progress tells a client how its task is doing.
@@ -140,6 +141,7 @@ type Settled struct {
 type CloseRequest struct {
 	ChainID string    `cbor:"1,keyasint"`
 	Session SessionID `cbor:"2,keyasint"`
+	Voucher []byte    `cbor:"3,keyasint,omitempty"` // COSE_Sign1 by the same key; what it covers is paid at once
 }
 
 // SignClose signs a close request with the session's key.

@@ -58,7 +58,7 @@ func (b *books) Model(_ context.Context, d essaim.Digest) (essaim.Model, error) 
 
 func (b *books) Cover(context.Context) (essaim.Cover, error) { return essaim.Cover{}, nil }
 
-func (b *books) Settle(context.Context, essaim.Settlement, []byte) (essaim.Tx, error) {
+func (b *books) Settle(context.Context, essaim.Settlement, []byte, []byte) (essaim.Tx, error) {
 	return essaim.Tx{Height: 1}, nil
 }
 

@@ -21,7 +21,7 @@
 //
 // Reading order: submit.go and dispatch.go are the way of a task, match.go says who gets
 // it, share.go and cover.go who may get more, miners.go who is there, escrow.go what may
-// be spent, settle.go how it is paid; package receiptlog is what is kept.
+// be spent, voucher.go what the payer has acknowledged, settle.go how it is paid; package receiptlog is what is kept.
 package coordinator
 
 import (
@@ -58,9 +58,10 @@ type Ledger interface {
 	Cover(ctx context.Context) (essaim.Cover, error)
 
 	// Settle submits a settlement with the node key's Ed25519 signature of
-	// Settlement.SignBytes and returns when it is committed. Settling a session
-	// twice fails and pays nothing.
-	Settle(ctx context.Context, s essaim.Settlement, sig []byte) (essaim.Tx, error)
+	// Settlement.SignBytes and returns when it is committed. What the payer's voucher
+	// covers is paid at once; nil: there is none. Settling a session twice fails and
+	// pays nothing.
+	Settle(ctx context.Context, s essaim.Settlement, sig, voucher []byte) (essaim.Tx, error)
 }
 
 // Config is what a coordinator needs. Fields with a stated default may be zero.

@@ -20,8 +20,9 @@ import (
 type till struct {
 	session essaim.Session
 	paid    []essaim.Settlement
-	before  bool // the next settlement is lost on its way in
-	after   bool // the next settlement's answer is lost on its way back
+	voucher []byte // that it was settled with
+	before  bool   // the next settlement is lost on its way in
+	after   bool   // the next settlement's answer is lost on its way back
 }
 
 var errCut = errors.New("connection cut")
@@ -42,7 +43,7 @@ func (l *till) Model(context.Context, essaim.Digest) (essaim.Model, error) {
 
 func (l *till) Cover(context.Context) (essaim.Cover, error) { return essaim.Cover{}, nil }
 
-func (l *till) Settle(_ context.Context, s essaim.Settlement, _ []byte) (essaim.Tx, error) {
+func (l *till) Settle(_ context.Context, s essaim.Settlement, _, voucher []byte) (essaim.Tx, error) {
 	if l.before {
 		l.before = false
 		return essaim.Tx{}, errCut
@@ -54,7 +55,7 @@ func (l *till) Settle(_ context.Context, s essaim.Settlement, _ []byte) (essaim.
 		return essaim.Tx{}, err
 	}
 	l.session.State = essaim.SessionSettled
-	l.paid = append(l.paid, s)
+	l.paid, l.voucher = append(l.paid, s), voucher
 	if l.after {
 		l.after = false
 		return essaim.Tx{}, errCut
@@ -135,6 +136,7 @@ type history struct {
 	delivered []uint64
 	live      map[uint64]bool // submitted in this life of the program, not delivered
 	decided   bool            // it was tried to settle
+	vouched   essaim.Amount   // the highest voucher that was taken
 }
 
 func (h *history) open(t *rapid.T) {
@@ -156,7 +158,7 @@ func (h *history) submit(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.shop.store.Admit(task.Digest(), task, signed); err != nil {
+	if err := h.shop.store.Admit(task.Digest(), task, signed, nil); err != nil {
 		t.Fatal(err)
 	}
 	h.submitted, h.live[seq] = append(h.submitted, seq), true
@@ -193,6 +195,34 @@ func (h *history) settle(t *rapid.T) {
 	h.ledger.before, h.ledger.after = false, false
 }
 
+// acknowledge hands in a voucher; what was said to be kept must be there at the end.
+func (h *history) acknowledge(t *rapid.T) {
+	if h.decided {
+		t.Skip()
+	}
+	amount := essaim.Amount(rapid.IntRange(1, 1000).Draw(t, "amount"))
+	v := essaim.Voucher{ChainID: "c", Session: 1, Coordinator: h.shop.key, Amount: amount, Count: 1}
+	signed, err := essaim.SignVoucher(v, h.keys[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := h.shop.escrow(context.Background(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer, err := h.shop.enclosed(context.Background(), e, signed)
+	if err != nil || (newer != nil) != (amount > h.vouched) {
+		t.Fatalf("%d after %d: %v, %v", amount, h.vouched, newer, err)
+	}
+	if newer == nil {
+		return
+	}
+	if err := h.shop.store.PutVoucher(*newer); err != nil {
+		t.Fatal(err)
+	}
+	h.vouched = amount
+}
+
 func (h *history) kill(t *rapid.T) {
 	next := h.nextPath()
 	h.shop.kill(t, h.path, next)
@@ -226,7 +256,7 @@ func TestCrashesNeitherLoseNorPayTwice(t *testing.T) {
 		h.open(t)
 		defer func() { _ = h.shop.store.Close() }()
 		t.Repeat(map[string]func(*rapid.T){
-			"submit": h.submit, "deliver": h.deliver, "deliver again": h.deliverAgain, "settle": h.settle, "kill": h.kill,
+			"submit": h.submit, "deliver": h.deliver, "deliver again": h.deliverAgain, "settle": h.settle, "kill": h.kill, "acknowledge": h.acknowledge,
 			"": func(t *rapid.T) {
 				if len(h.ledger.paid) > 1 {
 					t.Fatal("paid twice")
@@ -234,6 +264,9 @@ func TestCrashesNeitherLoseNorPayTwice(t *testing.T) {
 			},
 		})
 		check(t, h.shop, h.ledger, h.submitted, h.delivered)
+		if v, _, err := essaim.OpenVoucher(h.ledger.voucher); h.vouched > 0 && (err != nil || v.Amount != h.vouched) || h.vouched == 0 && h.ledger.voucher != nil {
+			t.Fatalf("settled with a voucher over %d (%v), taken were %d", v.Amount, err, h.vouched)
+		}
 	})
 }
 
@@ -287,7 +320,7 @@ func TestExpiredSessionIsNeitherSettledNorAskedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.store.Admit(task.Digest(), task, signed); err != nil {
+	if err := s.store.Admit(task.Digest(), task, signed, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.deliver(1); err != nil {

@@ -30,6 +30,7 @@ type escrow struct {
 	captured  essaim.Amount                      // prices of the delivered tasks
 	owed      map[receiptlog.Payee]essaim.Amount // the same, by who is paid
 	tasks     int                                // under way
+	voucher   receiptlog.Voucher                 // the payer's highest
 	delivered int                                // whose receipts the settlement will count
 	closing   bool                               // to be settled: no new tasks
 	quiet     chan struct{}                      // closed when closing and no task is under way
@@ -89,7 +90,11 @@ func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow,
 	if err != nil {
 		return nil, err
 	}
-	e := &escrow{session: s, turn: make(chan struct{}, 1), deposit: s.Deposit, captured: captured, delivered: delivered, owed: owed, used: time.Now()}
+	voucher, err := c.store.Voucher(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("session %s: voucher: %w", id, err)
+	}
+	e := &escrow{session: s, voucher: voucher, turn: make(chan struct{}, 1), deposit: s.Deposit, captured: captured, delivered: delivered, owed: owed, used: time.Now()}
 	// What was decided for settlement stays decided: nothing is added to it.
 	if intent != nil || s.State != essaim.SessionOpen {
 		e.closing, e.quiet = true, make(chan struct{})
@@ -192,9 +197,13 @@ func (b *book) raise(e *escrow, deposit essaim.Amount) {
 // refill asks the ledger whether a session that cannot pay for a task was topped up. If
 // it cannot be asked, reserve says what is missing.
 func (c *Coordinator) refill(ctx context.Context, e *escrow, most essaim.Amount) {
-	if !c.book.short(e, most) {
-		return
+	if c.book.short(e, most) {
+		c.reask(ctx, e)
 	}
+}
+
+// reask asks the ledger for a session's deposit.
+func (c *Coordinator) reask(ctx context.Context, e *escrow) {
 	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
 	if s, err := c.cfg.Ledger.Session(ctx, e.session.ID); err == nil && s.State == essaim.SessionOpen {

@@ -33,8 +33,12 @@ var (
 type miner struct {
 	key  essaim.NodeKey
 	conn *transport.Conn
-	ctx  context.Context
-	gone context.CancelCauseFunc
+	// lookedAt and shown are of listen: when vouchers were last looked for, and which
+	// amounts the miner has seen.
+	lookedAt time.Time
+	shown    map[essaim.SessionID]essaim.Amount
+	ctx      context.Context
+	gone     context.CancelCauseFunc
 
 	// Guarded by Coordinator.mu.
 	actor    essaim.Actor                       // as the ledger has it; never changed in place
@@ -210,7 +214,7 @@ func (c *Coordinator) listen(m *miner, s *transport.Stream, beat time.Duration) 
 			return m.why()
 		}
 		c.heard(m, int(in.Running))
-		var out transport.FromCoordinator
+		out := transport.FromCoordinator{Vouchers: c.show(m)}
 		if in.Claim != nil {
 			out.Claim = c.claim(m.ctx, m.key, in.Claim)
 		}

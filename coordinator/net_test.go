@@ -42,12 +42,13 @@ type ledger struct {
 	sessions map[essaim.SessionID]essaim.Session
 	actors   map[essaim.NodeKey]essaim.Actor
 	settled  map[essaim.SessionID]essaim.Settlement
+	vouchers map[essaim.SessionID][]byte // that sessions were settled with
 	payments int
 	cover    essaim.Cover
 }
 
 func newLedger() *ledger {
-	return &ledger{height: 1, sessions: map[essaim.SessionID]essaim.Session{}, actors: map[essaim.NodeKey]essaim.Actor{}, settled: map[essaim.SessionID]essaim.Settlement{}}
+	return &ledger{height: 1, sessions: map[essaim.SessionID]essaim.Session{}, actors: map[essaim.NodeKey]essaim.Actor{}, settled: map[essaim.SessionID]essaim.Settlement{}, vouchers: map[essaim.SessionID][]byte{}}
 }
 
 func (l *ledger) Height(context.Context) (int64, error) {
@@ -89,7 +90,7 @@ func (l *ledger) Cover(context.Context) (essaim.Cover, error) {
 	return l.cover, nil
 }
 
-func (l *ledger) Settle(_ context.Context, s essaim.Settlement, sig []byte) (essaim.Tx, error) {
+func (l *ledger) Settle(_ context.Context, s essaim.Settlement, sig, voucher []byte) (essaim.Tx, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	have := l.sessions[s.Session]
@@ -105,6 +106,7 @@ func (l *ledger) Settle(_ context.Context, s essaim.Settlement, sig []byte) (ess
 	have.State = essaim.SessionSettled
 	l.sessions[s.Session] = have
 	l.settled[s.Session] = s
+	l.vouchers[s.Session] = voucher
 	l.payments++
 	return essaim.Tx{Hash: fmt.Sprintf("TX%d", l.payments), Height: l.height}, nil
 }
@@ -404,9 +406,11 @@ func (p *payer) must(d essaim.Delivery, err error) essaim.Receipt {
 	return r
 }
 
-func (p *payer) close() (essaim.Settled, error) {
+func (p *payer) close() (essaim.Settled, error) { return p.closeWith(nil) }
+
+func (p *payer) closeWith(voucher []byte) (essaim.Settled, error) {
 	p.n.t.Helper()
-	signed, err := essaim.SignClose(essaim.CloseRequest{ChainID: chainID, Session: p.session}, p.key)
+	signed, err := essaim.SignClose(essaim.CloseRequest{ChainID: chainID, Session: p.session, Voucher: voucher}, p.key)
 	if err != nil {
 		p.n.t.Fatal(err)
 	}

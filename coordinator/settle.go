@@ -47,6 +47,15 @@ func (c *Coordinator) Close(ctx context.Context, signedClose []byte) (essaim.Set
 	if signer != e.session.SessionKey {
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeRefused, "sign with the key that the session was opened with", "key %s may not close session %s", signer.Short(), req.Session)
 	}
+	voucher, err := c.enclosed(ctx, e, req.Voucher)
+	if err != nil {
+		return essaim.Settled{}, err
+	}
+	if voucher != nil {
+		if err := c.store.PutVoucher(*voucher); err != nil {
+			return essaim.Settled{}, err
+		}
+	}
 	return c.settle(ctx, e, "closed by the payer")
 }
 
@@ -122,7 +131,11 @@ func (c *Coordinator) settleQuiet(ctx context.Context, id essaim.SessionID) (ess
 			return essaim.Settled{}, err
 		}
 	}
-	tx, err := c.cfg.Ledger.Settle(ctx, i.Settlement, i.Signature)
+	voucher, err := c.voucherFor(ctx, id)
+	if err != nil {
+		return essaim.Settled{}, err
+	}
+	tx, err := c.cfg.Ledger.Settle(ctx, i.Settlement, i.Signature, voucher)
 	if err != nil {
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeUnavailable, "it is tried again until it succeeds", "settle session %s: %w", id, err)
 	}

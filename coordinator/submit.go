@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/receipts"
 	"github.com/essaim/essaim/seal"
 )
@@ -32,7 +33,9 @@ type job struct {
 	signed []byte // the task, COSE_Sign1
 	input  []byte // sealed; never stored
 	escrow *escrow
-	cancel context.CancelCauseFunc // set before the job is shared
+	// voucher came with the task, and goes into the log with it; nil: none.
+	voucher *receiptlog.Voucher
+	cancel  context.CancelCauseFunc // set before the job is shared
 
 	tried  map[essaim.NodeKey]bool // miners that could not; guarded by Coordinator.mu
 	broken map[*miner]bool         // connections that failed; guarded by Coordinator.mu
@@ -118,9 +121,14 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 	if err := e.checkSession(signer, height, c.cfg.ExpiryMargin); err != nil {
 		return nil, err
 	}
+	voucher, err := c.enclosed(ctx, e, s.Voucher)
+	if err != nil {
+		return nil, err
+	}
 	c.refill(ctx, e, t.MaxPrice)
 	j := &job{
-		task: t, digest: digest, signed: s.Task, input: s.Input, escrow: e, done: make(chan struct{}),
+		voucher: voucher,
+		task:    t, digest: digest, signed: s.Task, input: s.Input, escrow: e, done: make(chan struct{}),
 		tried: map[essaim.NodeKey]bool{}, broken: map[*miner]bool{}, watchers: map[chan essaim.Progress]struct{}{},
 		now: essaim.Progress{Task: digest, State: essaim.TaskSubmitted},
 	}
@@ -210,7 +218,7 @@ func (c *Coordinator) job(digest essaim.Digest) *job {
 
 // run is the life of a task.
 func (c *Coordinator) run(ctx context.Context, j *job) {
-	err := c.store.Admit(j.digest, j.task, j.signed)
+	err := c.store.Admit(j.digest, j.task, j.signed, j.voucher)
 	var price essaim.Amount
 	if err == nil {
 		price, err = c.dispatch(ctx, j)

@@ -56,6 +56,6 @@ func (p promises) ClaimUnpaid(ctx context.Context, ack []byte) (essaim.Tx, error
 	return p.Client.ClaimUnpaid(ctx, p.account, ack, ed25519.Sign(p.keys.Sign, essaim.ClaimBytes(ack, p.keys.ID())))
 }
 
-func (s settler) Settle(ctx context.Context, settlement essaim.Settlement, sig []byte) (essaim.Tx, error) {
+func (s settler) Settle(ctx context.Context, settlement essaim.Settlement, sig, voucher []byte) (essaim.Tx, error) {
 	return s.Client.Settle(ctx, s.account, settlement, sig)
 }

@@ -63,21 +63,26 @@ CREATE INDEX IF NOT EXISTS settlements_pending ON settlements (session) WHERE tx
 
 // Open opens or creates the log at path. The caller closes it.
 func Open(path string) (*Log, error) {
-	f, err := durable.Open(path, logSchema+minerSchema)
+	f, err := durable.Open(path, logSchema+voucherSchema+minerSchema)
 	return &Log{f}, err
 }
 
 // Admit stores a task as submitted. A task that ended without a delivery may be
-// admitted again: it begins a new life.
+// admitted again: it begins a new life. The voucher that came with it is stored, too; nil:
+// there is none.
 //
 // Errors: CodeConflict if the sequence number belongs to another task of the
 // session, or the task is there already.
-func (l *Log) Admit(digest essaim.Digest, t essaim.Task, signed []byte) error {
-	n, err := l.write(durable.Stmt{Query: `INSERT INTO tasks (digest, session, seq, task, state, admitted) VALUES (?, ?, ?, ?, ?, ?)
+func (l *Log) Admit(digest essaim.Digest, t essaim.Task, signed []byte, v *Voucher) error {
+	stmts := []durable.Stmt{{Query: `INSERT INTO tasks (digest, session, seq, task, state, admitted) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (digest) DO UPDATE SET state = excluded.state, reason = '', code = '', attempts = 0, admitted = excluded.admitted
 		WHERE receipt IS NULL AND state IN (?, ?)`,
 		Args: []any{digest[:], int64(t.Session), int64(t.Seq), signed, string(essaim.TaskSubmitted), time.Now().UnixMilli(),
-			string(essaim.TaskRefunded), string(essaim.TaskExpired)}})
+			string(essaim.TaskRefunded), string(essaim.TaskExpired)}}}
+	if v != nil {
+		stmts = append(stmts, v.put())
+	}
+	n, err := l.write(stmts...)
 	if durable.IsDuplicate(err) {
 		return essaim.Errorf(essaim.CodeConflict, "number each task of a session differently", "session %s has another task with number %d", t.Session, t.Seq)
 	}
