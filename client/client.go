@@ -5,7 +5,7 @@
 // for a picture: it takes a quote, compares each offered miner's sealing key with
 // the ledger's, seals the prompt to those miners, signs a task, and believes nothing
 // that comes back: signatures, task, prices, digests and pixels are all checked
-// before a Picture is returned. A coordinator that lies can waste time; it cannot
+// before a Picture is returned, and before its receipt is acknowledged. A coordinator that lies can waste time; it cannot
 // read the prompt, swap the picture or charge more than the task's maximum price.
 //
 // The coordinator is reached in the same process, or through Dial over HTTP; the
@@ -44,6 +44,10 @@ type Coordinator interface {
 	// may succeed.
 	Submit(ctx context.Context, s essaim.Submission, progress func(essaim.Progress)) (essaim.Delivery, error)
 
+	// Acknowledge hands in what a session's payer has accepted so far; voucher is by
+	// essaim.SignVoucher. Of several the highest counts, in whatever order they come.
+	Acknowledge(ctx context.Context, voucher []byte) error
+
 	// Close settles a session now. signedClose is by essaim.SignClose.
 	Close(ctx context.Context, signedClose []byte) (essaim.Settled, error)
 
@@ -79,6 +83,10 @@ type Config struct {
 	Coordinator Coordinator
 	Ledger      Ledger
 	ChainID     string // the ledger's; a coordinator of another chain is refused
+
+	// Limit is the most that the session may spend, if that is less than its deposit: no
+	// task is signed beyond it. 0: the deposit, or what the saved session says.
+	Limit essaim.Amount
 }
 
 // Request asks for a picture.

@@ -142,7 +142,7 @@ func (d *drawing) offer(ctx context.Context) (essaim.Delivery, error) {
 	if err != nil {
 		return essaim.Delivery{}, err
 	}
-	return d.s.cfg.Coordinator.Submit(ctx, essaim.Submission{Task: d.signed, Input: sealed}, d.progress)
+	return d.s.cfg.Coordinator.Submit(ctx, essaim.Submission{Task: d.signed, Input: sealed, Voucher: d.s.enclosed()}, d.progress)
 }
 
 // vet returns the sealing keys of the quote's candidates that are within the maximum
@@ -196,7 +196,11 @@ func (s *Session) reserve(price essaim.Amount) (seq uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if left := s.left(); price > left {
-		return 0, essaim.Errorf(essaim.CodeInsufficient, "open a session with a larger deposit", "the picture may cost %s, session %s has %s left", price, s.record.ID, left)
+		hint := "open a session with a larger deposit"
+		if s.limit != 0 && s.limit < s.record.Deposit {
+			hint = "open a session with a larger spending limit"
+		}
+		return 0, essaim.Errorf(essaim.CodeInsufficient, hint, "the picture may cost %s, session %s has %s left", price, s.record.ID, left)
 	}
 	s.reserved += price
 	s.seq++
@@ -218,4 +222,5 @@ func (s *Session) endDraw(d *drawing) {
 		return
 	}
 	s.spent += d.picture.Receipt.Price
+	s.accepted++
 }

@@ -71,6 +71,11 @@ func (h *HTTP) Task(ctx context.Context, d essaim.Digest) (out essaim.TaskRecord
 	return out, h.call(ctx, http.MethodGet, PathTasks+"/"+d.String(), nil, &out)
 }
 
+// Acknowledge is Coordinator.Acknowledge.
+func (h *HTTP) Acknowledge(ctx context.Context, voucher []byte) error {
+	return h.call(ctx, http.MethodPost, PathAcknowledge, VoucherBody{voucher}, &struct{}{})
+}
+
 // Close is Coordinator.Close: it settles a session, not the connection.
 func (h *HTTP) Close(ctx context.Context, signedClose []byte) (out essaim.Settled, err error) {
 	return out, h.call(ctx, http.MethodPost, PathClose, CloseBody{signedClose}, &out)

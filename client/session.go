@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -25,6 +26,9 @@ type Session struct {
 	drawing  int           // draws under way
 	reserved essaim.Amount // by draws under way
 	spent    essaim.Amount // by accepted receipts
+	accepted uint64        // receipts
+	limit    essaim.Amount // of what may be spent; 0: the deposit
+	vouched  time.Time     // when a voucher was last sent along
 	doubtful essaim.Amount // by tasks that ended without a picture and may have a receipt
 	restored bool          // tasks since the last Save are not counted in spent
 	closing  bool
@@ -67,7 +71,7 @@ func Open(ctx context.Context, cfg Config, deposit essaim.Amount) (*Session, err
 	if err != nil {
 		return nil, err
 	}
-	return &Session{cfg: cfg, key: key, tx: tx, record: essaim.Session{
+	return &Session{cfg: cfg, key: key, tx: tx, limit: cfg.Limit, record: essaim.Session{
 		ID: id, Coordinator: info.Coordinator, Deposit: deposit, SessionKey: essaim.NodeKeyOf(key),
 		Opened: tx.Height, Expiry: expiry, State: essaim.SessionOpen,
 	}}, nil
@@ -100,6 +104,8 @@ type saved struct {
 	Seq      uint64         `json:"seq"`
 	Spent    essaim.Amount  `json:"spent"`
 	Doubtful essaim.Amount  `json:"doubtful"`
+	Accepted uint64         `json:"accepted,omitempty"`
+	Limit    essaim.Amount  `json:"limit,omitempty"`
 }
 
 // Save writes what Restore needs. It holds the session's secret key, which can spend
@@ -110,6 +116,7 @@ func (s *Session) Save() []byte {
 	b, err := json.Marshal(saved{
 		Version: 1, ChainID: s.cfg.ChainID, Key: s.key.Seed(), Session: s.record, Tx: s.tx,
 		Seq: s.seq, Spent: s.spent, Doubtful: s.doubtful + s.reserved,
+		Accepted: s.accepted, Limit: s.limit,
 	})
 	if err != nil {
 		panic(err) // our own type always encodes
@@ -143,6 +150,7 @@ func Restore(ctx context.Context, cfg Config, b []byte) (*Session, error) {
 	}
 	return &Session{
 		cfg: cfg, key: key, record: record, tx: v.Tx, restored: true, spent: v.Spent, doubtful: v.Doubtful,
+		accepted: v.Accepted, limit: cmp.Or(cfg.Limit, v.Limit),
 		seq: max(v.Seq, uint64(time.Now().UnixMilli())),
 	}, nil
 }
@@ -192,7 +200,8 @@ func (s *Session) Spent() essaim.Amount {
 }
 
 // Left is what further pictures may cost: the deposit less what is spent or reserved
-// by draws under way.
+// by draws under way. A spending limit is kept more strictly: what may have been charged
+// without a picture counts against it.
 func (s *Session) Left() essaim.Amount {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,11 +209,19 @@ func (s *Session) Left() essaim.Amount {
 }
 
 func (s *Session) left() essaim.Amount {
-	rest, ok := s.record.Deposit.Sub(s.spent + s.reserved)
-	if !ok {
-		return 0
+	rest := less(s.record.Deposit, s.spent+s.reserved)
+	if s.limit != 0 {
+		rest = min(rest, less(s.limit, s.spent+s.reserved+s.doubtful))
 	}
 	return rest
+}
+
+// less is a - b, or nothing.
+func less(a, b essaim.Amount) essaim.Amount {
+	if rest, ok := a.Sub(b); ok {
+		return rest
+	}
+	return 0
 }
 
 // BlocksLeft is how many blocks are left until the session expires; not positive:
@@ -255,7 +272,7 @@ func (s *Session) beginClose() (*essaim.Settled, error) {
 }
 
 func (s *Session) settle(ctx context.Context) (essaim.Settled, error) {
-	signed, err := essaim.SignClose(essaim.CloseRequest{ChainID: s.cfg.ChainID, Session: s.record.ID}, s.key)
+	signed, err := essaim.SignClose(essaim.CloseRequest{ChainID: s.cfg.ChainID, Session: s.record.ID, Voucher: s.voucher()}, s.key)
 	if err != nil {
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeInternal, "", "sign the close request: %w", err)
 	}
@@ -281,7 +298,7 @@ func (s *Session) checkSettled(settled essaim.Settled) error {
 		return refuse("the coordinator answers for session %s", settled.Session)
 	case settled.Root.Sum() > bound:
 		return refuse("it claims %s, at most %s was delivered", settled.Root.Sum(), bound)
-	case len(settled.Tx.Payments) > 0 && paid != s.record.Deposit:
+	case paid > s.record.Deposit, len(settled.Tx.Payments) > 0 && paid < s.record.Deposit && settled.Root.Sum() <= s.spent:
 		return refuse("its payments add up to %s, the deposit was %s", paid, s.record.Deposit)
 	}
 	return nil

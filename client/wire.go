@@ -9,10 +9,11 @@ import (
 // added to them is here, so that there is one definition.
 const (
 	// PathInfo and the other paths are below the gateway's URL.
-	PathInfo  = "/essaim/v1/info"
-	PathQuote = "/essaim/v1/quote"
-	PathTasks = "/essaim/v1/tasks" // + "/" + digest to read a record
-	PathClose = "/essaim/v1/sessions/close"
+	PathInfo        = "/essaim/v1/info"
+	PathQuote       = "/essaim/v1/quote"
+	PathTasks       = "/essaim/v1/tasks" // + "/" + digest to read a record
+	PathAcknowledge = "/essaim/v1/sessions/acknowledge"
+	PathClose       = "/essaim/v1/sessions/close"
 
 	// Events of the stream that answers a submission: any number of progress
 	// events, then one delivery or one error. Lines that start with a colon keep
@@ -25,6 +26,11 @@ const (
 // CloseBody is the body of a POST to PathClose.
 type CloseBody struct {
 	Close []byte `json:"close"` // by essaim.SignClose
+}
+
+// VoucherBody is the body of a POST to PathAcknowledge, whose answer is an empty object.
+type VoucherBody struct {
+	Voucher []byte `json:"voucher"` // by essaim.SignVoucher
 }
 
 // ErrorBody is the body of every answer that is an error.

@@ -55,6 +55,15 @@ func (g *Gateway) task(w http.ResponseWriter, r *http.Request) {
 	answer(g, w, func() (essaim.TaskRecord, error) { return g.cfg.Coordinator.Task(r.Context(), d) })
 }
 
+func (g *Gateway) acknowledge(w http.ResponseWriter, r *http.Request) {
+	var body client.VoucherBody
+	if err := readJSON(w, r, maxSmall, &body); err != nil {
+		g.writeError(w, err)
+		return
+	}
+	answer(g, w, func() (struct{}, error) { return struct{}{}, g.cfg.Coordinator.Acknowledge(r.Context(), body.Voucher) })
+}
+
 func (g *Gateway) closeSession(w http.ResponseWriter, r *http.Request) {
 	var body client.CloseBody
 	if err := readJSON(w, r, maxSmall, &body); err != nil {

@@ -110,6 +110,7 @@ func (g *Gateway) routes() *http.ServeMux {
 	mux.HandleFunc("POST "+client.PathQuote, g.quote)
 	mux.HandleFunc("POST "+client.PathTasks, g.submit)
 	mux.HandleFunc("GET "+client.PathTasks+"/{digest}", g.task)
+	mux.HandleFunc("POST "+client.PathAcknowledge, g.acknowledge)
 	mux.HandleFunc("POST "+client.PathClose, g.closeSession)
 	mux.HandleFunc("POST /v1/images/generations", g.images)
 	mux.HandleFunc("GET /v1/models", g.models)

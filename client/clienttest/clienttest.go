@@ -16,6 +16,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -66,8 +67,9 @@ type miner struct {
 
 type escrow struct {
 	essaim.Session
-	sum   essaim.Amount
-	count uint64
+	sum      essaim.Amount
+	count    uint64
+	vouchers []essaim.Voucher // as they came
 }
 
 type record struct {
@@ -192,6 +194,9 @@ func (n *Network) Submit(ctx context.Context, s essaim.Submission, progress func
 	if err != nil || done != nil {
 		return deref(done), err
 	}
+	if err := n.take(s.Voucher); err != nil {
+		return essaim.Delivery{}, err
+	}
 	m := n.miners[count%len(n.miners)]
 	r, out, err := n.draw(ctx, m, t, s.Input, progress)
 	if err != nil {
@@ -297,10 +302,47 @@ func (n *Network) deliver(m *miner, t essaim.Task, r essaim.Receipt, out essaim.
 	return d, nil
 }
 
+// Acknowledge is client.Coordinator's.
+func (n *Network) Acknowledge(ctx context.Context, voucher []byte) error {
+	if err := n.take(voucher); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// take keeps a voucher; nil is none.
+func (n *Network) take(signed []byte) error {
+	if signed == nil {
+		return nil
+	}
+	v, signer, err := essaim.OpenVoucher(signed)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e, ok := n.sessions[v.Session]
+	if !ok || e.SessionKey != signer || v.ChainID != ChainID || v.Coordinator != essaim.NodeKeyOf(n.key) {
+		return essaim.Errorf(essaim.CodeRefused, "", "the voucher is not by the session's key")
+	}
+	e.vouchers = append(e.vouchers, v)
+	return nil
+}
+
+// Vouchers are those of a session, as they came.
+func (n *Network) Vouchers(id essaim.SessionID) []essaim.Voucher {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.sessions[id].vouchers)
+}
+
 // Close is client.Coordinator's.
 func (n *Network) Close(ctx context.Context, signedClose []byte) (essaim.Settled, error) {
 	c, signer, err := essaim.OpenClose(signedClose)
 	if err != nil {
+		return essaim.Settled{}, err
+	}
+	if err := n.take(c.Voucher); err != nil {
 		return essaim.Settled{}, err
 	}
 	out, err := n.settle(c, signer)
