@@ -48,6 +48,8 @@ var floors = map[string]int{
 	"verify/phash":      3,
 	"verify/replica":    3,
 	"verify/rerun":      3,
+	"verify/trust":      3, // what follows from findings
+	"verify/duty":       3,
 
 	"coordinator/receiptlog": 4, // a role's memory
 
