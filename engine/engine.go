@@ -68,6 +68,7 @@ type Request struct {
 	Width  int    // pixels; 0: the model's default, or none
 	Height int    // pixels; 0: the model's default, or none
 	Steps  int    // sampling steps; 0: the model's default, or none
+	Trace  bool   // whether Result.Trace is wanted, of engines that can give one
 }
 
 // MediaEmbedding is the media type of an embedding: its numbers, one byte each, signed
@@ -90,6 +91,7 @@ type Result struct {
 	Steps        int           // sampling steps made; 0 for kinds without
 	Units        uint64        // units of work, as the model's manifest prices them; at least 1
 	Warnings     []string      // for the user, such as words that the model never saw; no prompt text beyond those words
+	Trace        essaim.Digest // commitment to the operators that made it (docs/protocol/trace.md); zero: none
 }
 
 // Fit fills a request's defaults from the model and refuses what it cannot do.

@@ -40,12 +40,11 @@
 //
 // # Operators and traces
 //
-// A model is a sequence of [Operator] values, each a pure function of earlier outputs: product,
-// sum, rescale, activate, lookup, gather, and what a model adds. A [Tape] executes
-// them and shows each to whoever asks, as an [Op]: what it read, what it put out, and a
-// record of that in bytes. [TraceHash] commits to the records of a run. Nothing is copied
-// for it and nothing is done if nobody asks; then outputs that nobody needs any more lend their
-// memory to later ones ([Room]).
+// A model is a sequence of [Operator] values, each a pure function of earlier outputs: words,
+// gather, product, sum, rescale, activate, lookup, and what a model adds. A [Tape] executes
+// them and shows each to whoever asks, as an [Op]: what it read and what it put out. [TraceHash] commits
+// to the operators of a run and keeps nothing of them (docs/protocol/trace.md). Outputs that nobody
+// needs any more lend their memory to later ones ([Room]), unless somebody watches the tape.
 //
 // # Paths
 //

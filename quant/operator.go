@@ -2,32 +2,72 @@ package quant
 
 import "sync"
 
-// Gather has no input. Its output is, for each list, the sum of some rows of a table,
-// each times its weight.
-type Gather struct {
-	Table []int8 // rows of Cols
-	Cols  int
-	Lists [][]Weighted
-}
+// Words has no input: it is what a request's text becomes before any arithmetic. Its output is, for each
+// list, its pairs of a row's index and its weight, filled up with zeros to the longest list's length.
+type Words [][]Weighted
 
-// Weighted is the index of a row and its weight.
+// Weighted is the index of a row of a table and its weight.
 type Weighted struct {
 	Row    int
 	Weight int32
 }
 
+// Kind is "words".
+func (Words) Kind() string { return "words" }
+
+// Numbers are none.
+func (Words) Numbers() []int32 { return nil }
+
+// Type is Int32.
+func (Words) Type() Type { return Int32 }
+
+// Apply is described with the type.
+func (w Words) Apply(_ []Value, r *Room) Value {
+	longest := 1
+	for _, list := range w {
+		longest = max(longest, len(list))
+	}
+	out := r.Wide(len(w), 2*longest)
+	clear(out.Wide)
+	for v, list := range w {
+		pairs := vector(out.Wide, v, 2*longest)
+		for i, one := range list {
+			pairs[2*i], pairs[2*i+1] = int32(one.Row), one.Weight
+		}
+	}
+	return out
+}
+
+// Gather has one input, of pairs of a row's index and its weight. Its output is, for each vector of it, the sum
+// of these rows of a table, each times its weight. Rows that the table has not are zero.
+type Gather struct {
+	Table []int8 // rows of Cols
+	Cols  int
+}
+
 // Kind is "gather".
 func (Gather) Kind() string { return "gather" }
 
+// Numbers are none.
+func (Gather) Numbers() []int32 { return nil }
+
+// Type is Int32.
+func (Gather) Type() Type { return Int32 }
+
 // Apply is described with the type.
-func (g Gather) Apply(_ []Value, r *Room) Value {
-	out := r.Wide(len(g.Lists), g.Cols)
-	for v, list := range g.Lists {
+func (g Gather) Apply(in []Value, r *Room) Value {
+	out := r.Wide(in[0].Vectors, g.Cols)
+	for v := range in[0].Vectors {
 		sum := vector(out.Wide, v, g.Cols)
 		clear(sum)
-		for _, w := range list {
-			for i, x := range vector(g.Table, w.Row, g.Cols) {
-				sum[i] += w.Weight * int32(x)
+		pairs := vector(in[0].Wide, v, in[0].Elements())
+		for ; len(pairs) >= 2; pairs = pairs[2:] {
+			row, weight := int(pairs[0]), pairs[1]
+			if weight == 0 || row < 0 || row >= len(g.Table)/g.Cols {
+				continue
+			}
+			for i, x := range vector(g.Table, row, g.Cols) {
+				sum[i] += weight * int32(x)
 			}
 		}
 	}
@@ -40,11 +80,24 @@ type Product struct{ *Matrix }
 // Kind is "product".
 func (Product) Kind() string { return "product" }
 
+// Numbers are 1 if there are biases, else 0.
+func (p Product) Numbers() []int32 { return []int32{bit(p.Bias != nil)} }
+
+// Type is Int32.
+func (Product) Type() Type { return Int32 }
+
 // Apply is described with the type.
 func (p Product) Apply(in []Value, r *Room) Value {
 	out := r.Wide(in[0].Vectors, p.Rows)
 	p.products(out.Wide, in[0].Narrow, in[0].Vectors, r)
 	return out
+}
+
+func bit(b bool) int32 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // Sum has two inputs of int32 and adds them, element by element. If the second has one
@@ -53,6 +106,12 @@ type Sum struct{}
 
 // Kind is "sum".
 func (Sum) Kind() string { return "sum" }
+
+// Numbers are none.
+func (Sum) Numbers() []int32 { return nil }
+
+// Type is Int32.
+func (Sum) Type() Type { return Int32 }
 
 // Apply is described with the type.
 func (Sum) Apply(in []Value, r *Room) Value {
@@ -70,6 +129,12 @@ type Rescale struct{ Scale }
 
 // Kind is "rescale".
 func (Rescale) Kind() string { return "rescale" }
+
+// Numbers are none.
+func (Rescale) Numbers() []int32 { return nil }
+
+// Type is Int32.
+func (Rescale) Type() Type { return Int32 }
 
 // Apply is described with the type.
 func (s Rescale) Apply(in []Value, r *Room) Value {
@@ -89,6 +154,17 @@ type Activate struct {
 // Kind is "activate".
 func (Activate) Kind() string { return "activate" }
 
+// Numbers are Lo and Hi.
+func (a Activate) Numbers() []int32 { return []int32{int32(a.Lo), int32(a.Hi)} }
+
+// Type is Int8 if that holds Lo to Hi, else Int16.
+func (a Activate) Type() Type {
+	if a.Lo >= -128 && a.Hi <= 127 {
+		return Int8
+	}
+	return Int16
+}
+
 // Apply is described with the type.
 func (a Activate) Apply(in []Value, r *Room) Value {
 	n := len(a.Mul)
@@ -106,6 +182,12 @@ type Lookup struct {
 
 // Kind is "lookup".
 func (Lookup) Kind() string { return "lookup" }
+
+// Numbers are what the table begins with, and From.
+func (l Lookup) Numbers() []int32 { return []int32{l.First, int32(l.From)} }
+
+// Type is Int16.
+func (Lookup) Type() Type { return Int16 }
 
 // Apply is described with the type.
 func (l Lookup) Apply(in []Value, r *Room) Value {

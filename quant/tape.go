@@ -1,10 +1,6 @@
 package quant
 
-import (
-	"crypto/sha256"
-	"encoding/binary"
-	"slices"
-)
+import "slices"
 
 // A Value is what operators read and put out: some vectors of one length, one after
 // the other, of activations or of int32. It is not changed once made.
@@ -40,8 +36,14 @@ func (v Value) Equal(o Value) bool {
 
 // An Operator is one kind of computation with its parameters.
 type Operator interface {
-	// Kind is its name in records: lower case, at most 255 bytes.
+	// Kind is its name in traces: lower case, at most 255 bytes.
 	Kind() string
+
+	// Numbers are what it computes with besides its inputs and the tensors of its layer: at most 255.
+	Numbers() []int32
+
+	// Type is the type that holds each element of its output: Int32 for wide ones.
+	Type() Type
 
 	// Apply computes the output, without an ID, from the inputs that the operator's
 	// comment names, in memory of the room. It depends on nothing else.
@@ -51,9 +53,10 @@ type Operator interface {
 // A Tape executes operators one after the other and shows them to whoever watches. The
 // zero Tape is ready.
 type Tape struct {
-	Room  *Room    // for the operators; may be nil
-	Step  int      // for Op.Step
-	Watch func(Op) // called after each operator; nil: never, and nothing is recorded
+	Room  *Room      // for the operators; may be nil
+	Step  int        // for Op.Step
+	Watch func(Op)   // called after each operator, and may keep what it is shown; nil: never
+	Hash  *TraceHash // is shown each operator; nil: nobody is
 
 	ops int
 }
@@ -64,8 +67,15 @@ func (t *Tape) Do(layer string, o Operator, in ...Value) Value {
 	out := o.Apply(in, t.Room)
 	t.ops++
 	out.ID = t.ops
+	if t.Watch == nil && t.Hash == nil {
+		return out
+	}
+	op := Op{Step: t.Step, Layer: layer, Operator: o, In: in, Out: out}
+	if t.Hash != nil {
+		t.Hash.Add(op)
+	}
 	if t.Watch != nil {
-		t.Watch(Op{Step: t.Step, Layer: layer, Operator: o, In: in, Out: out})
+		t.Watch(op)
 	}
 	return out
 }
@@ -80,21 +90,6 @@ func (t *Tape) Free(values ...Value) {
 
 // An Op is one executed operator: everything it read and put out. Nothing of it may be
 // written to.
-//
-// Its record is, with all numbers little-endian:
-//
-//	uint32  ID of the output, counting the run's operators from 1
-//	uint32  step, from 1; 0 for what is done once
-//	uint8   length of the kind, then the kind
-//	uint8   length of the layer's name, then the name
-//	uint8   number of inputs, then the uint32 ID of each; 0 is a constant of the model
-//	uint32  vectors
-//	uint32  elements of a vector
-//	uint8   bytes of an element: 2 or 4
-//	        the output: vectors · elements signed numbers
-//
-// A trace is the records of a run, one after the other. It is not self-contained:
-// operators' parameters are those of the model that it belongs to.
 type Op struct {
 	Step     int
 	Layer    string
@@ -106,71 +101,6 @@ type Op struct {
 // Holds reports whether the output is what the operator makes of the inputs.
 func (o Op) Holds() bool { return o.Operator.Apply(o.In, nil).Equal(o.Out) }
 
-// AppendRecord appends the operator's record.
-func (o Op) AppendRecord(b []byte) []byte {
-	word := func(n int) { b = binary.LittleEndian.AppendUint32(b, uint32(n)) }
-	text := func(s string) { b = append(append(b, byte(len(s))), s...) }
-	word(o.Out.ID)
-	word(o.Step)
-	text(o.Operator.Kind())
-	text(o.Layer)
-	b = append(b, byte(len(o.In)))
-	for _, v := range o.In {
-		word(v.ID)
-	}
-	word(o.Out.Vectors)
-	word(o.Out.Elements())
-	if o.Out.Wide != nil {
-		b = append(b, 4)
-		for _, v := range o.Out.Wide {
-			b = binary.LittleEndian.AppendUint32(b, uint32(v))
-		}
-		return b
-	}
-	b = append(b, 2)
-	for _, v := range o.Out.Narrow {
-		b = binary.LittleEndian.AppendUint16(b, uint16(v))
-	}
-	return b
-}
-
-// A TraceHash commits to a trace: it is the Merkle tree of RFC 6962 with SHA-256, over
-// the operators' records in their order. The zero TraceHash is that of no operators.
-type TraceHash struct {
-	roots  [][sha256.Size]byte // of the full subtrees from left to right, each smaller than the one before
-	leaves uint64
-	buffer []byte
-}
-
-// Add appends an operator.
-func (h *TraceHash) Add(o Op) {
-	h.buffer = o.AppendRecord(append(h.buffer[:0], 0))
-	h.roots = append(h.roots, sha256.Sum256(h.buffer))
-	h.leaves++
-	for n := h.leaves; n%2 == 0; n /= 2 {
-		h.join()
-	}
-}
-
-// join makes one subtree of the last two.
-func (h *TraceHash) join() {
-	n := len(h.roots)
-	h.roots = append(h.roots[:n-2], node(h.roots[n-2], h.roots[n-1]))
-}
-
-func node(left, right [sha256.Size]byte) [sha256.Size]byte {
-	b := append(append([]byte{1}, left[:]...), right[:]...)
-	return sha256.Sum256(b)
-}
-
-// Root is the tree's root over all operators so far.
-func (h *TraceHash) Root() [sha256.Size]byte {
-	if len(h.roots) == 0 {
-		return sha256.Sum256(nil)
-	}
-	root := h.roots[len(h.roots)-1]
-	for i := len(h.roots) - 2; i >= 0; i-- {
-		root = node(h.roots[i], root)
-	}
-	return root
-}
+// AppendRecord appends the operator's record: its header, then its output. A file of a run's records, one after
+// the other, is not self-contained: operators' parameters are those of the model.
+func (o Op) AppendRecord(b []byte) []byte { return o.AppendOutput(o.Header().Append(b)) }

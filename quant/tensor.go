@@ -44,6 +44,14 @@ var types = [...]struct {
 
 func (t Type) valid() bool { return t >= Int8 && int(t) < len(types) }
 
+// Size is that of an element in bytes; 0 for types that are none.
+func (t Type) Size() int {
+	if !t.valid() {
+		return 0
+	}
+	return int(types[t].size)
+}
+
 // String is the name of the Go type.
 func (t Type) String() string {
 	if !t.valid() {

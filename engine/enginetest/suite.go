@@ -339,8 +339,10 @@ func (s *suite) trace() {
 	}
 	for _, m := range s.all {
 		ops := 0
+		var hash quant.TraceHash
 		got, err := e.RunTraced(s.Context(), engine.Request{Model: m.Digest, Prompt: Prompt, Seed: 9}, func(o quant.Op) {
 			ops++
+			hash.Add(o)
 			if o.Out.ID != ops || slices.ContainsFunc(o.In, func(v quant.Value) bool { return v.ID >= ops }) {
 				s.Errorf("%s: operator %d (%s of %s) has the ID %d or reads what comes later", m.Name, ops, o.Operator.Kind(), o.Layer, o.Out.ID)
 			}
@@ -353,6 +355,9 @@ func (s *suite) trace() {
 		}
 		if alone := s.run(m, engine.Request{Seed: 9}, nil); !same(m, alone, got) {
 			s.Errorf("%s: tracing changes the result", m.Name)
+		}
+		if one := s.run(m, engine.Request{Seed: 9, Trace: true}, nil); one.Trace != hash.Root() || !got.Trace.IsZero() {
+			s.Errorf("%s: commits to %s and, unasked, to %s; its operators have %x", m.Name, one.Trace, got.Trace, hash.Root())
 		}
 	}
 }

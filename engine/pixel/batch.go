@@ -14,7 +14,8 @@ import (
 const together = 16
 
 // RunBatch draws several pictures, each the same as Run would draw, and returns their
-// results in the order of the requests. It reads each weight once for up to sixteen things.
+// results in the order of the requests. It reads each weight once for up to sixteen things. A picture whose trace
+// is asked for is drawn alone: what is drawn together has one trace.
 //
 // Errors: as Run, for the first request that cannot be run, before any is.
 func (e *Engine) RunBatch(ctx context.Context, rs []engine.Request) ([]engine.Result, error) {
@@ -29,7 +30,7 @@ func (e *Engine) RunBatch(ctx context.Context, rs []engine.Request) ([]engine.Re
 	var out []engine.Result
 	for len(plans) > 0 {
 		n, things := 1, len(plans[0].things)
-		for n < len(plans) && things+len(plans[n].things) <= together {
+		for n < len(plans) && things+len(plans[n].things) <= together && plans[0].hash == nil && plans[n].hash == nil {
 			things += len(plans[n].things)
 			n++
 		}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/essaim/essaim/engine"
-	"github.com/essaim/essaim/quant"
 )
 
 // cpuTime is what this process has computed so far.
@@ -78,25 +77,33 @@ func BenchmarkBatch64(b *testing.B) {
 	}
 }
 
-// BenchmarkTrace draws one picture of 64 x 64, with nobody watching, with someone who only
-// looks, and with the trace's hash.
+// BenchmarkTrace draws pictures of each size, with nobody watching and with the trace's commitment, and says
+// how much longer that takes; neither includes the PNG file.
 func BenchmarkTrace(b *testing.B) {
-	for name, watch := range map[string]func() func(quant.Op){
-		"none": func() func(quant.Op) { return nil },
-		"look": func() func(quant.Op) { return func(quant.Op) {} },
-		"hash": func() func(quant.Op) { return new(quant.TraceHash).Add },
-	} {
-		b.Run(name, func(b *testing.B) {
-			e := newEngine(b)
-			r := engine.Request{Model: e.model.Digest, Prompt: "red apple", Width: side, Height: side}
-			b.ReportAllocs()
-			before := cpuTime(b)
+	for _, n := range []int{side, 256, 512} {
+		e := newEngine(b)
+		var alone, traced time.Duration
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := e.RunTraced(b.Context(), r, watch()); err != nil {
-					b.Fatal(err)
+				for _, trace := range []bool{false, true} {
+					r := engine.Request{Model: e.model.Digest, Prompt: "red apple", Width: n, Height: n, Trace: trace}
+					p, err := e.plan(r)
+					if err != nil {
+						b.Fatal(err)
+					}
+					before := cpuTime(b)
+					if _, err := e.draw(b.Context(), []plan{p}, nil, nil); err != nil {
+						b.Fatal(err)
+					}
+					if took := cpuTime(b) - before; trace {
+						traced += took
+					} else {
+						alone += took
+					}
 				}
 			}
-			b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/picture")
+			b.ReportMetric(float64(alone.Microseconds())/float64(b.N), "drawing-cpu-µs")
+			b.ReportMetric(float64((traced-alone).Microseconds())/float64(b.N), "trace-cpu-µs")
 		})
 	}
 }

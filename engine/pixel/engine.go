@@ -144,6 +144,7 @@ func (e *Engine) finish(p plan, picture *image.RGBA) (engine.Result, error) {
 		Steps:        p.request.Steps,
 		Units:        e.units,
 		Warnings:     p.warnings,
+		Trace:        p.hash.Root(),
 	}, nil
 }
 
@@ -164,6 +165,7 @@ type plan struct {
 	request  engine.Request // with its defaults filled
 	things   []thing
 	warnings []string
+	hash     *quant.TraceHash // of the operators; nil: nobody asks
 }
 
 func (e *Engine) plan(r engine.Request) (plan, error) {
@@ -185,7 +187,11 @@ func (e *Engine) plan(r engine.Request) (plan, error) {
 	default:
 		return plan{}, fmt.Errorf("%w: the prompt names nothing to draw in Latin letters or digits", engine.ErrBadRequest)
 	}
-	return plan{request: r, things: e.lexicon.choose(read, r.Seed), warnings: read.warnings()}, nil
+	p := plan{request: r, things: e.lexicon.choose(read, r.Seed), warnings: read.warnings()}
+	if r.Trace {
+		p.hash = new(quant.TraceHash)
+	}
+	return p, nil
 }
 
 // warnings say where the picture may not be what was asked for.
@@ -220,8 +226,12 @@ func (e *Engine) draw(ctx context.Context, ps []plan, watch func(quant.Op), prog
 			lists = append(lists, encode(thing.words, thing.style))
 		}
 	}
-	t, leave := e.tape(e.workers, watch)
+	t, leave := e.tape(e.workers)
 	defer leave()
+	t.Watch = watch
+	if len(ps) == 1 {
+		t.Hash = ps[0].hash
+	}
 	all := e.weights.draw(t, lists)
 	defer t.Free(all)
 	if len(ps) == 1 {
@@ -230,7 +240,7 @@ func (e *Engine) draw(ctx context.Context, ps []plan, watch func(quant.Op), prog
 	}
 	out, failed := make([]*image.RGBA, len(ps)), make([]error, len(ps))
 	quant.Each(len(ps), e.workers, func(i int) { // one after the other, so that each stays in a near cache
-		t, leave := e.tape(1, nil)
+		t, leave := e.tape(1)
 		defer leave()
 		var tell func(engine.Progress)
 		if i == 0 {
@@ -242,13 +252,13 @@ func (e *Engine) draw(ctx context.Context, ps []plan, watch func(quant.Op), prog
 }
 
 // tape makes a tape in a room of the engine's, which leave gives back.
-func (e *Engine) tape(workers int, watch func(quant.Op)) (t *quant.Tape, leave func()) {
+func (e *Engine) tape(workers int) (t *quant.Tape, leave func()) {
 	room, _ := e.rooms.Get().(*quant.Room)
 	if room == nil {
 		room = new(quant.Room)
 	}
 	room.Workers = workers
-	return &quant.Tape{Room: room, Watch: watch}, func() { e.rooms.Put(room) }
+	return &quant.Tape{Room: room}, func() { e.rooms.Put(room) }
 }
 
 // paint makes a picture of the samples of its things.

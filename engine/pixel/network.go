@@ -8,11 +8,12 @@ import (
 
 // draw computes the samples of things, in 1/4096, from their table rows.
 func (w *weights) draw(t *quant.Tape, lists [][]quant.Weighted) quant.Value {
-	sum := t.Do("text.table", quant.Gather{Table: w.table, Cols: w.text1.Cols, Lists: lists})
+	rows := t.Do("words", quant.Words(lists))
+	sum := t.Do("text.table", quant.Gather{Table: w.table, Cols: w.text1.Cols}, rows)
 	e := t.Do("text", quant.Activate{Scale: w.text, Lo: -127, Hi: 127}, sum)
 	h := w.text1.Activated(t, "text1", e, 0, 127)
 	c := w.text2.Activated(t, "text2", h, 0, 127)
-	t.Free(sum, e, h)
+	t.Free(rows, sum, e, h)
 	x := w.cond.Rescaled(t, "cond", c)
 	for l := range w.blocks {
 		x = w.blocks[l].add(t, l, x, c)

@@ -15,9 +15,9 @@ type planes struct{ y, cb, cr quant.Value }
 // planes turns the samples of things into their planes of side x side, which share all's memory.
 func (w *weights) planes(t *quant.Tape, v quant.Value) (each []planes, all planes) {
 	const full, quarter = side * side, half * half
-	y := smoothed(t, "y", w.flowLuma, v, 0, full)
-	cb := smoothed(t, "cb", w.flowChroma, v, full, quarter)
-	cr := smoothed(t, "cr", w.flowChroma, v, full+quarter, quarter)
+	y := smoothed(t, "flow.luma", w.flowLuma, v, 0, full)
+	cb := smoothed(t, "flow.chroma", w.flowChroma, v, full, quarter)
+	cr := smoothed(t, "flow.chroma", w.flowChroma, v, full+quarter, quarter)
 	all.y = developed(t, "luma", "y", quant.Lookup{Table: w.luma, Elements: full}, times16{}, y)
 	all.cb = developed(t, "chroma", "cb", quant.Lookup{Table: w.chroma, Elements: quarter}, double{}, cb)
 	all.cr = developed(t, "chroma", "cr", quant.Lookup{Table: w.chroma, Elements: quarter}, double{}, cr)
@@ -45,15 +45,21 @@ type take struct{ index int }
 // Kind is "take".
 func (take) Kind() string { return "take" }
 
+// Numbers are the index.
+func (o take) Numbers() []int32 { return []int32{int32(o.index)} }
+
+// Type is Int32.
+func (take) Type() quant.Type { return quant.Int32 }
+
 // Apply is described with the type.
 func (o take) Apply(in []quant.Value, _ *quant.Room) quant.Value { return in[0].Vector(o.index) }
 
 // smoothed takes one plane out of each vector and smooths it.
-func smoothed(t *quant.Tape, name string, flow quant.Flow, v quant.Value, from, elements int) quant.Value {
-	v = t.Do(name, smooth{flow, from, elements}, v)
+func smoothed(t *quant.Tape, table string, flow quant.Flow, v quant.Value, from, elements int) quant.Value {
+	v = t.Do(table, smooth{flow, from, elements}, v)
 	for range passes - 1 {
 		rough := v
-		v = t.Do(name, smooth{flow, 0, elements}, rough)
+		v = t.Do(table, smooth{flow, 0, elements}, rough)
 		t.Free(rough)
 	}
 	return v
@@ -75,6 +81,12 @@ type pixels struct{}
 
 // Kind is "pixels".
 func (pixels) Kind() string { return "pixels" }
+
+// Numbers are none.
+func (pixels) Numbers() []int32 { return nil }
+
+// Type is Uint8.
+func (pixels) Type() quant.Type { return quant.Uint8 }
 
 // Apply is described with the type.
 func (pixels) Apply(in []quant.Value, r *quant.Room) quant.Value {

@@ -24,6 +24,12 @@ type times16 struct{}
 // Kind is "times16".
 func (times16) Kind() string { return "times16" }
 
+// Numbers are none.
+func (times16) Numbers() []int32 { return nil }
+
+// Type is Int32.
+func (times16) Type() quant.Type { return quant.Int32 }
+
 // Apply is described with the type.
 func (times16) Apply(in []quant.Value, r *quant.Room) quant.Value {
 	return eachPlane(in[0], 1, r, func(dst []int32, from, n int) {
@@ -39,6 +45,12 @@ type double struct{}
 
 // Kind is "double".
 func (double) Kind() string { return "double" }
+
+// Numbers are none.
+func (double) Numbers() []int32 { return nil }
+
+// Type is Int32.
+func (double) Type() quant.Type { return quant.Int32 }
 
 // Apply is described with the type.
 func (double) Apply(in []quant.Value, r *quant.Room) quant.Value {
@@ -78,6 +90,12 @@ type smooth struct {
 // Kind is "smooth".
 func (smooth) Kind() string { return "smooth" }
 
+// Numbers are what the table begins with, and from.
+func (s smooth) Numbers() []int32 { return []int32{s.flow.First, int32(s.from)} }
+
+// Type is Int32.
+func (smooth) Type() quant.Type { return quant.Int32 }
+
 // Apply is described with the type.
 func (s smooth) Apply(in []quant.Value, r *quant.Room) quant.Value {
 	var (
@@ -98,6 +116,12 @@ type enlarge struct{ *spline }
 
 // Kind is "enlarge".
 func (enlarge) Kind() string { return "enlarge" }
+
+// Numbers are the factor.
+func (e enlarge) Numbers() []int32 { return []int32{int32(e.factor)} }
+
+// Type is Int32.
+func (enlarge) Type() quant.Type { return quant.Int32 }
 
 // Apply is described with the type.
 func (e enlarge) Apply(in []quant.Value, r *quant.Room) quant.Value {

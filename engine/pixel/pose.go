@@ -18,6 +18,22 @@ type pose struct {
 // Kind is "pose".
 func (pose) Kind() string { return "pose" }
 
+// Numbers are size, x and y of the place, 1 if mirrored, else 0, zoom and tilt.
+func (o pose) Numbers() []int32 {
+	mirror := 0
+	if o.mirror {
+		mirror = 1
+	}
+	var out []int32
+	for _, n := range []int{o.size, o.x, o.y, mirror, o.zoom, o.tilt} {
+		out = append(out, int32(n))
+	}
+	return out
+}
+
+// Type is Uint8.
+func (pose) Type() quant.Type { return quant.Uint8 }
+
 // Apply is described with the type.
 func (o pose) Apply(in []quant.Value, r *quant.Room) quant.Value {
 	n := root2(in[0].Elements() / channels)

@@ -14,7 +14,7 @@ import (
 // Result.PixelsDigest.
 //
 // An operator's layer is the name of its tensors in the weights file, without .w, .bias and
-// .mul; those without tensors are named for what they put out: y, cb and cr (the planes), rgb,
+// .mul; those without tensors are named for what they put out: words, y, cb and cr (the planes), rgb,
 // canvas, and the layer to whose sums they add. Its step is the number of the thing that it lays
 // onto the picture, 0 for the network, which draws all things at once. Besides those of package
 // quant there are the kinds smooth, times16, double, take (one thing of several), enlarge, pixels

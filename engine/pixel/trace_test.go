@@ -121,7 +121,7 @@ func TestTraceHangsTogether(t *testing.T) {
 			t.Errorf("%q: the trace ends with pixels %x, the picture has %s", r.Prompt, got, want.PixelsDigest)
 		}
 	}
-	all := []string{"activate", "double", "enlarge", "gather", "lookup", "pixels", "pose", "product", "rescale", "smooth", "sum", "take", "times16"}
+	all := []string{"activate", "double", "enlarge", "gather", "lookup", "pixels", "pose", "product", "rescale", "smooth", "sum", "take", "times16", "words"}
 	if got := slices.Sorted(maps.Keys(kinds)); !slices.Equal(got, all) {
 		t.Errorf("kinds are %v, want %v", got, all)
 	}

@@ -109,11 +109,15 @@ func (e *Engine) RunTraced(ctx context.Context, r engine.Request, watch func(qua
 	if err := ctx.Err(); err != nil {
 		return engine.Result{}, fmt.Errorf("embedding a text: %w", err)
 	}
-	v, more, err := e.embed(r.Prompt, watch)
+	t := &quant.Tape{Watch: watch}
+	if r.Trace {
+		t.Hash = new(quant.TraceHash)
+	}
+	v, more, err := e.embed(r.Prompt, t)
 	if err != nil {
 		return engine.Result{}, err
 	}
-	out := engine.Result{MediaType: engine.MediaEmbedding, Data: make([]byte, size), Units: e.units}
+	out := engine.Result{MediaType: engine.MediaEmbedding, Data: make([]byte, size), Units: e.units, Trace: t.Hash.Root()}
 	for i, x := range v {
 		out.Data[i] = byte(x)
 	}
@@ -123,7 +127,7 @@ func (e *Engine) RunTraced(ctx context.Context, r engine.Request, watch func(qua
 	return out, nil
 }
 
-func (e *Engine) embed(text string, watch func(quant.Op)) (v []int8, more bool, err error) {
+func (e *Engine) embed(text string, t *quant.Tape) (v []int8, more bool, err error) {
 	if !utf8.ValidString(text) {
 		return nil, false, fmt.Errorf("%w: the text is not UTF-8", engine.ErrBadRequest)
 	}
@@ -131,5 +135,5 @@ func (e *Engine) embed(text string, watch func(quant.Op)) (v []int8, more bool, 
 	if len(ws) == 0 {
 		return nil, false, fmt.Errorf("%w: the text has no word in Latin or Cyrillic letters or digits", engine.ErrBadRequest)
 	}
-	return e.weights.embed(&quant.Tape{Watch: watch}, encode(ws)), more, nil
+	return e.weights.embed(t, encode(ws)), more, nil
 }

@@ -34,7 +34,7 @@ func TestReference(t *testing.T) {
 	}
 	for _, line := range lines {
 		want, text, _ := strings.Cut(line, "\t")
-		v, _, err := e.embed(text, nil)
+		v, _, err := e.embed(text, new(quant.Tape))
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
@@ -99,8 +99,8 @@ func FuzzEmbed(f *testing.F) {
 		if total*128 > math.MaxInt32 {
 			t.Fatalf("weights of %d can overflow", total)
 		}
-		one, _, err := e.embed(s, nil)
-		two, _, _ := e.embed(s, nil)
+		one, _, err := e.embed(s, new(quant.Tape))
+		two, _, _ := e.embed(s, new(quant.Tape))
 		if !slices.Equal(one, two) || (err == nil) != (len(one) == size) {
 			t.Fatalf("%v and %v, error %v", one, two, err)
 		}

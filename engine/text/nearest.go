@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
+
+	"github.com/essaim/essaim/quant"
 )
 
 // Concept is one of the things that the model was trained on.
@@ -23,7 +25,7 @@ type Near struct {
 //
 // Errors: wraps engine.ErrBadRequest if the text has no words.
 func (e *Engine) Nearest(text string, n int) ([]Near, error) {
-	v, _, err := e.embed(text, nil)
+	v, _, err := e.embed(text, new(quant.Tape))
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,8 @@ func readWeights(file []byte, concepts int) (*weights, error) {
 
 // embed computes the embedding of a text's rows, on a tape.
 func (w *weights) embed(t *quant.Tape, rows []quant.Weighted) []int8 {
-	sum := t.Do("table", quant.Gather{Table: w.table, Cols: tableCols, Lists: [][]quant.Weighted{rows}})
+	pairs := t.Do("words", quant.Words{rows})
+	sum := t.Do("table", quant.Gather{Table: w.table, Cols: tableCols}, pairs)
 	e := t.Do("table", quant.Activate{Scale: w.tableOut, Lo: -127, Hi: 127}, sum)
 	h := w.up.Activated(t, "up", e, 0, 127)
 	v := w.out.Activated(t, "out", h, -127, 127)
