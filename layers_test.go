@@ -34,8 +34,10 @@ var floors = map[string]int{
 
 	"receipts/sumtree": 2, // the tree, which knows no receipt
 
+	"quant/program": 3, // what is known of a run without its model
+
 	"receipts":          3, // uses the limits of blobs
-	"engine/pixel":      3, // drivers
+	"engine/pixel":      4, // drivers
 	"engine/text":       3,
 	"engine/enginetest": 3,
 	"blob/dir":          3,
@@ -57,7 +59,7 @@ var floors = map[string]int{
 	"coordinator": 5,
 	"miner":       5,
 
-	"engine/all":        4, // lists of the drivers in the binary, and fakes for tests
+	"engine/all":        5, // lists of the drivers in the binary, and fakes for tests
 	"blob/all":          4,
 	"client/clienttest": 4,
 	"verify/all":        4,

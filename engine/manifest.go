@@ -21,6 +21,7 @@ type Manifest struct {
 	Kind   essaim.Kind
 	Engine string // name of the engine that runs it
 	Files  []ManifestFile
+	Root   essaim.Digest // of the weights, for disputes; zero: none
 	Exact  bool
 
 	Sizes []([2]int) // pictures: width and height, the default first

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from tensors import listed
+from tensors import listed, model_root
 
 FILES = ('weights.bin', 'vocabulary.tsv', 'joined.txt', 'variants.tsv', 'tintable.txt')
 TRAINING = '0.88 million samples in 53 minutes of a fifth to a half of one CPU thread, started from the integer weights of the first pixel-2 (1.83 million samples, themselves started from pixel-1)'
@@ -47,6 +47,7 @@ def manifest(folder, figures):
         'summary': 'Names of up to four things to a small emoji-like picture on a white ground, in three styles, from English and French, in integers only.',
         'licence': 'Apache-2.0',
         'files': [listed(folder, name) for name in FILES],
+        'root': model_root(folder, 'weights.bin'),
         'parents': [],
         'data': [
             {'name': 'Noto Emoji', 'source': 'npm @iconify-json/noto@1.2.9', 'licence': 'Apache-2.0', 'attribution': 'Google LLC', 'use': '1,215 pictures'},

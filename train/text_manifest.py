@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from tensors import listed
+from tensors import listed, model_root
 from text_corpus import LANGUAGES
 
 
@@ -19,6 +19,7 @@ def manifest(folder, figures):
         'summary': 'Phrases in 19 languages to vectors of 128 signed bytes, for finding the concepts of emoji that are nearest, in integers only.',
         'licence': 'Apache-2.0',
         'files': [listed(folder, 'weights.bin'), listed(folder, 'concepts.txt')],
+        'root': model_root(folder, 'weights.bin'),
         'parents': [],
         'data': [
             {'name': 'emojibase', 'source': 'npm emojibase-data@17.0.0', 'licence': 'MIT', 'attribution': 'Miles Johnson',

@@ -5,13 +5,11 @@ import (
 	"strings"
 
 	"github.com/essaim/essaim/quant"
+	"github.com/essaim/essaim/quant/program"
 )
 
-// Draws of a seed that choose. Draw i+1 is for thing i.
-const (
-	drawStyle  = 0
-	drawLayout = 9
-)
+// drawStyle is the draw of a seed that chooses the style; program.Choose has the others.
+const drawStyle = 0
 
 // A thing is one of those that a picture shows, as the network is asked for it and as it is
 // laid onto the picture.
@@ -21,42 +19,25 @@ type thing struct {
 	pose  pose
 }
 
-// What the seed chooses among.
-var (
-	zooms = []int{256, 256, 272, 292}    // source pixels a pixel, in 1/256
-	tilts = []int{0, 0, 0, -18, 18, -30} // sine of the angle, in 1/256
-	tints = colours[:8]                  // of a thing without a colour
-)
+// tints are the colours of a thing without one that the seed chooses among.
+var tints = colours[:8]
 
 // place is a square of the picture, in 64ths of its side.
-type place struct{ size, x, y int }
-
-// layouts are, for each number of things, the places that they may have.
-var layouts = [maxThings + 1][][]place{
-	1: {{{64, 0, 0}}},
-	2: {{{36, 0, 4}, {36, 28, 24}}, {{36, 0, 24}, {36, 28, 4}}, {{34, 0, 15}, {34, 30, 15}}},
-	3: {{{32, 16, 0}, {32, 0, 32}, {32, 32, 32}}, {{32, 0, 0}, {32, 32, 0}, {32, 16, 32}}},
-	4: {{{32, 0, 0}, {32, 32, 0}, {32, 0, 32}, {32, 32, 32}}},
-}
+type place = program.Place
 
 // choose lets the seed choose all that the prompt leaves open. There is at least one thing.
 func (l *lexicon) choose(r reading, seed uint64) []thing {
-	layout := pick(layouts[len(r.things)], quant.Draw(seed, drawLayout))
 	if r.style < 0 {
 		r.style = int(quant.Draw(seed, drawStyle) % uint64(len(styles)))
 	}
 	out := make([]thing, len(r.things))
-	for i, words := range r.things {
-		q := quant.Draw(seed, uint64(i)+1)
-		t := thing{
-			words: l.vary(words, q),
+	for i, c := range program.Choose(seed, len(r.things)) {
+		words := r.things[i]
+		out[i] = thing{
+			words: l.vary(words, c.Draw),
 			style: styles[r.style],
-			pose:  pose{place: layout[i], zoom: zooms[0], tilt: pick(tilts, q>>16&0xffff), mirror: q&1 == 1 && !hasSides(words)},
+			pose:  pose{place: c.Place, zoom: c.Zoom, tilt: c.Tilt, mirror: c.Mirror && !hasSides(words)},
 		}
-		if len(out) == 1 {
-			t.pose.zoom = pick(zooms, q>>8)
-		}
-		out[i] = t
 	}
 	return out
 }

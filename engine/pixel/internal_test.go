@@ -11,6 +11,7 @@ import (
 
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/quant"
+	"github.com/essaim/essaim/quant/program"
 )
 
 func load(t testing.TB) *weights {
@@ -304,11 +305,11 @@ func TestFactorsAreInRange(t *testing.T) {
 func TestSplineKeepsWhatItMust(t *testing.T) {
 	for _, factor := range []int{4, 8} {
 		s := newSpline(factor)
-		for i, w := range s.weight {
-			if sum := w[0] + w[1] + w[2] + w[3]; sum != 1<<s.shift {
+		for i, w := range s.Weight {
+			if sum := w[0] + w[1] + w[2] + w[3]; sum != 1<<s.Shift {
 				t.Errorf("x%d, place %d: weights %v sum to %d", factor, i, w, sum)
 			}
-			if m := s.weight[factor-1-i]; w != [4]int64{m[3], m[2], m[1], m[0]} {
+			if m := s.Weight[factor-1-i]; w != [4]int64{m[3], m[2], m[1], m[0]} {
 				t.Errorf("x%d: places %d and %d are not mirror images", factor, i, factor-1-i)
 			}
 		}
@@ -343,7 +344,7 @@ func noise(n int) quant.Value {
 }
 
 func TestPose(t *testing.T) {
-	plain := pose{place: place{side, 0, 0}, zoom: 256}
+	plain := pose{place: place{Size: side}, zoom: 256}
 	for _, n := range []int{64, 256} {
 		in := noise(n)
 		if got := plain.Apply([]quant.Value{in}, nil); !got.Equal(in) {
@@ -356,13 +357,14 @@ func TestPose(t *testing.T) {
 			t.Errorf("%d: mirrored twice it is not the same, or once it is", n)
 		}
 		grey := quant.Value{Vectors: 1, Narrow: slices.Repeat([]int16{128}, channels*n*n)}
-		for _, layout := range slices.Concat(layouts[2:]...) {
-			for _, at := range layout {
+		for seed := range uint64(6) {
+			for _, c := range slices.Concat(program.Choose(seed, 2), program.Choose(seed, 3), program.Choose(seed, 4)) {
+				at := c.Place
 				small := pose{place: at, zoom: 256, tilt: -30}
 				out := small.Apply([]quant.Value{in, grey}, nil)
 				for i, v := range out.Narrow {
-					x, y := i/channels%n*side/n-at.x, i/channels/n*side/n-at.y
-					if outside := x < 0 || y < 0 || x >= at.size || y >= at.size; v > 128 || outside && v != 128 {
+					x, y := i/channels%n*side/n-at.X, i/channels/n*side/n-at.Y
+					if outside := x < 0 || y < 0 || x >= at.Size || y >= at.Size; v > 128 || outside && v != 128 {
 						t.Fatalf("%d, %v: pixel %d, %d from its corner is %d", n, at, x, y, v)
 					}
 				}

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/essaim/essaim/quant"
+	"github.com/essaim/essaim/quant/program"
 )
 
 // passes of smooth that a plane gets.
@@ -118,73 +119,44 @@ type enlarge struct{ *spline }
 func (enlarge) Kind() string { return "enlarge" }
 
 // Numbers are the factor.
-func (e enlarge) Numbers() []int32 { return []int32{int32(e.factor)} }
+func (e enlarge) Numbers() []int32 { return []int32{int32(e.Factor)} }
 
 // Type is Int32.
 func (enlarge) Type() quant.Type { return quant.Int32 }
 
 // Apply is described with the type.
 func (e enlarge) Apply(in []quant.Value, r *quant.Room) quant.Value {
-	tall := r.Wide(in[0].Vectors, in[0].Elements()*e.factor) // with all rows, not yet all columns
+	tall := r.Wide(in[0].Vectors, in[0].Elements()*e.Factor) // with all rows, not yet all columns
 	defer r.Free(tall)
-	return eachPlane(in[0], e.factor*e.factor, r, func(dst []int32, from, n int) {
-		e.enlarge(dst, tall.Wide[from*e.factor:][:n*e.factor], in[0].Wide[from:][:n])
+	return eachPlane(in[0], e.Factor*e.Factor, r, func(dst []int32, from, n int) {
+		e.enlarge(dst, tall.Wide[from*e.Factor:][:n*e.Factor], in[0].Wide[from:][:n])
 	})
 }
 
-// A spline enlarges planes by a factor with the interpolating cubic of Catmull and Rom
-// (1974). At t = n/d between two samples its four weights are polynomials of degree three,
-// so that 2d³ times each is an integer.
-type spline struct {
-	factor int
-	shift  uint       // the weights' sum is 1 << shift
-	weight [][4]int64 // by place within a source pixel
-	first  []int      // by place: the first of the four samples, against the source pixel
-}
+// A spline enlarges planes by a factor.
+type spline struct{ *program.Spline }
 
-func newSpline(factor int) *spline {
-	d := int64(2 * factor) // places are at odd multiples of 1/d
-	s := &spline{factor: factor, shift: uint(1 + 3*(bits.Len(uint(2*factor))-1))}
-	for i := range factor {
-		n, first := int64(2*i+1-factor), -1
-		if n < 0 {
-			n, first = n+d, -2
-		}
-		n2, n3 := n*n, n*n*n
-		s.first = append(s.first, first)
-		s.weight = append(s.weight, [4]int64{
-			-n*d*d + 2*n2*d - n3,
-			2*d*d*d - 5*n2*d + 3*n3,
-			n*d*d + 4*n2*d - 3*n3,
-			-n2*d + n3,
-		})
-	}
-	return s
-}
+func newSpline(factor int) *spline { return &spline{program.NewSpline(factor)} }
 
 // enlarge does the columns, to tall, then the rows, to out, of a square plane, rounding after each.
 func (s *spline) enlarge(out, tall, p []int32) {
 	n := root2(len(p))
-	big := n * s.factor
+	big := n * s.Factor
 	for y := range big {
-		w, at := &s.weight[y%s.factor], y/s.factor+s.first[y%s.factor]
+		w, at := &s.Weight[y%s.Factor], y/s.Factor+s.First[y%s.Factor]
 		a, b, c, d := p[clamp(at, n)*n:][:n], p[clamp(at+1, n)*n:][:n], p[clamp(at+2, n)*n:][:n], p[clamp(at+3, n)*n:][:n]
 		line := tall[y*n:][:n]
 		for x := range line {
-			line[x] = s.blend(w, a[x], b[x], c[x], d[x])
+			line[x] = s.Blend(w, a[x], b[x], c[x], d[x])
 		}
 	}
 	for y := range big {
 		from, line := tall[y*n:][:n], out[y*big:][:big]
 		for x := range line {
-			w, at := &s.weight[x%s.factor], x/s.factor+s.first[x%s.factor]
-			line[x] = s.blend(w, from[clamp(at, n)], from[clamp(at+1, n)], from[clamp(at+2, n)], from[clamp(at+3, n)])
+			w, at := &s.Weight[x%s.Factor], x/s.Factor+s.First[x%s.Factor]
+			line[x] = s.Blend(w, from[clamp(at, n)], from[clamp(at+1, n)], from[clamp(at+2, n)], from[clamp(at+3, n)])
 		}
 	}
-}
-
-func (s *spline) blend(w *[4]int64, a, b, c, d int32) int32 {
-	return int32(quant.Round(w[0]*int64(a)+w[1]*int64(b)+w[2]*int64(c)+w[3]*int64(d), s.shift))
 }
 
 // clamp is the nearest of 0..n-1.

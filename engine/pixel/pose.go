@@ -25,7 +25,7 @@ func (o pose) Numbers() []int32 {
 		mirror = 1
 	}
 	var out []int32
-	for _, n := range []int{o.size, o.x, o.y, mirror, o.zoom, o.tilt} {
+	for _, n := range []int{o.Size, o.X, o.Y, mirror, o.zoom, o.tilt} {
 		out = append(out, int32(n))
 	}
 	return out
@@ -75,9 +75,9 @@ const (
 // lay lays a thing, of which src is the source, onto a canvas of n x n.
 func (o pose) lay(canvas []int16, src []uint64, n int) {
 	var (
-		size   = o.size * n / side
-		left   = o.x * n / side
-		top    = o.y * n / side
+		size   = o.Size * n / side
+		left   = o.X * n / side
+		top    = o.Y * n / side
 		wide   = n + 3 // of a row of src
 		cosine = o.zoom - o.tilt*o.tilt>>9
 		middle = 8*n - 8
@@ -88,8 +88,8 @@ func (o pose) lay(canvas []int16, src []uint64, n int) {
 	for y := range size {
 		line := canvas[((top+y)*n+left)*channels:][:size*channels]
 		u, v := 1-size, 2*y-size+1 // twice the distance from the middle
-		across := newWalk(2*(u*cosine-v*o.tilt), 4*cosine, o.size)
-		down := newWalk(2*(v*cosine+u*o.tilt), 4*o.tilt, o.size)
+		across := newWalk(2*(u*cosine-v*o.tilt), 4*cosine, o.Size)
+		down := newWalk(2*(v*cosine+u*o.tilt), 4*o.tilt, o.Size)
 		for ; len(line) >= channels; line = line[channels:] {
 			sx, sy := min(max(across.at+middle, -16), 16*n)+16, min(max(down.at+middle, -16), 16*n)+16
 			at := src[sy>>4*wide+sx>>4:]
@@ -123,7 +123,7 @@ func (w *walk) next() {
 }
 
 // small reports whether the thing shrinks, so that reading could skip pixels.
-func (o pose) small() bool { return o.size < side }
+func (o pose) small() bool { return o.Size < side }
 
 // source makes what lay reads: the n x n thing, mirrored if it has to be, and of a small one the
 // means of 2 x 2 pixels, with a border of white one pixel wide, two below and to the right.
