@@ -34,6 +34,7 @@ var floors = map[string]int{
 
 	"receipts/sumtree": 2, // the tree, which knows no receipt
 
+	"quant/dispute": 3, // the game about a trace
 	"quant/program": 3, // what is known of a run without its model
 
 	"receipts":          3, // uses the limits of blobs
@@ -63,7 +64,7 @@ var floors = map[string]int{
 	"blob/all":          4,
 	"client/clienttest": 4,
 	"verify/all":        4,
-	"verify/verifytest": 4,
+	"verify/verifytest": 5,
 
 	"node":               8, // composition
 	"devnet":             9,
