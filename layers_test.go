@@ -51,6 +51,7 @@ var floors = map[string]int{
 	"verify/phash":      3,
 	"verify/replica":    3,
 	"verify/rerun":      3,
+	"verify/freivalds":  3,
 	"verify/trust":      3, // what follows from findings
 	"verify/duty":       3,
 
