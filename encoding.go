@@ -30,6 +30,14 @@ func must[T any](v T, err error) T {
 }
 
 func encode(v any) []byte {
+	switch v := v.(type) { // the frequent ones
+	case Task:
+		return write(&v)
+	case Receipt:
+		return write(&v)
+	case Ack:
+		return write(&v)
+	}
 	b, err := encMode.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("essaim: encode %T: %v", v, err)) // our own types always encode
@@ -38,6 +46,12 @@ func encode(v any) []byte {
 }
 
 func decode(what string, b []byte, out any) error {
+	if v, ok := out.(coded); ok {
+		if !read(b, v) {
+			return Errorf(CodeBadInput, "the bytes were damaged or come from another version", "%s is not in its one deterministic encoding", what)
+		}
+		return nil
+	}
 	if err := decMode.Unmarshal(b, out); err != nil {
 		return Errorf(CodeBadInput, "the bytes were damaged or come from another version", "%s cannot be decoded: %v", what, err)
 	}

@@ -1,12 +1,6 @@
 package essaim
 
-import (
-	"bytes"
-	"crypto/ed25519"
-	"crypto/rand"
-
-	"github.com/veraison/go-cose"
-)
+import "crypto/ed25519"
 
 // Signed objects are COSE_Sign1 (RFC 9052) with EdDSA. The protected header carries
 // the algorithm, the content type, which separates the domains (a receipt's
@@ -25,73 +19,6 @@ const (
 	typeVoucher    = "application/essaim.voucher+cbor"
 )
 
-func protected(contentType string, signer NodeKey) cose.ProtectedHeader {
-	return cose.ProtectedHeader{
-		cose.HeaderLabelAlgorithm:   cose.AlgorithmEdDSA,
-		cose.HeaderLabelContentType: contentType,
-		cose.HeaderLabelKeyID:       signer[:],
-	}
-}
-
-func sign(contentType string, payload any, key ed25519.PrivateKey) ([]byte, error) {
-	signer, err := cose.NewSigner(cose.AlgorithmEdDSA, key)
-	if err != nil {
-		return nil, err
-	}
-	m := cose.NewSign1Message()
-	m.Headers.Protected = protected(contentType, NodeKeyOf(key))
-	m.Payload = encode(payload)
-	if err := m.Sign(rand.Reader, nil, signer); err != nil {
-		return nil, err
-	}
-	return m.MarshalCBOR()
-}
-
-// open checks the signature of a COSE_Sign1 message and decodes its payload.
-func open(what, contentType string, b []byte, out any) (NodeKey, error) {
-	var m cose.Sign1Message
-	damaged := func(format string, args ...any) error {
-		return Errorf(CodeRefused, "the bytes were changed after signing, or come from another program", what+": "+format, args...)
-	}
-	if err := m.UnmarshalCBOR(b); err != nil {
-		return NodeKey{}, damaged("not a COSE_Sign1 message: %v", err)
-	}
-	if again, err := m.MarshalCBOR(); err != nil || !bytes.Equal(again, b) || len(m.Headers.Unprotected) != 0 {
-		return NodeKey{}, damaged("not in its one deterministic encoding")
-	}
-	id, ok := m.Headers.Protected[cose.HeaderLabelKeyID].([]byte)
-	if !ok || len(id) != ed25519.PublicKeySize || len(m.Headers.Protected) != 3 {
-		return NodeKey{}, damaged("header does not name its signer")
-	}
-	if t, ok := m.Headers.Protected[cose.HeaderLabelContentType].(string); !ok || t != contentType {
-		return NodeKey{}, damaged("header says %v, want %s", m.Headers.Protected[cose.HeaderLabelContentType], contentType)
-	}
-	key := NodeKey(id)
-	verifier, err := cose.NewVerifier(cose.AlgorithmEdDSA, ed25519.PublicKey(id))
-	if err != nil {
-		return NodeKey{}, damaged("key: %v", err)
-	}
-	if err := m.Verify(nil, verifier); err != nil {
-		return NodeKey{}, damaged("signature does not match")
-	}
-	return key, decode(what, m.Payload, out)
-}
-
-// detached returns the bytes that a COSE_Sign1 signature over a detached payload
-// covers: the Sig_structure of RFC 9052 §4.4.
-func detached(contentType string, signer NodeKey, payload any) []byte {
-	h := protected(contentType, signer)
-	header, err := h.MarshalCBOR() // a byte string that holds the encoded map
-	if err != nil {
-		panic(err) // constant shape
-	}
-	var inner []byte
-	if err := decMode.Unmarshal(header, &inner); err != nil {
-		panic(err)
-	}
-	return encode([]any{"Signature1", inner, []byte{}, encode(payload)})
-}
-
 // SignTask signs a task with its session's key.
 func SignTask(t Task, key ed25519.PrivateKey) ([]byte, error) { return sign(typeTask, t, key) }
 
@@ -108,6 +35,19 @@ func OpenTask(b []byte) (Task, NodeKey, error) {
 	return t, k, err
 }
 
+// ReadTask is OpenTask for those who check many signatures together: everything but the
+// signature is checked.
+func ReadTask(b []byte) (t Task, s Signature, err error) {
+	s, payload, err := unwrap("task", typeTask, b)
+	if err == nil {
+		err = decode("task", payload, &t)
+	}
+	if err == nil {
+		err = t.Check()
+	}
+	return t, s, err
+}
+
 // SignReceipt signs a receipt with the miner's node key.
 func SignReceipt(r Receipt, key ed25519.PrivateKey) ([]byte, error) {
 	return sign(typeReceipt, r, key)
@@ -119,10 +59,30 @@ func SignReceipt(r Receipt, key ed25519.PrivateKey) ([]byte, error) {
 func OpenReceipt(b []byte) (Receipt, error) {
 	var r Receipt
 	k, err := open("receipt", typeReceipt, b, &r)
-	if err == nil && k != r.Miner {
-		err = Errorf(CodeRefused, "a receipt counts only from the miner it names", "receipt names miner %s but %s signed it", r.Miner.Short(), k.Short())
+	if err == nil {
+		err = r.by(k)
 	}
 	return r, err
+}
+
+// ReadReceipt is OpenReceipt for those who check many signatures together: everything but
+// the signature is checked.
+func ReadReceipt(b []byte) (r Receipt, s Signature, err error) {
+	s, payload, err := unwrap("receipt", typeReceipt, b)
+	if err == nil {
+		err = decode("receipt", payload, &r)
+	}
+	if err == nil {
+		err = r.by(s.signer)
+	}
+	return r, s, err
+}
+
+func (r Receipt) by(k NodeKey) error {
+	if k != r.Miner {
+		return Errorf(CodeRefused, "a receipt counts only from the miner it names", "receipt names miner %s but %s signed it", r.Miner.Short(), k.Short())
+	}
+	return nil
 }
 
 // SignAck signs a coordinator's acknowledgement of a receipt.
