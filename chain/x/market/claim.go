@@ -2,7 +2,6 @@ package market
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 
 	"cosmossdk.io/collections"
@@ -80,7 +79,7 @@ func (s msgServer) promise(ctx context.Context, m *marketv1.MsgClaimUnpaid) (ack
 		return ack, session, ErrAck.Wrapf("it is for chain %q", ack.ChainID)
 	case signer.String() != session.Coordinator:
 		return ack, session, ErrAck.Wrap("it is not signed by the session's coordinator")
-	case !ed25519.Verify(ack.Miner[:], essaim.ClaimBytes(m.Ack, ack.Miner), m.Signature):
+	case !ack.Miner.Verify(essaim.ClaimBytes(m.Ack, ack.Miner), m.Signature):
 		return ack, session, ErrSignature.Wrap("the claim is not signed by the miner")
 	case session.State == marketv1.State_STATE_OPEN:
 		return ack, session, ErrOpen.Wrapf("session %d, until height %d at most", session.Id, session.Expiry)

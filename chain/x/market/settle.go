@@ -2,7 +2,6 @@ package market
 
 import (
 	"context"
-	"crypto/ed25519"
 
 	"cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -88,7 +87,7 @@ func (s msgServer) signer(ctx context.Context, session marketv1.Session, claim e
 		return actor, err
 	case !ok || actor.Role != essaim.RoleCoordinator:
 		return actor, ErrCoordinator.Wrap(node.String())
-	case !ed25519.Verify(node[:], claim.SignBytes(node), sig):
+	case !node.Verify(claim.SignBytes(node), sig):
 		return actor, ErrSignature
 	}
 	return actor, nil

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/ed25519"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
@@ -90,7 +89,7 @@ func (k Keeper) enter(ctx context.Context, a registryv1.Actor, owner essaim.Addr
 // checkKey refuses a node key that is taken, or that has not signed for this owner.
 func (k Keeper) checkKey(ctx context.Context, a registryv1.Actor, owner essaim.Address, node essaim.NodeKey, possession []byte) error {
 	chainID := sdk.UnwrapSDKContext(ctx).ChainID()
-	if !ed25519.Verify(node[:], essaim.PossessionBytes(chainID, owner, roleWord(a.Role), node), possession) {
+	if !node.Verify(essaim.PossessionBytes(chainID, owner, roleWord(a.Role), node), possession) {
 		return ErrPossession
 	}
 	known, err := k.keys.Has(ctx, node[:])
