@@ -52,6 +52,7 @@ var floors = map[string]int{
 	"verify/replica":    3,
 	"verify/rerun":      3,
 	"verify/freivalds":  3,
+	"verify/logprob":    3,
 	"verify/trust":      3, // what follows from findings
 	"verify/duty":       3,
 
