@@ -166,6 +166,7 @@ type plan struct {
 	things   []thing
 	warnings []string
 	hash     *quant.TraceHash // of the operators; nil: nobody asks
+	given    func(quant.Op) (quant.Value, bool)
 }
 
 func (e *Engine) plan(r engine.Request) (plan, error) {
@@ -230,7 +231,7 @@ func (e *Engine) draw(ctx context.Context, ps []plan, watch func(quant.Op), prog
 	defer leave()
 	t.Watch = watch
 	if len(ps) == 1 {
-		t.Hash = ps[0].hash
+		t.Hash, t.Given = ps[0].hash, ps[0].given
 	}
 	all := e.weights.draw(t, lists)
 	defer t.Free(all)

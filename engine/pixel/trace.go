@@ -2,6 +2,7 @@ package pixel
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"github.com/essaim/essaim/engine"
@@ -42,4 +43,21 @@ func (e *Engine) Trace(ctx context.Context, r engine.Request) iter.Seq2[quant.Op
 // RunTraced is Run, and Trace by calls of watch: for who wants both at the price of one.
 func (e *Engine) RunTraced(ctx context.Context, r engine.Request, watch func(quant.Op)) (engine.Result, error) {
 	return e.run(ctx, r, nil, watch)
+}
+
+// Walk goes through the operators of a request's picture and shows each to watch, without computing those whose
+// output given knows: whoever checks what another has computed takes the costly ones from him. given
+// may know outputs of the right shape only; nothing is drawn into a file.
+//
+// Errors: those of Run.
+func (e *Engine) Walk(ctx context.Context, r engine.Request, given func(quant.Op) (quant.Value, bool), watch func(quant.Op)) error {
+	p, err := e.plan(r)
+	if err != nil {
+		return err
+	}
+	p.given = given
+	if _, err := e.draw(ctx, []plan{p}, watch, nil); err != nil {
+		return fmt.Errorf("walking through a picture: %w", err)
+	}
+	return nil
 }

@@ -99,6 +99,20 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, _ func(engine.Progre
 // is finished. An operator's layer is the name of its tensors in the weights file,
 // without the part after the last dot; the last one's output is the embedding.
 func (e *Engine) RunTraced(ctx context.Context, r engine.Request, watch func(quant.Op)) (engine.Result, error) {
+	return e.run(ctx, r, &quant.Tape{Watch: watch})
+}
+
+// Walk goes through the operators of a request and shows each to watch, without computing those whose
+// output given knows: whoever checks what another has computed takes the costly ones from him. given
+// may know outputs of the right shape only.
+//
+// Errors: those of Run.
+func (e *Engine) Walk(ctx context.Context, r engine.Request, given func(quant.Op) (quant.Value, bool), watch func(quant.Op)) error {
+	_, err := e.run(ctx, r, &quant.Tape{Watch: watch, Given: given})
+	return err
+}
+
+func (e *Engine) run(ctx context.Context, r engine.Request, t *quant.Tape) (engine.Result, error) {
 	if r.Model != e.model.Digest {
 		return engine.Result{}, fmt.Errorf("%w: text has %s only", engine.ErrNoModel, e.model.Digest.Short())
 	}
@@ -109,7 +123,6 @@ func (e *Engine) RunTraced(ctx context.Context, r engine.Request, watch func(qua
 	if err := ctx.Err(); err != nil {
 		return engine.Result{}, fmt.Errorf("embedding a text: %w", err)
 	}
-	t := &quant.Tape{Watch: watch}
 	if r.Trace {
 		t.Hash = new(quant.TraceHash)
 	}
