@@ -60,7 +60,7 @@ type Case struct {
 	Output  essaim.Output
 
 	Answers []Answer // of other miners to the same task, for replica
-	Trace   []byte   // what the miner says it computed, operator by operator (package quant); nil: none
+	Trace   []byte   // the records of the operators that the miner says it computed (docs/protocol/trace.md); nil: not shown
 }
 
 // Answer is another miner's answer to the same task, after both have revealed.
@@ -174,7 +174,8 @@ var ErrNever = errors.New("the task has no result")
 type Again struct {
 	Output essaim.Output
 	Steps  int
-	Exact  bool // the same task gives the same bits on every machine
+	Trace  essaim.Digest // commitment to the operators; zero: none
+	Exact  bool          // the same task gives the same bits on every machine
 }
 
 // Follow checks a case by the method called first and, as long as one cannot tell and

@@ -9,6 +9,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/verify"
+	"github.com/essaim/essaim/verify/freivalds"
 	"github.com/essaim/essaim/verify/phash"
 	"github.com/essaim/essaim/verify/receipt"
 	"github.com/essaim/essaim/verify/replica"
@@ -19,6 +20,7 @@ import (
 type Tools struct {
 	Runner verify.Runner                  // runs tasks again
 	Exact  func(model essaim.Digest) bool // whether a model gives the same bits everywhere
+	Walk   []freivalds.Walker             // engines that compute in integers
 }
 
 // Methods lists the methods, the cheapest first.
@@ -27,6 +29,7 @@ func Methods(t Tools) []verify.Method {
 		receipt.Method{},
 		phash.Method{Runner: t.Runner},
 		replica.Method{Exact: t.Exact},
+		freivalds.New(t.Walk...),
 		rerun.Method{Runner: t.Runner},
 	}
 }

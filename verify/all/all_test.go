@@ -7,6 +7,7 @@ import (
 	"github.com/essaim/essaim/internal/measured"
 	"github.com/essaim/essaim/verify"
 	"github.com/essaim/essaim/verify/all"
+	"github.com/essaim/essaim/verify/freivalds"
 	"github.com/essaim/essaim/verify/rerun"
 	"github.com/essaim/essaim/verify/verifytest"
 )
@@ -23,7 +24,11 @@ func methods() (out []verifytest.Method) {
 	for _, m := range all.Methods(all.Tools{}) {
 		name := m.About().Name
 		out = append(out, verifytest.Method{Name: name, Make: func(l *verifytest.Lab, noise int) verify.Method {
-			found, _ := all.Find(all.Methods(all.Tools{Runner: l.Runner(noise), Exact: verifytest.Exact(noise)}), name)
+			tools := all.Tools{Runner: l.Runner(noise), Exact: verifytest.Exact(noise)}
+			if noise == 0 {
+				tools.Walk = []freivalds.Walker{l.Honest}
+			}
+			found, _ := all.Find(all.Methods(tools), name)
 			return found
 		}})
 	}
@@ -56,8 +61,9 @@ func TestRates(t *testing.T) {
 				if h.Honest && r.Invalid > 0 {
 					t.Errorf("%s finds an honest miner guilty %d times of %d", methods()[i].Name, r.Invalid, r.Trials())
 				}
-				if methods()[i].Name == rerun.Name && setting.noise == 0 && !h.Honest && r.Invalid != r.Trials() {
-					t.Errorf("an exact rerun does not see that a miner's result is of %s, %d times of %d", h.Name, r.Trials()-r.Invalid, r.Trials())
+				sharp := methods()[i].Name == rerun.Name || methods()[i].Name == freivalds.Name
+				if sharp && setting.noise == 0 && !h.Honest && r.Invalid != r.Trials() {
+					t.Errorf("%s does not see that a miner's result is of %s, %d times of %d", methods()[i].Name, h.Name, r.Trials()-r.Invalid, r.Trials())
 				}
 			}
 			rows = append(rows, row)

@@ -59,10 +59,17 @@ func (m Method) Check(ctx context.Context, c verify.Case) (verify.Finding, error
 		return verify.Bound(Name, fmt.Errorf("the receipt says %d steps, the model takes %d", c.Receipt.Steps, again.Steps)), nil
 	}
 	f := verify.Finding{Method: Name, Result: essaim.VerdictValid, Evidence: essaim.DigestOf(again.Output.Data)}
+	compare := compareBytes
 	if c.Task.Kind == essaim.KindImage {
-		return comparePictures(f, c, again)
+		compare = comparePictures
 	}
-	return compareBytes(f, c, again)
+	if f, err = compare(f, c, again); err != nil || f.Result != essaim.VerdictValid {
+		return f, err
+	}
+	if said := c.Receipt.Trace; again.Exact && !said.IsZero() && said != again.Trace {
+		f.Result, f.Evidence, f.Reason = essaim.VerdictInvalid, again.Trace, "the result is right, the trace is not the model's"
+	}
+	return f, nil
 }
 
 func compareBytes(f verify.Finding, c verify.Case, again verify.Again) (verify.Finding, error) {
@@ -148,14 +155,14 @@ func (e *Engines) Again(ctx context.Context, c verify.Case) (verify.Again, error
 	if err != nil {
 		return verify.Again{}, fmt.Errorf("rerun by %s: %w", o.engine.Name(), err)
 	}
-	return verify.Again{Output: essaim.Output{MediaType: result.MediaType, Data: result.Data}, Steps: result.Steps, Exact: o.model.Exact}, nil
+	return verify.Again{Output: essaim.Output{MediaType: result.MediaType, Data: result.Data}, Steps: result.Steps, Trace: result.Trace, Exact: o.model.Exact}, nil
 }
 
 // Request is what a case's task asks an engine for.
 func Request(c verify.Case) engine.Request {
 	return engine.Request{
 		Model: c.Task.Model, Prompt: c.Input.Prompt, Seed: c.Task.Seed,
-		Width: int(c.Task.Width), Height: int(c.Task.Height), Steps: int(c.Task.Steps),
+		Width: int(c.Task.Width), Height: int(c.Task.Height), Steps: int(c.Task.Steps), Trace: !c.Receipt.Trace.IsZero(),
 	}
 }
 

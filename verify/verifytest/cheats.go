@@ -2,6 +2,7 @@ package verifytest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"image"
 	"image/color"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/quant"
 	"github.com/essaim/essaim/verify"
 )
 
@@ -18,14 +20,15 @@ type Hand struct {
 	Honest bool // what it does must never be called invalid
 	Bound  bool // V0 must see it
 	Side   int  // of the pictures that it is asked for
+	Exact  bool // it needs a model that is exact
 	Do     func(l *Lab, k *Trial) verify.Case
 }
 
 // Hands are an honest miner and the cheaters.
 func Hands() []Hand {
 	return []Hand{
-		{"honest", true, false, 64, func(_ *Lab, k *Trial) verify.Case { return k.Case(k.Honest()) }},
-		{"wrong seed", false, false, 64, func(l *Lab, k *Trial) verify.Case {
+		{"honest", true, false, 64, false, func(_ *Lab, k *Trial) verify.Case { return k.Case(k.Honest()) }},
+		{"wrong seed", false, false, 64, false, func(l *Lab, k *Trial) verify.Case {
 			r := k.Request
 			want := k.Draw(l.Honest, r, 0)
 			for r.Seed += 77; bytes.Equal(k.Draw(l.Honest, r, 0).Data, want.Data); r.Seed++ {
@@ -33,35 +36,42 @@ func Hands() []Hand {
 			}
 			return k.Case(k.Draw(l.Honest, r, k.Machine))
 		}},
-		{"a quarter of the side, enlarged", false, false, 256, smaller},
-		{"weights of 6 bits", false, false, 64, func(l *Lab, k *Trial) verify.Case { return k.Case(k.Draw(l.Six, k.Request, k.Machine)) }},
-		{"weights of 4 bits", false, false, 64, func(l *Lab, k *Trial) verify.Case { return k.Case(k.Draw(l.Four, k.Request, k.Machine)) }},
-		{"another model", false, false, 64, func(l *Lab, k *Trial) verify.Case { return k.Case(k.Draw(l.Other, k.Request, k.Machine)) }},
-		{"another task's result", false, false, 64, func(l *Lab, k *Trial) verify.Case { return k.Case(k.Draw(l.Honest, next(l, k).Request, k.Machine)) }},
-		{"earlier receipt replayed", false, true, 64, func(l *Lab, k *Trial) verify.Case {
+		{"a quarter of the side, enlarged", false, false, 256, false, smaller},
+		{"weights of 6 bits", false, false, 64, false, func(l *Lab, k *Trial) verify.Case { return k.Case(k.Draw(l.Six, k.Request, k.Machine)) }},
+		{"weights of 4 bits", false, false, 64, false, func(l *Lab, k *Trial) verify.Case { return k.Case(k.Draw(l.Four, k.Request, k.Machine)) }},
+		{"another model", false, false, 64, false, func(l *Lab, k *Trial) verify.Case { return k.Case(k.Draw(l.Other, k.Request, k.Machine)) }},
+		{"another task's result", false, false, 64, false, func(l *Lab, k *Trial) verify.Case { return k.Case(k.Draw(l.Honest, next(l, k).Request, k.Machine)) }},
+		{"earlier receipt replayed", false, true, 64, false, func(l *Lab, k *Trial) verify.Case {
 			earlier := next(l, k)
 			replayed, asked := earlier.Case(earlier.Honest()), k.Case(k.Honest())
 			asked.Receipt, asked.Output = replayed.Receipt, replayed.Output
 			return asked
 		}},
-		{"half precision, ±1 level", false, false, 64, func(_ *Lab, k *Trial) verify.Case { return k.Case(k.Shake(k.Honest(), 9, 1)) }},
-		{"one channel off by one", false, false, 64, func(l *Lab, k *Trial) verify.Case {
+		{"half precision, ±1 level", false, false, 64, false, func(_ *Lab, k *Trial) verify.Case { return k.Case(k.Shake(k.Honest(), 9, 1)) }},
+		{"one channel off by one", false, false, 64, false, func(l *Lab, k *Trial) verify.Case {
 			m := picture(l.t, k.Honest())
 			m.Pix[4*(k.N*97%(64*64))] ^= 1
 			return k.Case(file(l.t, m))
 		}},
-		{"prompt altered", false, false, 64, func(l *Lab, k *Trial) verify.Case {
+		{"prompt altered", false, false, 64, false, func(l *Lab, k *Trial) verify.Case {
 			r := k.Request
 			r.Prompt = alter(r.Prompt)
 			return k.Case(k.Draw(l.Honest, r, k.Machine))
 		}},
-		{"random pixels", false, false, 64, func(l *Lab, k *Trial) verify.Case { return k.Case(file(l.t, random(k))) }},
-		{"output cut short", false, true, 64, func(_ *Lab, k *Trial) verify.Case {
+		{"a wrong sum, carried on", false, false, 64, true, func(l *Lab, k *Trial) verify.Case { return tampered(l, k) }},
+		{"right result, made-up trace", false, false, 64, true, func(_ *Lab, k *Trial) verify.Case {
+			c := k.Case(k.Honest())
+			c.Trace[len(c.Trace)/2] ^= 1
+			c.Receipt.Trace[0] ^= 1
+			return c
+		}},
+		{"random pixels", false, false, 64, false, func(l *Lab, k *Trial) verify.Case { return k.Case(file(l.t, random(k))) }},
+		{"output cut short", false, true, 64, false, func(_ *Lab, k *Trial) verify.Case {
 			o := k.Honest()
 			o.Data = o.Data[:len(o.Data)/2]
 			return k.Case(o)
 		}},
-		{"bytes swapped after signing", false, true, 64, func(_ *Lab, k *Trial) verify.Case {
+		{"bytes swapped after signing", false, true, 64, false, func(_ *Lab, k *Trial) verify.Case {
 			c := k.Case(k.Honest())
 			c.Output = k.Shake(c.Output, 9, 1)
 			return c
@@ -70,6 +80,44 @@ func Hands() []Hand {
 }
 
 func next(l *Lab, k *Trial) *Trial { return l.Trial(k.N+1, k.Request.Width, k.Noise) }
+
+// tampered adds one to one sum of a product, early or late in the run, and computes honestly with
+// that: its trace is whole, and commits to what it did.
+func tampered(l *Lab, k *Trial) verify.Case {
+	var (
+		products int
+		records  []byte
+		hash     quant.TraceHash
+		last     quant.Value
+	)
+	given := func(o quant.Op) (quant.Value, bool) {
+		if products++; o.Operator.Kind() != "product" {
+			products--
+			return quant.Value{}, false
+		}
+		out := o.Operator.Apply(o.In, nil)
+		if products == 1+k.N%14 {
+			out.Wide[k.N*53%len(out.Wide)] += 1 << 12
+		}
+		return out, true
+	}
+	err := l.Honest.Walk(context.Background(), k.Request, given, func(o quant.Op) {
+		records = o.AppendRecord(records)
+		hash.Add(o)
+		last = o.Out
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	m := image.NewRGBA(image.Rect(0, 0, k.Request.Width, k.Request.Height))
+	for i, v := range last.Narrow {
+		m.Pix[i/3*4+i%3] = uint8(v)
+		m.Pix[i/3*4+3] = 255
+	}
+	c := k.Case(file(l.t, m))
+	c.Trace, c.Receipt.Trace = records, essaim.Digest(hash.Root())
+	return c
+}
 
 // smaller draws 64 x 64 and enlarges it bilinearly.
 func smaller(l *Lab, k *Trial) verify.Case {

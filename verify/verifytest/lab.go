@@ -80,7 +80,7 @@ func rounded(by int) func(quant.Tensors) {
 }
 
 // altered opens the model with other weights.
-func (l *Lab) altered(models string, alter func(quant.Tensors)) engine.Engine {
+func (l *Lab) altered(models string, alter func(quant.Tensors)) *pixel.Engine {
 	l.t.Helper()
 	dir := l.t.TempDir()
 	fail := func(err error) {
@@ -114,13 +114,13 @@ func (l *Lab) altered(models string, alter func(quant.Tensors)) engine.Engine {
 // Memory is an engine whose one model answers to whatever model is asked for, and that
 // remembers its results: cheaters draw the same pictures for every method.
 type Memory struct {
-	engine  engine.Engine
+	engine  *pixel.Engine
 	model   engine.Model
 	mu      sync.Mutex
 	results map[engine.Request]engine.Result
 }
 
-func remember(e engine.Engine) *Memory {
+func remember(e *pixel.Engine) *Memory {
 	all, err := e.Models(context.Background())
 	if err != nil {
 		panic(err) // the built-in engine always knows its model
@@ -154,6 +154,11 @@ func (m *Memory) Run(ctx context.Context, r engine.Request, progress func(engine
 	return result, err
 }
 
+// Walk is the engine's.
+func (m *Memory) Walk(ctx context.Context, r engine.Request, given func(quant.Op) (quant.Value, bool), watch func(quant.Op)) error {
+	return m.engine.Walk(ctx, r, given, watch)
+}
+
 // Prompts are what the lab asks for: one thing, coloured things, several things.
 var Prompts = []string{
 	"red apple", "house", "blue car and a tree", "two cats", "a dog", "green frog", "a ship", "sun and cloud", "yellow banana", "guitar",
@@ -167,18 +172,24 @@ type Trial struct {
 	Machine int // whose float noise the miner's results have
 	Noise   int // levels of it: 0 for an exact model
 	Request engine.Request
+
+	drawn   *Memory // what the miner has last drawn, whose trace it shows
+	drawing engine.Request
 }
 
 // Trial sets up the n-th task. noise is what machines of an inexact model differ by, in
 // levels of 256; 0 is the exact model as it is. side is the picture's.
 func (l *Lab) Trial(n, side, noise int) *Trial {
 	r := engine.Request{Model: l.Model.Digest, Prompt: Prompts[n%len(Prompts)], Seed: uint64(1000 + n), Width: side, Height: side, Steps: l.Model.Steps}
-	return &Trial{lab: l, N: n, Machine: 1, Noise: noise, Request: r}
+	return &Trial{lab: l, N: n, Machine: 1, Noise: noise, Request: r, drawn: l.Honest, drawing: r}
 }
 
 // Draw is what an engine gives for a request on a machine, with the noise of that machine.
-func (k *Trial) Draw(e engine.Engine, r engine.Request, machine int) essaim.Output {
+func (k *Trial) Draw(e *Memory, r engine.Request, machine int) essaim.Output {
 	k.lab.t.Helper()
+	if machine == k.Machine {
+		k.drawn, k.drawing = e, r
+	}
 	result, err := e.Run(context.Background(), r, nil)
 	if err != nil {
 		k.lab.t.Fatalf("drawing %q: %v", r.Prompt, err)
@@ -213,7 +224,27 @@ func (k *Trial) Case(o essaim.Output) verify.Case {
 	task := essaim.NewTask("essaim-lab", 1, uint64(k.N+1))
 	task.Kind, task.Model, task.Input, task.Seed = essaim.KindImage, k.Request.Model, input.Digest(), k.Request.Seed
 	task.Width, task.Height, task.Steps, task.MaxPrice = uint32(k.Request.Width), uint32(k.Request.Height), uint32(k.Request.Steps), 1000
-	return verify.Case{Task: task, Receipt: k.receipt(task, o, 1), Input: input, Output: o}
+	c := verify.Case{Task: task, Receipt: k.receipt(task, o, 1), Input: input, Output: o}
+	if k.Noise == 0 {
+		c.Trace, c.Receipt.Trace = k.trace()
+	}
+	return c
+}
+
+// trace is that of the miner's last drawing, with what its receipt says of it.
+func (k *Trial) trace() (records []byte, commitment essaim.Digest) {
+	k.lab.t.Helper()
+	r := k.drawing
+	r.Model = k.drawn.model.Digest
+	var hash quant.TraceHash
+	_, err := k.drawn.engine.RunTraced(context.Background(), r, func(o quant.Op) {
+		records = o.AppendRecord(records)
+		hash.Add(o)
+	})
+	if err != nil {
+		k.lab.t.Fatal(err)
+	}
+	return records, essaim.Digest(hash.Root())
 }
 
 func (k *Trial) receipt(task essaim.Task, o essaim.Output, miner byte) essaim.Receipt {
