@@ -79,7 +79,15 @@ type Model struct {
 	Licence   string          `json:"licence"`
 	UnitPrice Amount          `json:"unit_price"` // suggested, per unit of work
 	Royalty   Bps             `json:"royalty"`    // share of each price
+	Data      []DataShare     `json:"data,omitempty"`
 	Manifest  json.RawMessage `json:"manifest,omitempty"`
+}
+
+// DataShare is the part of each price of a model that the owner of data gets that the
+// model was made from. It is set when the model is registered, for good.
+type DataShare struct {
+	Owner   Address `json:"owner"`
+	Royalty Bps     `json:"royalty"`
 }
 
 // SessionID numbers sessions on one chain, from 1.
@@ -91,11 +99,13 @@ func (s SessionID) String() string { return strconv.FormatUint(uint64(s), 10) }
 // SessionState is where a session's escrow is.
 type SessionState string
 
-// The states of a session. Settled and Expired are final.
+// The states of a session. Settled and Expired are final, though part of a settled
+// session's payments may still wait.
 const (
 	SessionOpen    SessionState = "open"    // the deposit is in escrow
-	SessionSettled SessionState = "settled" // payees are paid, the rest is refunded
-	SessionExpired SessionState = "expired" // nobody settled in time: all of it is refunded
+	SessionSettled SessionState = "settled" // payees are paid, now or after the challenge window, the rest is refunded
+	SessionLapsed  SessionState = "lapsed"  // nobody settled in time: payees may show what they were promised
+	SessionExpired SessionState = "expired" // what payees had shown is paid, the rest is refunded
 )
 
 // Session is an escrow between one payer and one coordinator.

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"errors"
 
 	"github.com/cosmos/cosmos-sdk/runtime"
 	authkeeper "github.com/cosmos/cosmos-sdk/x/auth/keeper"
@@ -56,7 +57,7 @@ var moduleAccounts = map[string][]string{
 	govtypes.ModuleName:            {authtypes.Burner},
 	registry.Name:                  {authtypes.Burner}, // holds the stake, and burns what is slashed for good
 	registry.EmissionName:          nil,                // pays for work, as long as genesis left something in it
-	market.Name:                    nil,                // holds the deposits
+	market.Name:                    {authtypes.Burner}, // holds the deposits, and burns a part of the protocol fee
 }
 
 // keepers are the parts of the state machine. Those with an exported name are for tests
@@ -109,7 +110,7 @@ func (a *App) newKeepers(o Options) (k keepers) {
 	k.Registry = registry.NewKeeper(a.Codec, a.kv(registry.Name), k.Bank, k.Model, governance)
 	k.Tally = tally.NewKeeper(a.Codec, a.kv(tally.Name), governance, validators{k.Staking}, k.Registry)
 	k.Market = market.NewKeeper(a.Codec, a.kv(market.Name), market.Neighbours{
-		Bank: k.Bank, Treasury: k.distribution, Registry: stakes{k.Registry, k.Tally}, Models: k.Model,
+		Bank: k.Bank, Treasury: k.distribution, Registry: stakes{k.Registry, k.Tally}, Models: k.Model, Beacon: k.Beacon,
 	}, governance)
 
 	k.Gov = govkeeper.NewKeeper(a.Codec, a.kv(govtypes.StoreKey), k.Account, k.Bank, k.distribution, a.MsgServiceRouter(),
@@ -145,6 +146,36 @@ func (s stakes) Unpaid(ctx context.Context, f market.Fault) (uint64, error) {
 		Method:  "the signed acknowledgement promises more than the session's settlement pays",
 		Wronged: f.Wronged, Restitution: uint64(f.Restitution),
 	})
+}
+
+// Convict slashes a coordinator that settled what is not true.
+func (s stakes) Convict(ctx context.Context, f market.Fault, fault string) (uint64, error) {
+	return s.Slash(ctx, registry.Slash{
+		Node: f.Coordinator, Cause: registry.CauseFalseOpening, Evidence: []string{essaim.CIDOf(f.Evidence)}, Heights: []int64{f.Height},
+		Method:  "a leaf of the session's settlement is false: " + fault,
+		Wronged: f.Wronged, Restitution: uint64(f.Restitution),
+	})
+}
+
+// Silent counts a missed duty, and slashes by the table's row for it. Governance may take
+// the row out: then only the count is left, which jails in the end. A coordinator that has
+// left has nothing to lose.
+func (s stakes) Silent(ctx context.Context, f market.Fault) (uint64, error) {
+	switch _, ok, err := s.Actor(ctx, f.Coordinator); {
+	case err != nil || !ok:
+		return 0, err
+	}
+	if err := s.Missed(ctx, f.Coordinator); err != nil {
+		return 0, err
+	}
+	id, err := s.Slash(ctx, registry.Slash{
+		Node: f.Coordinator, Cause: registry.CauseMissedDuty, Evidence: []string{essaim.CIDOf(f.Evidence)}, Heights: []int64{f.Height},
+		Method: "the beacon's draws about the session's settlement were not answered",
+	})
+	if errors.Is(err, registry.ErrSlash) {
+		err = nil
+	}
+	return id, err
 }
 
 // blocked lists the module accounts that nobody may send coins to by hand: their

@@ -57,5 +57,5 @@ func (p promises) ClaimUnpaid(ctx context.Context, ack []byte) (essaim.Tx, error
 }
 
 func (s settler) Settle(ctx context.Context, settlement essaim.Settlement, sig, voucher []byte) (essaim.Tx, error) {
-	return s.Client.Settle(ctx, s.account, settlement, sig)
+	return s.Client.Settle(ctx, s.account, settlement, sig, voucher)
 }

@@ -48,7 +48,7 @@ func story(t *testing.T, b *bench) {
 		t.Fatalf("session %+v", s)
 	}
 	settlement, sig := claim(id, "c", essaim.Line{Miner: public("m1"), Model: model, Amount: 9_000, Tasks: 3})
-	tx, err := c.Settle(ctx, other, settlement, sig)
+	tx, err := c.Settle(ctx, other, settlement, sig, nil)
 	ok("settle", err)
 	var sum essaim.Amount
 	for _, p := range tx.Payments {
@@ -265,7 +265,7 @@ func TestRefusals(t *testing.T) {
 		}, essaim.CodeInsufficient},
 		"too poor to send": {func() error { _, err := c.Send(ctx, signer, essaim.Address{7}, rich); return err }, essaim.CodeInsufficient},
 		"no such account":  {func() error { _, err := c.Send(ctx, account(t, 9), essaim.Address{7}, 1); return err }, essaim.CodeInsufficient},
-		"no such session":  {func() error { _, err := c.Settle(ctx, signer, settlement, sig); return err }, essaim.CodeNotFound},
+		"no such session":  {func() error { _, err := c.Settle(ctx, signer, settlement, sig, nil); return err }, essaim.CodeNotFound},
 		"no such query":    {func() error { _, err := c.Query(ctx, "/essaim.market.v1.Query/Nothing", nil); return err }, essaim.CodeBadInput},
 		"no such service":  {func() error { _, err := c.Query(ctx, "Totals", nil); return err }, essaim.CodeBadInput},
 		"bad request": {func() error {

@@ -32,9 +32,10 @@ var meanings = func() map[string]meaning {
 	}
 	add(essaim.CodeInsufficient, "send coins to the account first", sdkerrors.ErrInsufficientFunds, sdkerrors.ErrInsufficientFee)
 	add(essaim.CodeNotFound, "", sdkerrors.ErrKeyNotFound, sdkerrors.ErrUnknownAddress, registry.ErrNotFound, registry.ErrNoSlash, model.ErrNotFound, market.ErrNotFound,
-		tally.ErrNotFound, beacon.ErrNotFound, beacon.ErrValidator)
+		tally.ErrNotFound, beacon.ErrNotFound, beacon.ErrValidator, market.ErrDraw)
 	add(essaim.CodeConflict, "look at the current state and try again", sdkerrors.ErrWrongSequence, sdkerrors.ErrTxInMempoolCache,
 		registry.ErrRegistered, registry.ErrRetired, model.ErrRegistered, market.ErrClosed, market.ErrClaimed, market.ErrOpen,
+		market.ErrStale, market.ErrTrue, market.ErrConvicted, market.ErrLapsed,
 		registry.ErrStake, registry.ErrJailed, registry.ErrFrozen, registry.ErrNotJailed, registry.ErrRotation, beacon.ErrPending)
 	add(essaim.CodeExpired, "", sdkerrors.ErrTxTimeoutHeight, sdkerrors.ErrTxTimeout, market.ErrExpired, market.ErrLate, registry.ErrEnded)
 	add(essaim.CodeUnavailable, "try again in a moment", sdkerrors.ErrMempoolIsFull, sdkerrors.ErrInvalidHeight, market.ErrCoordinator)
@@ -44,6 +45,7 @@ var meanings = func() map[string]meaning {
 		registry.ErrNodeKey, registry.ErrBond, registry.ErrOffer, registry.ErrHPKEKey, registry.ErrFee, registry.ErrURL, registry.ErrOwner,
 		registry.ErrParams, registry.ErrRole, registry.ErrCommission, registry.ErrSlash, registry.ErrEvidence, registry.ErrAway, model.ErrManifest, model.ErrRoyalty, model.ErrDigest, model.ErrOwner,
 		market.ErrDeposit, market.ErrSessionKey, market.ErrExpiry, market.ErrSettlement, market.ErrPayee, market.ErrModel, market.ErrPayer, market.ErrParams, market.ErrAck,
+		market.ErrVoucher, market.ErrOpening,
 		beacon.ErrParams, beacon.ErrAddress, beacon.ErrKey, beacon.ErrPossession)
 	return m
 }()

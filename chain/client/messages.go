@@ -63,11 +63,14 @@ func (c *Client) Retire(ctx context.Context, by Signer, k essaim.NodeKey) (essai
 	return c.do(ctx, by, &registryv1.MsgRetire{Owner: by.Address().String(), NodeKey: k.String()})
 }
 
-// RegisterModel registers a manifest, whose digest becomes the model's name.
-func (c *Client) RegisterModel(ctx context.Context, by Signer, manifest []byte, unitPrice essaim.Amount, royalty essaim.Bps) (essaim.Digest, essaim.Tx, error) {
-	t, err := c.do(ctx, by, &modelv1.MsgRegisterModel{
-		Owner: by.Address().String(), Manifest: manifest, UnitPrice: uint64(unitPrice), RoyaltyBps: uint32(royalty),
-	})
+// RegisterModel registers a manifest, whose digest becomes the model's name. data are those
+// who get a part of each price because the model was made from their data, at most four.
+func (c *Client) RegisterModel(ctx context.Context, by Signer, manifest []byte, unitPrice essaim.Amount, royalty essaim.Bps, data ...essaim.DataShare) (essaim.Digest, essaim.Tx, error) {
+	m := &modelv1.MsgRegisterModel{Owner: by.Address().String(), Manifest: manifest, UnitPrice: uint64(unitPrice), RoyaltyBps: uint32(royalty)}
+	for _, d := range data {
+		m.Data = append(m.Data, modelv1.DataShare{Owner: d.Owner.String(), RoyaltyBps: uint32(d.Royalty)})
+	}
+	t, err := c.do(ctx, by, m)
 	return essaim.DigestOf(manifest), t, err
 }
 
@@ -119,10 +122,11 @@ func (c *Client) TopUp(ctx context.Context, by Signer, id essaim.SessionID, amou
 	return essaim.Amount(raised.Deposit), t, err
 }
 
-// Settle pays a session out. sig is the coordinator's node key's signature of
-// s.SignBytes; the signer may be anyone, and pays nobody.
-func (c *Client) Settle(ctx context.Context, by Signer, s essaim.Settlement, sig []byte) (essaim.Tx, error) {
-	m := &marketv1.MsgSettle{Submitter: by.Address().String(), Session: uint64(s.Session), Root: s.Root[:], Signature: sig}
+// Settle pays a session out: at once what the payer's voucher covers, the rest after the
+// challenge window. sig is the coordinator's node key's signature of s.SignBytes, voucher
+// the newest that the payer has signed, or nil; the signer may be anyone, and pays nobody.
+func (c *Client) Settle(ctx context.Context, by Signer, s essaim.Settlement, sig, voucher []byte) (essaim.Tx, error) {
+	m := &marketv1.MsgSettle{Submitter: by.Address().String(), Session: uint64(s.Session), Root: s.Root[:], Signature: sig, Voucher: voucher}
 	if !s.Receipts.IsZero() {
 		m.Receipts = s.Receipts[:]
 	}

@@ -146,44 +146,6 @@ func (c *Client) Sessions(ctx context.Context, payer essaim.Address) ([]essaim.S
 	})
 }
 
-// Settled is what remains of a settled session on the ledger.
-type Settled struct {
-	Session  essaim.SessionID `json:"session"`
-	Root     essaim.SumRoot   `json:"root"`
-	Height   int64            `json:"height"`
-	Paid     essaim.Amount    `json:"paid"` // to miners, model owners, coordinator and treasury
-	Refunded essaim.Amount    `json:"refunded"`
-	Tasks    uint64           `json:"tasks"`
-	Receipts essaim.Digest    `json:"receipts"`        // the blob of the session's receipts; zero: nothing was paid
-	Lines    []essaim.Line    `json:"lines,omitempty"` // sorted by essaim.Line.Compare; none when it can be contested no more
-}
-
-// Settlement returns what a settled session paid.
-//
-// Errors: CodeNotFound, also for a session that is not settled.
-func (c *Client) Settlement(ctx context.Context, id essaim.SessionID) (Settled, error) {
-	var r marketv1.QuerySettlementResponse
-	if err := c.call(ctx, "/essaim.market.v1.Query/Settlement", &marketv1.QuerySettlementRequest{Session: uint64(id)}, &r); err != nil {
-		return Settled{}, err
-	}
-	s := r.Settlement
-	out := Settled{
-		Session: essaim.SessionID(s.Session), Height: s.Height,
-		Paid: essaim.Amount(s.Paid), Refunded: essaim.Amount(s.Refunded), Tasks: s.Tasks,
-	}
-	if copy(out.Root[:], s.Root) != len(out.Root) {
-		return out, essaim.Errorf(essaim.CodeInternal, "", "settlement %s has a root of %d bytes", id, len(s.Root))
-	}
-	copy(out.Receipts[:], s.Receipts)
-	for _, l := range r.Lines {
-		if len(l.Miner) != len(essaim.NodeKey{}) || len(l.Model) != len(essaim.Digest{}) {
-			return out, essaim.Errorf(essaim.CodeInternal, "", "settlement %s has a malformed line", id)
-		}
-		out.Lines = append(out.Lines, essaim.Line{Miner: essaim.NodeKey(l.Miner), Model: essaim.Digest(l.Model), Amount: essaim.Amount(l.Amount), Tasks: l.Tasks})
-	}
-	return out, nil
-}
-
 // pages asks for a list page by page and turns its items into words.
 func pages[S, W any](word func(S) (W, error), ask func(*query.PageRequest) ([]S, *query.PageResponse, error)) ([]W, error) {
 	var out []W

@@ -1,6 +1,7 @@
 package market
 
 import (
+	"context"
 	"encoding/json"
 
 	"cosmossdk.io/collections"
@@ -15,7 +16,9 @@ import (
 
 // DefaultParams suit a public network with blocks of a few seconds.
 func DefaultParams() marketv1.Params {
-	return marketv1.Params{ProtocolFeeBps: 100, MaxSessionBlocks: 2_000_000, ClaimBlocks: 50_000}
+	return marketv1.Params{
+		ProtocolFeeBps: 100, MaxSessionBlocks: 2_000_000, ClaimBlocks: 50_000,
+	}
 }
 
 // DefaultGenesis has no sessions.
@@ -23,7 +26,7 @@ func (Module) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {
 	zero := math.ZeroInt()
 	return cdc.MustMarshalJSON(&marketv1.GenesisState{
 		Params: DefaultParams(), NextSession: 1,
-		Totals: marketv1.Totals{Deposited: zero, Paid: zero, Refunded: zero, Escrowed: zero},
+		Totals: marketv1.Totals{Deposited: zero, Paid: zero, Refunded: zero, Escrowed: zero, Burned: zero},
 	})
 }
 
@@ -37,7 +40,7 @@ func (Module) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, bz
 	if err := checkParams(g.Params); err != nil {
 		return err
 	}
-	for _, total := range []math.Int{g.Totals.Deposited, g.Totals.Paid, g.Totals.Refunded, g.Totals.Escrowed} {
+	for _, total := range []math.Int{g.Totals.Deposited, g.Totals.Paid, g.Totals.Refunded, g.Totals.Escrowed, g.Totals.Burned} {
 		if total.IsNil() || total.IsNegative() {
 			return ErrParams.Wrap("totals must be given and not negative")
 		}
@@ -60,7 +63,10 @@ func (Module) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, bz
 			return ErrSettlement.Wrapf("session %d names its receipts with %d bytes", s.Session, n)
 		}
 	}
-	return checkWord(g, settled, over)
+	if err := checkWord(g, settled, over); err != nil {
+		return err
+	}
+	return checkWaiting(g, settled, over)
 }
 
 // checkWord refuses lines, claims and records that no message could have made.
@@ -69,8 +75,13 @@ func checkWord(g marketv1.GenesisState, settled, over map[uint64]bool) error {
 		return len(miner) == len(essaim.NodeKey{}) && len(model) == len(essaim.Digest{})
 	}
 	for _, l := range g.Lines {
-		if !settled[l.Session] || !shape(l.Line.Miner, l.Line.Model) {
-			return ErrSettlement.Wrapf("a line of session %d, which is not settled, or a malformed one", l.Session)
+		if !over[l.Session] || !shape(l.Line.Miner, l.Line.Model) || l.Voided > l.Line.Amount {
+			return ErrSettlement.Wrapf("a line of session %d, which is open, or a malformed one", l.Session)
+		}
+		for _, s := range l.Shares {
+			if len(s.To) != len(essaim.Address{}) || len(s.Node) != 0 && len(s.Node) != len(essaim.NodeKey{}) || s.Paid > s.Amount {
+				return ErrSettlement.Wrapf("a line of session %d has a malformed share", l.Session)
+			}
 		}
 	}
 	for _, c := range g.Claims {
@@ -89,6 +100,31 @@ func checkWord(g marketv1.GenesisState, settled, over map[uint64]bool) error {
 	return nil
 }
 
+// checkWaiting refuses questions, convictions and claims that nothing could have made.
+func checkWaiting(g marketv1.GenesisState, settled, over map[uint64]bool) error {
+	for _, d := range g.Draws {
+		if !settled[d.Session] || d.Due <= 0 {
+			return ErrDraw.Wrapf("a draw of session %d, which is not settled, or a malformed one", d.Session)
+		}
+	}
+	for _, a := range g.Asks {
+		if !settled[a.Session] || a.Height <= 0 {
+			return ErrDraw.Wrapf("the beacon is asked about session %d, which is not settled", a.Session)
+		}
+	}
+	for _, c := range g.Convictions {
+		if !settled[c.Session] || c.Fault == "" {
+			return ErrOpening.Wrapf("a conviction in session %d, which is not settled, or a malformed one", c.Session)
+		}
+	}
+	for _, l := range g.Lapses {
+		if !over[l.Session] || settled[l.Session] {
+			return ErrLapsed.Wrapf("%d", l.Session)
+		}
+	}
+	return nil
+}
+
 // checkStored refuses a session that no message could have made.
 func checkStored(s marketv1.Session) error {
 	if _, err := essaim.ParseAddress(s.Payer); err != nil {
@@ -102,7 +138,8 @@ func checkStored(s marketv1.Session) error {
 		return ErrDeposit.Wrapf("session %d", s.Id)
 	case s.FeeBps > maxStoredFee:
 		return ErrParams.Wrapf("session %d has a coordinator fee of %d basis points", s.Id, s.FeeBps)
-	case s.Expiry <= s.Opened || (s.Ended == 0) != (s.State == marketv1.State_STATE_OPEN) || s.ContestUntil < s.Ended:
+	case s.Expiry <= s.Opened || (s.Ended == 0) != (s.State == marketv1.State_STATE_OPEN) || s.ContestUntil < s.Ended ||
+		s.State == marketv1.State_STATE_LAPSED && s.Final < s.Ended:
 		return ErrExpiry.Wrapf("session %d", s.Id)
 	case marketv1.State_name[int32(s.State)] == "" || s.State == marketv1.State_STATE_UNSPECIFIED:
 		return ErrClosed.Wrapf("session %d has no state", s.Id)
@@ -140,13 +177,26 @@ func (k Keeper) load(ctx sdk.Context, g marketv1.GenesisState) error {
 		if err := index(ctx, s); err != nil {
 			return err
 		}
+		if s.State == marketv1.State_STATE_LAPSED {
+			if err := k.finals.Set(ctx, collections.Join(uint64(s.Final), s.Id)); err != nil {
+				return err
+			}
+		}
 	}
 	for _, s := range g.Settlements {
 		if err := k.settlements.Set(ctx, s.Session, s); err != nil {
 			return err
 		}
+		if s.Pending > 0 {
+			if err := k.releases.Set(ctx, collections.Join(uint64(s.ChallengeUntil), s.Session)); err != nil {
+				return err
+			}
+		}
 	}
 	if err := k.loadWord(ctx, g); err != nil {
+		return err
+	}
+	if err := k.loadWaiting(ctx, g); err != nil {
 		return err
 	}
 	return k.CheckInvariant(ctx)
@@ -155,7 +205,7 @@ func (k Keeper) load(ctx sdk.Context, g marketv1.GenesisState) error {
 // loadWord writes what is kept of promises.
 func (k Keeper) loadWord(ctx sdk.Context, g marketv1.GenesisState) error {
 	for _, l := range g.Lines {
-		if err := k.lines.Set(ctx, collections.Join3(l.Session, l.Line.Miner, l.Line.Model), l.Line); err != nil {
+		if err := k.putLine(ctx, l); err != nil {
 			return err
 		}
 	}
@@ -166,6 +216,35 @@ func (k Keeper) loadWord(ctx sdk.Context, g marketv1.GenesisState) error {
 	}
 	for _, r := range g.Records {
 		if err := k.count(ctx, r.Coordinator, func(have *marketv1.Record) { *have = r }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadWaiting writes what the ledger has asked for and been shown.
+func (k Keeper) loadWaiting(ctx sdk.Context, g marketv1.GenesisState) error {
+	for _, d := range g.Draws {
+		s, err := k.sessions.Get(ctx, d.Session)
+		if err != nil {
+			return err
+		}
+		if err := k.putDraw(ctx, s, d); err != nil {
+			return err
+		}
+	}
+	for _, a := range g.Asks {
+		if err := k.asks.Set(ctx, collections.Join(uint64(a.Height), a.Session)); err != nil {
+			return err
+		}
+	}
+	for _, c := range g.Convictions {
+		if err := k.convictions.Set(ctx, collections.Join(c.Session, c.Index), c); err != nil {
+			return err
+		}
+	}
+	for _, l := range g.Lapses {
+		if err := k.lapses.Set(ctx, l.Session, l); err != nil {
 			return err
 		}
 	}
@@ -191,33 +270,41 @@ func (k Keeper) dump(ctx sdk.Context) (g marketv1.GenesisState, err error) {
 	if g.Totals, err = k.totals.Get(ctx); err != nil {
 		return g, err
 	}
-	if err = k.sessions.Walk(ctx, nil, func(_ uint64, s marketv1.Session) (bool, error) {
-		g.Sessions = append(g.Sessions, s)
-		return false, nil
-	}); err != nil {
+	if g.Sessions, err = all(ctx, k.sessions); err != nil {
 		return g, err
 	}
-	if err = k.settlements.Walk(ctx, nil, func(_ uint64, s marketv1.Settlement) (bool, error) {
-		g.Settlements = append(g.Settlements, s)
-		return false, nil
-	}); err != nil {
+	if g.Settlements, err = all(ctx, k.settlements); err != nil {
 		return g, err
 	}
-	if err = k.lines.Walk(ctx, nil, func(key ofSession, l marketv1.Line) (bool, error) {
-		g.Lines = append(g.Lines, marketv1.SettledLine{Session: key.K1(), Line: l})
-		return false, nil
-	}); err != nil {
+	if g.Lines, err = all(ctx, k.lines); err != nil {
 		return g, err
 	}
-	if err = k.claims.Walk(ctx, nil, func(_ ofSession, c marketv1.Claim) (bool, error) {
-		g.Claims = append(g.Claims, c)
-		return false, nil
-	}); err != nil {
+	if g.Claims, err = all(ctx, k.claims); err != nil {
 		return g, err
 	}
-	err = k.records.Walk(ctx, nil, func(_ []byte, r marketv1.Record) (bool, error) {
-		g.Records = append(g.Records, r)
+	if g.Records, err = all(ctx, k.records); err != nil {
+		return g, err
+	}
+	if g.Draws, err = all(ctx, k.draws); err != nil {
+		return g, err
+	}
+	if g.Convictions, err = all(ctx, k.convictions); err != nil {
+		return g, err
+	}
+	if g.Lapses, err = all(ctx, k.lapses); err != nil {
+		return g, err
+	}
+	return g, k.asks.Walk(ctx, nil, func(key collections.Pair[uint64, uint64]) (bool, error) {
+		g.Asks = append(g.Asks, marketv1.Ask{Session: key.K2(), Height: int64(key.K1())})
 		return false, nil
 	})
-	return g, err
+}
+
+// all are a map's values in the order of their keys.
+func all[K, V any](ctx context.Context, m collections.Map[K, V]) (out []V, err error) {
+	err = m.Walk(ctx, nil, func(_ K, v V) (bool, error) {
+		out = append(out, v)
+		return false, nil
+	})
+	return out, err
 }

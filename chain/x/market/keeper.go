@@ -3,7 +3,6 @@ package market
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"cosmossdk.io/collections"
 	"cosmossdk.io/core/store"
@@ -22,6 +21,7 @@ type Bank interface {
 	GetBalance(ctx context.Context, addr sdk.AccAddress, denom string) sdk.Coin
 	SendCoinsFromAccountToModule(ctx context.Context, from sdk.AccAddress, module string, amount sdk.Coins) error
 	SendCoinsFromModuleToAccount(ctx context.Context, module string, to sdk.AccAddress, amount sdk.Coins) error
+	BurnCoins(ctx context.Context, module string, amount sdk.Coins) error
 }
 
 // Treasury receives the protocol fee: x/distribution's community pool, which x/gov spends.
@@ -43,6 +43,20 @@ type Registry interface {
 	// Unpaid takes stake of a coordinator that did not keep its word, and returns the
 	// slash's number.
 	Unpaid(ctx context.Context, f Fault) (slash uint64, err error)
+
+	// Convict takes stake of a coordinator that settled what is not true; fault says
+	// what.
+	Convict(ctx context.Context, f Fault, fault string) (slash uint64, err error)
+
+	// Silent is told of a coordinator that did not answer the beacon. It fails only where
+	// the state cannot be read: the end of a block asks.
+	Silent(ctx context.Context, f Fault) (slash uint64, err error)
+}
+
+// Beacon is where draws come from: x/beacon.
+type Beacon interface {
+	// At is a height's random value; ok is false if it is not kept, or has not come.
+	At(ctx context.Context, height int64) (v [32]byte, ok bool, err error)
 }
 
 // Models is what the module needs of x/model.
@@ -56,6 +70,7 @@ type Neighbours struct {
 	Treasury Treasury
 	Registry Registry
 	Models   Models
+	Beacon   Beacon
 }
 
 // Keeper owns the module's state.
@@ -73,28 +88,46 @@ type Keeper struct {
 
 	open    collections.Map[[]byte, uint64]                      // node key of a coordinator to its open deposits
 	records collections.Map[[]byte, marketv1.Record]             // by node key of the coordinator
-	lines   collections.Map[ofSession, marketv1.Line]            // of settled sessions, while they can be contested
+	lines   collections.Map[ofSession, marketv1.SettledLine]     // of sessions that are over, while they can be contested
 	claims  collections.Map[ofSession, marketv1.Claim]           // that were upheld, as long
 	ends    collections.KeySet[collections.Pair[uint64, uint64]] // height from which lines and claims go, session
+
+	releases    collections.KeySet[collections.Pair[uint64, uint64]]                   // height from which on what waits is paid, session
+	asks        collections.KeySet[collections.Pair[uint64, uint64]]                   // height whose beacon decides, settled session
+	draws       collections.Map[collections.Pair[uint64, uint32], marketv1.Draw]       // session, index; unanswered
+	asked       collections.KeySet[collections.Pair[[]byte, uint64]]                   // node key of a coordinator, session with draws
+	drawsDue    collections.KeySet[collections.Pair[uint64, uint64]]                   // height, session with draws
+	convictions collections.Map[collections.Pair[uint64, uint64], marketv1.Conviction] // session, position of the leaf
+	finals      collections.KeySet[collections.Pair[uint64, uint64]]                   // height, lapsed session
+	lapses      collections.Map[uint64, marketv1.Lapse]                                // by lapsed session
 }
 
 // NewKeeper declares the state's layout; it panics if two collections clash.
 func NewKeeper(cdc codec.BinaryCodec, stores store.KVStoreService, n Neighbours, authority string) Keeper {
 	sb := collections.NewSchemaBuilder(stores)
+	queue := collections.PairKeyCodec(collections.Uint64Key, collections.Uint64Key)
 	k := Keeper{
 		Neighbours: n, authority: authority,
 		params:      collections.NewItem(sb, paramsPrefix, "params", codec.CollValue[marketv1.Params](cdc)),
 		next:        collections.NewSequence(sb, nextPrefix, "next"),
 		sessions:    collections.NewMap(sb, sessionsPrefix, "sessions", collections.Uint64Key, codec.CollValue[marketv1.Session](cdc)),
 		payers:      collections.NewKeySet(sb, payersPrefix, "payers", collections.PairKeyCodec(collections.BytesKey, collections.Uint64Key)),
-		expiries:    collections.NewKeySet(sb, expiriesPrefix, "expiries", collections.PairKeyCodec(collections.Uint64Key, collections.Uint64Key)),
+		expiries:    collections.NewKeySet(sb, expiriesPrefix, "expiries", queue),
 		settlements: collections.NewMap(sb, settlementsPrefix, "settlements", collections.Uint64Key, codec.CollValue[marketv1.Settlement](cdc)),
 		totals:      collections.NewItem(sb, totalsPrefix, "totals", codec.CollValue[marketv1.Totals](cdc)),
 		open:        collections.NewMap(sb, openPrefix, "open", collections.BytesKey, collections.Uint64Value),
 		records:     collections.NewMap(sb, recordsPrefix, "records", collections.BytesKey, codec.CollValue[marketv1.Record](cdc)),
-		lines:       collections.NewMap(sb, linesPrefix, "lines", ofSessionKey, codec.CollValue[marketv1.Line](cdc)),
+		lines:       collections.NewMap(sb, linesPrefix, "lines", ofSessionKey, codec.CollValue[marketv1.SettledLine](cdc)),
 		claims:      collections.NewMap(sb, claimsPrefix, "claims", ofSessionKey, codec.CollValue[marketv1.Claim](cdc)),
-		ends:        collections.NewKeySet(sb, endsPrefix, "ends", collections.PairKeyCodec(collections.Uint64Key, collections.Uint64Key)),
+		ends:        collections.NewKeySet(sb, endsPrefix, "ends", queue),
+		releases:    collections.NewKeySet(sb, releasesPrefix, "releases", queue),
+		asks:        collections.NewKeySet(sb, asksPrefix, "asks", queue),
+		draws:       collections.NewMap(sb, drawsPrefix, "draws", collections.PairKeyCodec(collections.Uint64Key, collections.Uint32Key), codec.CollValue[marketv1.Draw](cdc)),
+		asked:       collections.NewKeySet(sb, askedPrefix, "asked", collections.PairKeyCodec(collections.BytesKey, collections.Uint64Key)),
+		drawsDue:    collections.NewKeySet(sb, drawsDuePrefix, "draws_due", queue),
+		convictions: collections.NewMap(sb, convictionsPrefix, "convictions", queue, codec.CollValue[marketv1.Conviction](cdc)),
+		finals:      collections.NewKeySet(sb, finalsPrefix, "finals", queue),
+		lapses:      collections.NewMap(sb, lapsesPrefix, "lapses", collections.Uint64Key, codec.CollValue[marketv1.Lapse](cdc)),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(err)
@@ -131,8 +164,8 @@ func (k Keeper) put(ctx context.Context, s marketv1.Session) error {
 }
 
 // account moves the totals: a deposit raises what is escrowed, payments and refunds
-// lower it.
-func (k Keeper) account(ctx context.Context, deposited, paid, refunded uint64) error {
+// lower it. What is burned is part of what is paid.
+func (k Keeper) account(ctx context.Context, deposited, paid, refunded, burned uint64) error {
 	t, err := k.totals.Get(ctx)
 	if err != nil {
 		return err
@@ -143,52 +176,8 @@ func (k Keeper) account(ctx context.Context, deposited, paid, refunded uint64) e
 		Paid:      t.Paid.Add(out),
 		Refunded:  t.Refunded.Add(back),
 		Escrowed:  t.Escrowed.Add(in).Sub(out).Sub(back),
+		Burned:    t.Burned.Add(math.NewIntFromUint64(burned)),
 	})
-}
-
-// CheckInvariant reports whether all money is accounted for: deposited = paid +
-// refunded + escrowed, the open sessions' deposits and the module account's balance are
-// both what is escrowed, and each coordinator's open deposits are what the index says. It
-// reads every session: for tests and for genesis.
-func (k Keeper) CheckInvariant(ctx context.Context) error {
-	t, err := k.totals.Get(ctx)
-	if err != nil {
-		return err
-	}
-	open, by := math.ZeroInt(), map[string]uint64{}
-	err = k.sessions.Walk(ctx, nil, func(_ uint64, s marketv1.Session) (bool, error) {
-		if s.State == marketv1.State_STATE_OPEN {
-			open = open.Add(math.NewIntFromUint64(s.Deposit))
-			by[s.Coordinator] += s.Deposit
-		}
-		return false, nil
-	})
-	if err != nil {
-		return err
-	}
-	if err := k.open.Walk(ctx, nil, func(node []byte, sum uint64) (bool, error) {
-		name := essaim.NodeKey(node).String()
-		if by[name] != sum {
-			return true, fmt.Errorf("market: open sessions of %s hold %d, the index says %d", name, by[name], sum)
-		}
-		delete(by, name)
-		return false, nil
-	}); err != nil {
-		return err
-	}
-	if len(by) > 0 {
-		return fmt.Errorf("market: %d coordinators with open sessions are not in the index", len(by))
-	}
-	held := k.Bank.GetBalance(ctx, escrow(), essaim.Denom).Amount
-	switch {
-	case !t.Deposited.Equal(t.Paid.Add(t.Refunded).Add(t.Escrowed)):
-		return fmt.Errorf("market: deposited %s is not paid %s + refunded %s + escrowed %s", t.Deposited, t.Paid, t.Refunded, t.Escrowed)
-	case !open.Equal(t.Escrowed):
-		return fmt.Errorf("market: open sessions hold %s, the totals say %s", open, t.Escrowed)
-	case !held.Equal(t.Escrowed):
-		return fmt.Errorf("market: the module account holds %s, the totals say %s", held, t.Escrowed)
-	}
-	return nil
 }
 
 // Word turns the stored form of a session into the network's word for it.
@@ -212,6 +201,7 @@ var stateWords = map[marketv1.State]essaim.SessionState{
 	marketv1.State_STATE_OPEN:    essaim.SessionOpen,
 	marketv1.State_STATE_SETTLED: essaim.SessionSettled,
 	marketv1.State_STATE_EXPIRED: essaim.SessionExpired,
+	marketv1.State_STATE_LAPSED:  essaim.SessionLapsed,
 }
 
 // escrow is the address of the module account.

@@ -53,18 +53,44 @@ const (
 	// contested any more the end of a block removes.
 	removalsPerBlock = 1000
 
-	// MaxAck is the largest acknowledgement, in bytes; one has some 350.
-	MaxAck = 1024
+	// MaxAck and MaxVoucher are the largest acknowledgement and voucher, in bytes; they
+	// have some 350 and 250.
+	MaxAck     = 1024
+	MaxVoucher = 1024
+
+	// MaxSigned is the largest signed task, and receipt, of an opening, in bytes; they have
+	// some 270 and 550. Package receipts settles no larger ones.
+	MaxSigned = 1024
+
+	// MaxOpenings is the most leaves that the beacon asks for of one settlement.
+	MaxOpenings = 16
+
+	// MaxBurn is the largest part of the protocol fee that is burned, in basis points.
+	MaxBurn = 5000
+
+	maxPath      = 64     // nodes: a count has 64 bits
+	signatureGas = 10_000 // for each signature of an opening or a voucher
+
+	// Sessions whose turn comes at the end of a block; the rest waits for the next one. A
+	// release and a silence touch every line of a session.
+	asksPerBlock     = 100
+	silencesPerBlock = 10
+	releasesPerBlock = 10
+
+	drawsPerAnswer = 1000 // to a query
 )
 
 // Why a payout is made: Payout.reason in events.
 const (
 	ReasonMiner       = "miner"
 	ReasonRoyalty     = "royalty"
+	ReasonData        = "data"
 	ReasonCoordinator = "coordinator"
 	ReasonTreasury    = "treasury"
+	ReasonBurn        = "burn"
 	ReasonRefund      = "refund"
-	ReasonGone        = "gone" // back to the payer: the miner has left, or was never there
+	ReasonVoid        = "void" // back to the payer: proven not to be due, or not shown when the beacon asked
+	ReasonGone        = "gone" // back to the payer: the payee has left, or was never there
 )
 
 // The state's layout: never renumber a prefix.
@@ -81,4 +107,12 @@ var (
 	linesPrefix       = collections.NewPrefix(9)
 	claimsPrefix      = collections.NewPrefix(10)
 	endsPrefix        = collections.NewPrefix(11)
+	releasesPrefix    = collections.NewPrefix(12)
+	asksPrefix        = collections.NewPrefix(13)
+	drawsPrefix       = collections.NewPrefix(14)
+	askedPrefix       = collections.NewPrefix(15)
+	drawsDuePrefix    = collections.NewPrefix(16)
+	convictionsPrefix = collections.NewPrefix(17)
+	finalsPrefix      = collections.NewPrefix(18)
+	lapsesPrefix      = collections.NewPrefix(19)
 )

@@ -28,7 +28,7 @@ func (s msgServer) OpenSession(ctx context.Context, m *marketv1.MsgOpenSession) 
 	if err := s.put(ctx, session); err != nil {
 		return nil, err
 	}
-	if err := s.account(ctx, m.Deposit, 0, 0); err != nil {
+	if err := s.account(ctx, m.Deposit, 0, 0, 0); err != nil {
 		return nil, err
 	}
 	if err := s.opened(ctx, session); err != nil {
@@ -100,7 +100,7 @@ func (s msgServer) TopUp(ctx context.Context, m *marketv1.MsgTopUp) (*marketv1.M
 	if err := s.put(ctx, session); err != nil {
 		return nil, err
 	}
-	if err := s.account(ctx, m.Amount, 0, 0); err != nil {
+	if err := s.account(ctx, m.Amount, 0, 0, 0); err != nil {
 		return nil, err
 	}
 	if err := s.added(ctx, session.Coordinator, m.Amount); err != nil {
@@ -163,6 +163,14 @@ func checkParams(p marketv1.Params) error {
 		return ErrParams.Wrapf("protocol fee of %d basis points, at most %d", p.ProtocolFeeBps, MaxProtocolFee)
 	case p.MaxSessionBlocks == 0:
 		return ErrParams.Wrap("max_session_blocks must be at least 1")
+	case p.BurnBps > MaxBurn:
+		return ErrParams.Wrapf("%d basis points of the protocol fee burned, at most %d", p.BurnBps, MaxBurn)
+	case p.OpeningBps > uint32(essaim.BpsWhole) || p.Openings > MaxOpenings:
+		return ErrParams.Wrapf("a chance of %d basis points to be asked for %d openings, at most %d and %d", p.OpeningBps, p.Openings, essaim.BpsWhole, MaxOpenings)
+	case p.OpeningBps > 0 && (p.Openings == 0 || p.OpeningBlocks == 0 || p.ChallengeBlocks <= drawDelay):
+		return ErrParams.Wrapf("openings need a number, time to answer, and a challenge window of more than %d blocks", drawDelay)
+	case p.ChallengeBlocks > 0 && uint64(p.ChallengeBlocks)+uint64(p.OpeningBlocks)+drawDelay >= uint64(p.ClaimBlocks):
+		return ErrParams.Wrapf("miners must have time to claim, %d blocks, after %d of challenges and %d of openings", p.ClaimBlocks, p.ChallengeBlocks, p.OpeningBlocks)
 	}
 	return nil
 }

@@ -55,8 +55,8 @@ func (q queryServer) Settlement(ctx context.Context, r *marketv1.QuerySettlement
 	if err != nil || sdk.UnwrapSDKContext(ctx).BlockHeight() >= session.ContestUntil {
 		return out, err // some lines may be gone already
 	}
-	return out, q.lines.Walk(ctx, collections.NewPrefixedTripleRange[uint64, []byte, []byte](r.Session), func(_ ofSession, l marketv1.Line) (bool, error) {
-		out.Lines = append(out.Lines, l) // in the order of their keys: miner, then model
+	return out, q.lines.Walk(ctx, collections.NewPrefixedTripleRange[uint64, []byte, []byte](r.Session), func(_ ofSession, l marketv1.SettledLine) (bool, error) {
+		out.Lines = append(out.Lines, l.Line) // in the order of their keys: miner, then model
 		return false, nil
 	})
 }
@@ -74,16 +74,17 @@ func (q queryServer) Line(ctx context.Context, r *marketv1.QueryLineRequest) (*m
 	switch s, err := q.session(ctx, r.Session); {
 	case err != nil:
 		return nil, err
-	case s.State != marketv1.State_STATE_SETTLED:
-		return nil, ErrNotFound.Wrapf("%d is not settled", r.Session)
+	case s.State == marketv1.State_STATE_OPEN || s.State == marketv1.State_STATE_LAPSED:
+		return nil, ErrNotFound.Wrapf("%d is not over", r.Session)
 	case sdk.UnwrapSDKContext(ctx).BlockHeight() >= s.ContestUntil:
 		return nil, ErrLate.Wrapf("%d", r.Session)
 	}
-	line, err := q.lines.Get(ctx, lineKey(r.Session, miner, model))
+	have, err := q.lines.Get(ctx, lineKey(r.Session, miner, model))
 	if errors.Is(err, collections.ErrNotFound) {
-		line, err = marketv1.Line{Miner: miner[:], Model: model[:]}, nil
+		have, err = marketv1.SettledLine{Line: marketv1.Line{Miner: miner[:], Model: model[:]}}, nil
 	}
-	return &marketv1.QueryLineResponse{Line: line}, err
+	have.Line.Amount -= have.Voided
+	return &marketv1.QueryLineResponse{Line: have.Line}, err
 }
 
 // CoordinatorRecord returns how a coordinator has kept its word.
@@ -98,6 +99,20 @@ func (q queryServer) CoordinatorRecord(ctx context.Context, r *marketv1.QueryCoo
 	}
 	record.OpenDeposits, err = q.deposits(ctx, node)
 	return &marketv1.QueryCoordinatorRecordResponse{Record: record}, err
+}
+
+// Draws returns what a coordinator is asked to show.
+func (q queryServer) Draws(ctx context.Context, r *marketv1.QueryDrawsRequest) (*marketv1.QueryDrawsResponse, error) {
+	node, err := essaim.ParseNodeKey(r.Coordinator)
+	if err != nil {
+		return nil, ErrCoordinator.Wrap(err.Error())
+	}
+	out := &marketv1.QueryDrawsResponse{}
+	return out, q.asked.Walk(ctx, collections.NewPrefixedPairRange[[]byte, uint64](node[:]), func(key collections.Pair[[]byte, uint64]) (bool, error) {
+		draws, err := q.drawsOf(ctx, key.K2())
+		out.Draws = append(out.Draws, draws...)
+		return len(out.Draws) > drawsPerAnswer-MaxOpenings, err
+	})
 }
 
 // Totals returns the sums over all sessions.

@@ -128,6 +128,11 @@ func (k Keeper) forget(ctx context.Context, height uint64) error {
 		return err
 	}
 	for _, key := range due {
+		if waits, err := k.unfinished(ctx, key.K2()); err != nil {
+			return err
+		} else if waits {
+			continue // what is due before has fallen behind
+		}
 		if left, err = k.forgetSession(ctx, key.K2(), left); err != nil {
 			return err
 		}
@@ -141,36 +146,50 @@ func (k Keeper) forget(ctx context.Context, height uint64) error {
 	return nil
 }
 
-// forgetSession removes at most so many lines and claims and returns what is left of the
-// number; 0 says that there may be more.
+// unfinished reports whether a session is still to be paid out, or asked about.
+func (k Keeper) unfinished(ctx context.Context, id uint64) (bool, error) {
+	s, err := k.sessions.Get(ctx, id)
+	if err != nil || s.State != marketv1.State_STATE_SETTLED {
+		return s.State == marketv1.State_STATE_LAPSED, err
+	}
+	out, err := k.settlements.Get(ctx, id)
+	if err != nil || out.Pending > 0 {
+		return true, err
+	}
+	draws, err := k.drawsOf(ctx, id)
+	return len(draws) > 0, err
+}
+
+// forgetSession removes at most so many lines, claims and convictions and returns what is
+// left of the number; 0 says that there may be more.
 func (k Keeper) forgetSession(ctx context.Context, session uint64, left int) (int, error) {
 	prefix := collections.NewPrefixedTripleRange[uint64, []byte, []byte](session)
-	var lines, claims []ofSession
-	if err := k.lines.Walk(ctx, prefix, func(key ofSession, _ marketv1.Line) (bool, error) {
-		lines = append(lines, key)
-		return len(lines) == left, nil
+	left, err := trim(ctx, k.lines, prefix, left)
+	if err != nil {
+		return 0, err
+	}
+	if left, err = trim(ctx, k.claims, prefix, left); err != nil {
+		return 0, err
+	}
+	return trim(ctx, k.convictions, collections.NewPrefixedPairRange[uint64, uint64](session), left)
+}
+
+// trim removes at most so many entries of a range.
+func trim[K, V any](ctx context.Context, m collections.Map[K, V], r collections.Ranger[K], left int) (int, error) {
+	var keys []K
+	if left == 0 {
+		return 0, nil
+	}
+	if err := m.Walk(ctx, r, func(key K, _ V) (bool, error) {
+		keys = append(keys, key)
+		return len(keys) == left, nil
 	}); err != nil {
 		return 0, err
 	}
-	left -= len(lines)
-	if left > 0 {
-		if err := k.claims.Walk(ctx, prefix, func(key ofSession, _ marketv1.Claim) (bool, error) {
-			claims = append(claims, key)
-			return len(claims) == left, nil
-		}); err != nil {
-			return 0, err
-		}
-		left -= len(claims)
-	}
-	for _, key := range lines {
-		if err := k.lines.Remove(ctx, key); err != nil {
+	for _, key := range keys {
+		if err := m.Remove(ctx, key); err != nil {
 			return 0, err
 		}
 	}
-	for _, key := range claims {
-		if err := k.claims.Remove(ctx, key); err != nil {
-			return 0, err
-		}
-	}
-	return left, nil
+	return left - len(keys), nil
 }

@@ -3,14 +3,15 @@ package market
 import (
 	"context"
 
-	"cosmossdk.io/math"
+	"cosmossdk.io/collections"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/gen/chain/marketv1"
 )
 
-// Settle pays a session out. Everything is checked before anything is paid.
+// Settle pays a session out: at once what the payer has acknowledged, the rest after the
+// challenge window. Everything is checked before anything is paid.
 func (s msgServer) Settle(ctx context.Context, m *marketv1.MsgSettle) (*marketv1.MsgSettleResponse, error) {
 	session, err := s.settleable(ctx, m.Session)
 	if err != nil {
@@ -27,12 +28,37 @@ func (s msgServer) Settle(ctx context.Context, m *marketv1.MsgSettle) (*marketv1
 	if err := claim.Check(essaim.Amount(session.Deposit)); err != nil {
 		return nil, ErrSettlement.Wrap(err.Error())
 	}
-	split, err := s.split(ctx, session, coordinator, claim)
+	params, err := s.params.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	paid, refunded, err := s.close(ctx, session, claim, split)
-	return &marketv1.MsgSettleResponse{Paid: paid, Refunded: refunded}, err
+	sum := uint64(claim.Root.Sum())
+	out := marketv1.Settlement{
+		Session: session.Id, Root: claim.Root[:], Height: sdk.UnwrapSDKContext(ctx).BlockHeight(), Tasks: claim.Root.Count(),
+		Receipts: named(claim.Receipts), Acknowledged: sum,
+	}
+	if params.ChallengeBlocks > 0 {
+		out.ChallengeUntil, out.Acknowledged = out.Height+int64(params.ChallengeBlocks), 0
+	}
+	if len(m.Voucher) > 0 {
+		v, err := s.voucher(ctx, session, m.Voucher)
+		if err != nil {
+			return nil, err
+		}
+		out.Acknowledged = max(out.Acknowledged, min(v, sum))
+	}
+	lines, err := s.lineUp(ctx, params, session, coordinator, claim.Lines)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.close(ctx, params, session, &out, lines); err != nil {
+		return nil, err
+	}
+	r := &marketv1.MsgSettleResponse{Paid: out.Paid, Refunded: out.Refunded, Pending: out.Pending}
+	if out.Pending > 0 {
+		r.PendingUntil = out.ChallengeUntil
+	}
+	return r, nil
 }
 
 // settleable loads a session that is open and has time left.
@@ -93,85 +119,60 @@ func (s msgServer) signer(ctx context.Context, session marketv1.Session, claim e
 	return actor, nil
 }
 
-// split turns the claim's lines into payments, which add up to the session's deposit.
-func (s msgServer) split(ctx context.Context, session marketv1.Session, coordinator essaim.Actor, claim essaim.Settlement) (payouts, error) {
-	params, err := s.params.Get(ctx)
-	if err != nil {
-		return payouts{}, err
-	}
-	var out payouts
+// close pays what is due at once, and writes what remains of the session.
+func (s msgServer) close(ctx context.Context, params marketv1.Params, session marketv1.Session, out *marketv1.Settlement, lines []marketv1.SettledLine) error {
+	sum := essaim.SumRoot(out.Root).Sum()
 	payer, err := essaim.ParseAddress(session.Payer)
 	if err != nil {
-		return out, err
+		return err
 	}
-	for _, l := range claim.Lines {
-		model, ok, err := s.Models.Model(ctx, l.Model)
-		switch {
-		case err != nil:
-			return out, err
-		case !ok:
-			return out, ErrModel.Wrap(l.Model.String())
-		}
-		miner, ok, err := s.Registry.Actor(ctx, l.Miner)
-		switch {
-		case err != nil:
-			return out, err
-		case !ok || miner.Role != essaim.RoleMiner:
-			out.add(payout{to: payer, reason: ReasonGone, amount: l.Amount})
-			continue
-		}
-		protocol := essaim.Bps(params.ProtocolFeeBps).Of(l.Amount)
-		royalty := model.Royalty.Of(l.Amount)
-		fee := essaim.Bps(session.FeeBps).Of(l.Amount)
-		out.add(payout{to: miner.Owner, node: l.Miner, reason: ReasonMiner, amount: l.Amount - protocol - royalty - fee, fee: protocol}) // the caps leave at least 48 %
-		out.add(payout{to: model.Owner, reason: ReasonRoyalty, amount: royalty})
-		out.add(payout{to: coordinator.Owner, node: coordinator.NodeKey, reason: ReasonCoordinator, amount: fee})
-		out.add(payout{to: essaim.Address(treasury()), reason: ReasonTreasury, amount: protocol})
+	var due payouts
+	for i := range lines {
+		due.release(&lines[i], out.Acknowledged, uint64(sum))
 	}
-	out.add(payout{to: payer, reason: ReasonRefund, amount: essaim.Amount(session.Deposit) - claim.Root.Sum()})
-	return out, nil
+	due.add(payout{to: payer, reason: ReasonRefund, amount: essaim.Amount(session.Deposit) - sum})
+	paid, err := s.disburse(ctx, session, due)
+	if err != nil {
+		return err
+	}
+	out.Paid, out.Refunded = paid.out, paid.back
+	out.Pending = session.Deposit - paid.out - paid.back
+	if err := s.end(ctx, &session, marketv1.State_STATE_SETTLED); err != nil {
+		return err
+	}
+	for _, l := range lines {
+		if err := s.putLine(ctx, l); err != nil {
+			return err
+		}
+	}
+	if err := s.settlements.Set(ctx, session.Id, *out); err != nil {
+		return err
+	}
+	if err := s.await(ctx, params, *out); err != nil {
+		return err
+	}
+	if err := s.count(ctx, session.Coordinator, func(r *marketv1.Record) { r.Settled++ }); err != nil {
+		return err
+	}
+	event := &marketv1.EventSettled{Session: session.Id, Payouts: paid.list, Pending: out.Pending}
+	if out.Pending > 0 {
+		event.PendingUntil = out.ChallengeUntil
+	}
+	return emit(ctx, event)
 }
 
-// close pays, and writes what remains of the session. It returns what was paid and what
-// went back to the payer.
-func (s msgServer) close(ctx context.Context, session marketv1.Session, claim essaim.Settlement, split payouts) (paid, refunded uint64, err error) {
-	event := &marketv1.EventSettled{Session: session.Id}
-	for _, p := range split.list {
-		if err := s.pay(ctx, p); err != nil {
-			return 0, 0, err
-		}
-		if p.reason == ReasonRefund || p.reason == ReasonGone {
-			refunded += uint64(p.amount)
-		} else {
-			paid += uint64(p.amount)
-		}
-		event.Payouts = append(event.Payouts, marketv1.Payout{To: p.to.String(), Reason: p.reason, Amount: uint64(p.amount)})
-	}
-	if err := s.end(ctx, &session, marketv1.State_STATE_SETTLED); err != nil {
-		return 0, 0, err
-	}
-	if err := s.settlements.Set(ctx, session.Id, marketv1.Settlement{
-		Session: session.Id, Root: claim.Root[:], Height: session.Ended, Paid: paid, Refunded: refunded, Tasks: claim.Root.Count(),
-		Receipts: named(claim.Receipts),
-	}); err != nil {
-		return 0, 0, err
-	}
-	for _, l := range claim.Lines {
-		line := marketv1.Line{Miner: l.Miner[:], Model: l.Model[:], Amount: uint64(l.Amount), Tasks: l.Tasks}
-		if err := s.lines.Set(ctx, lineKey(session.Id, l.Miner, l.Model), line); err != nil {
-			return 0, 0, err
+// await queues a settlement for what happens to it later: the beacon, and the end of the
+// challenge window.
+func (s msgServer) await(ctx context.Context, params marketv1.Params, out marketv1.Settlement) error {
+	if params.OpeningBps > 0 && out.ChallengeUntil > 0 && essaim.SumRoot(out.Root).Sum() > 0 {
+		if err := s.asks.Set(ctx, collections.Join(uint64(out.Height+drawDelay), out.Session)); err != nil {
+			return err
 		}
 	}
-	if err := s.account(ctx, 0, paid, refunded); err != nil {
-		return 0, 0, err
+	if out.Pending == 0 {
+		return nil
 	}
-	if err := s.count(ctx, session.Coordinator, func(r *marketv1.Record) {
-		r.Settled++
-		r.Paid = r.Paid.Add(math.NewIntFromUint64(paid))
-	}); err != nil {
-		return 0, 0, err
-	}
-	return paid, refunded, emit(ctx, event)
+	return s.releases.Set(ctx, collections.Join(uint64(out.ChallengeUntil), out.Session))
 }
 
 // named is the stored form of a digest; of none, no bytes.
@@ -180,52 +181,4 @@ func named(d essaim.Digest) []byte {
 		return nil
 	}
 	return d[:]
-}
-
-func (s msgServer) pay(ctx context.Context, p payout) error {
-	switch p.reason {
-	case ReasonTreasury:
-		return s.Treasury.FundCommunityPool(ctx, coins(uint64(p.amount)), escrow())
-	case ReasonMiner, ReasonCoordinator:
-		return s.Registry.Income(ctx, Name, p.node, uint64(p.amount), uint64(p.fee))
-	}
-	return s.Bank.SendCoinsFromModuleToAccount(ctx, Name, p.to[:], coins(uint64(p.amount)))
-}
-
-// payout is one payment; those to a node go through the registry.
-type payout struct {
-	to     essaim.Address
-	node   essaim.NodeKey // miners and coordinators
-	reason string
-	amount essaim.Amount
-	fee    essaim.Amount // protocol fee paid on the same work
-}
-
-// payouts collects payments, one per payee, in the order of the lines.
-type payouts struct {
-	list []payout
-	at   map[payee]int // where in the list
-}
-
-type payee struct {
-	to     essaim.Address
-	node   essaim.NodeKey
-	reason string
-}
-
-func (p *payouts) add(x payout) {
-	if x.amount == 0 && x.fee == 0 {
-		return
-	}
-	who := payee{x.to, x.node, x.reason}
-	if i, ok := p.at[who]; ok {
-		p.list[i].amount += x.amount // at most the deposit in all
-		p.list[i].fee += x.fee
-		return
-	}
-	if p.at == nil {
-		p.at = map[payee]int{}
-	}
-	p.at[who] = len(p.list)
-	p.list = append(p.list, x)
 }

@@ -41,6 +41,7 @@ const (
 	State_STATE_OPEN        State = 1
 	State_STATE_SETTLED     State = 2
 	State_STATE_EXPIRED     State = 3
+	State_STATE_LAPSED      State = 4
 )
 
 var State_name = map[int32]string{
@@ -48,6 +49,7 @@ var State_name = map[int32]string{
 	1: "STATE_OPEN",
 	2: "STATE_SETTLED",
 	3: "STATE_EXPIRED",
+	4: "STATE_LAPSED",
 }
 
 var State_value = map[string]int32{
@@ -55,6 +57,7 @@ var State_value = map[string]int32{
 	"STATE_OPEN":        1,
 	"STATE_SETTLED":     2,
 	"STATE_EXPIRED":     3,
+	"STATE_LAPSED":      4,
 }
 
 func (x State) String() string {
@@ -78,6 +81,7 @@ type Session struct {
 	FeeBps       uint32 `protobuf:"varint,9,opt,name=fee_bps,json=feeBps,proto3" json:"fee_bps,omitempty"`
 	Ended        int64  `protobuf:"varint,10,opt,name=ended,proto3" json:"ended,omitempty"`
 	ContestUntil int64  `protobuf:"varint,11,opt,name=contest_until,json=contestUntil,proto3" json:"contest_until,omitempty"`
+	Final        int64  `protobuf:"varint,12,opt,name=final,proto3" json:"final,omitempty"`
 }
 
 func (m *Session) Reset()         { *m = Session{} }
@@ -190,15 +194,25 @@ func (m *Session) GetContestUntil() int64 {
 	return 0
 }
 
+func (m *Session) GetFinal() int64 {
+	if m != nil {
+		return m.Final
+	}
+	return 0
+}
+
 // Settlement is what remains of a settled session.
 type Settlement struct {
-	Session  uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
-	Root     []byte `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`
-	Height   int64  `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
-	Paid     uint64 `protobuf:"varint,4,opt,name=paid,proto3" json:"paid,omitempty"`
-	Refunded uint64 `protobuf:"varint,5,opt,name=refunded,proto3" json:"refunded,omitempty"`
-	Tasks    uint64 `protobuf:"varint,6,opt,name=tasks,proto3" json:"tasks,omitempty"`
-	Receipts []byte `protobuf:"bytes,7,opt,name=receipts,proto3" json:"receipts,omitempty"`
+	Session        uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Root           []byte `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`
+	Height         int64  `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
+	Paid           uint64 `protobuf:"varint,4,opt,name=paid,proto3" json:"paid,omitempty"`
+	Refunded       uint64 `protobuf:"varint,5,opt,name=refunded,proto3" json:"refunded,omitempty"`
+	Tasks          uint64 `protobuf:"varint,6,opt,name=tasks,proto3" json:"tasks,omitempty"`
+	Receipts       []byte `protobuf:"bytes,7,opt,name=receipts,proto3" json:"receipts,omitempty"`
+	Pending        uint64 `protobuf:"varint,8,opt,name=pending,proto3" json:"pending,omitempty"`
+	Acknowledged   uint64 `protobuf:"varint,9,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	ChallengeUntil int64  `protobuf:"varint,10,opt,name=challenge_until,json=challengeUntil,proto3" json:"challenge_until,omitempty"`
 }
 
 func (m *Settlement) Reset()         { *m = Settlement{} }
@@ -283,6 +297,27 @@ func (m *Settlement) GetReceipts() []byte {
 	return nil
 }
 
+func (m *Settlement) GetPending() uint64 {
+	if m != nil {
+		return m.Pending
+	}
+	return 0
+}
+
+func (m *Settlement) GetAcknowledged() uint64 {
+	if m != nil {
+		return m.Acknowledged
+	}
+	return 0
+}
+
+func (m *Settlement) GetChallengeUntil() int64 {
+	if m != nil {
+		return m.ChallengeUntil
+	}
+	return 0
+}
+
 // Line is what a miner earned with one model.
 type Line struct {
 	Miner  []byte `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
@@ -352,10 +387,12 @@ func (m *Line) GetTasks() uint64 {
 	return 0
 }
 
-// SettledLine is a line of a settled session, kept as long as it can be contested.
+// SettledLine is a line of a session that is over, kept as long as it can be contested.
 type SettledLine struct {
-	Session uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
-	Line    Line   `protobuf:"bytes,2,opt,name=line,proto3" json:"line"`
+	Session uint64  `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Line    Line    `protobuf:"bytes,2,opt,name=line,proto3" json:"line"`
+	Voided  uint64  `protobuf:"varint,3,opt,name=voided,proto3" json:"voided,omitempty"`
+	Shares  []Share `protobuf:"bytes,4,rep,name=shares,proto3" json:"shares"`
 }
 
 func (m *SettledLine) Reset()         { *m = SettledLine{} }
@@ -405,6 +442,382 @@ func (m *SettledLine) GetLine() Line {
 	return Line{}
 }
 
+func (m *SettledLine) GetVoided() uint64 {
+	if m != nil {
+		return m.Voided
+	}
+	return 0
+}
+
+func (m *SettledLine) GetShares() []Share {
+	if m != nil {
+		return m.Shares
+	}
+	return nil
+}
+
+// Share is one payee's part of a line.
+type Share struct {
+	To     []byte `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
+	Node   []byte `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Amount uint64 `protobuf:"varint,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	Paid   uint64 `protobuf:"varint,5,opt,name=paid,proto3" json:"paid,omitempty"`
+}
+
+func (m *Share) Reset()         { *m = Share{} }
+func (m *Share) String() string { return proto.CompactTextString(m) }
+func (*Share) ProtoMessage()    {}
+func (*Share) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{4}
+}
+func (m *Share) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Share) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Share.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Share) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Share.Merge(m, src)
+}
+func (m *Share) XXX_Size() int {
+	return m.Size()
+}
+func (m *Share) XXX_DiscardUnknown() {
+	xxx_messageInfo_Share.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Share proto.InternalMessageInfo
+
+func (m *Share) GetTo() []byte {
+	if m != nil {
+		return m.To
+	}
+	return nil
+}
+
+func (m *Share) GetNode() []byte {
+	if m != nil {
+		return m.Node
+	}
+	return nil
+}
+
+func (m *Share) GetReason() string {
+	if m != nil {
+		return m.Reason
+	}
+	return ""
+}
+
+func (m *Share) GetAmount() uint64 {
+	if m != nil {
+		return m.Amount
+	}
+	return 0
+}
+
+func (m *Share) GetPaid() uint64 {
+	if m != nil {
+		return m.Paid
+	}
+	return 0
+}
+
+// Draw is a question about one leaf of a settled session: the one that covers a point of
+// the root's sum.
+type Draw struct {
+	Session uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Index   uint32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Point   uint64 `protobuf:"varint,3,opt,name=point,proto3" json:"point,omitempty"`
+	Due     int64  `protobuf:"varint,4,opt,name=due,proto3" json:"due,omitempty"`
+}
+
+func (m *Draw) Reset()         { *m = Draw{} }
+func (m *Draw) String() string { return proto.CompactTextString(m) }
+func (*Draw) ProtoMessage()    {}
+func (*Draw) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{5}
+}
+func (m *Draw) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Draw) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Draw.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Draw) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Draw.Merge(m, src)
+}
+func (m *Draw) XXX_Size() int {
+	return m.Size()
+}
+func (m *Draw) XXX_DiscardUnknown() {
+	xxx_messageInfo_Draw.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Draw proto.InternalMessageInfo
+
+func (m *Draw) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *Draw) GetIndex() uint32 {
+	if m != nil {
+		return m.Index
+	}
+	return 0
+}
+
+func (m *Draw) GetPoint() uint64 {
+	if m != nil {
+		return m.Point
+	}
+	return 0
+}
+
+func (m *Draw) GetDue() int64 {
+	if m != nil {
+		return m.Due
+	}
+	return 0
+}
+
+// Ask is a settled session that the beacon of a height decides about.
+type Ask struct {
+	Session uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Height  int64  `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+}
+
+func (m *Ask) Reset()         { *m = Ask{} }
+func (m *Ask) String() string { return proto.CompactTextString(m) }
+func (*Ask) ProtoMessage()    {}
+func (*Ask) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{6}
+}
+func (m *Ask) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Ask) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Ask.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Ask) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Ask.Merge(m, src)
+}
+func (m *Ask) XXX_Size() int {
+	return m.Size()
+}
+func (m *Ask) XXX_DiscardUnknown() {
+	xxx_messageInfo_Ask.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Ask proto.InternalMessageInfo
+
+func (m *Ask) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *Ask) GetHeight() int64 {
+	if m != nil {
+		return m.Height
+	}
+	return 0
+}
+
+// Conviction is a leaf that was proven to be false.
+type Conviction struct {
+	Session     uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Index       uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Fault       string `protobuf:"bytes,3,opt,name=fault,proto3" json:"fault,omitempty"`
+	Voided      uint64 `protobuf:"varint,4,opt,name=voided,proto3" json:"voided,omitempty"`
+	Restitution uint64 `protobuf:"varint,5,opt,name=restitution,proto3" json:"restitution,omitempty"`
+	Slash       uint64 `protobuf:"varint,6,opt,name=slash,proto3" json:"slash,omitempty"`
+	Height      int64  `protobuf:"varint,7,opt,name=height,proto3" json:"height,omitempty"`
+}
+
+func (m *Conviction) Reset()         { *m = Conviction{} }
+func (m *Conviction) String() string { return proto.CompactTextString(m) }
+func (*Conviction) ProtoMessage()    {}
+func (*Conviction) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{7}
+}
+func (m *Conviction) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Conviction) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Conviction.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Conviction) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Conviction.Merge(m, src)
+}
+func (m *Conviction) XXX_Size() int {
+	return m.Size()
+}
+func (m *Conviction) XXX_DiscardUnknown() {
+	xxx_messageInfo_Conviction.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Conviction proto.InternalMessageInfo
+
+func (m *Conviction) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *Conviction) GetIndex() uint64 {
+	if m != nil {
+		return m.Index
+	}
+	return 0
+}
+
+func (m *Conviction) GetFault() string {
+	if m != nil {
+		return m.Fault
+	}
+	return ""
+}
+
+func (m *Conviction) GetVoided() uint64 {
+	if m != nil {
+		return m.Voided
+	}
+	return 0
+}
+
+func (m *Conviction) GetRestitution() uint64 {
+	if m != nil {
+		return m.Restitution
+	}
+	return 0
+}
+
+func (m *Conviction) GetSlash() uint64 {
+	if m != nil {
+		return m.Slash
+	}
+	return 0
+}
+
+func (m *Conviction) GetHeight() int64 {
+	if m != nil {
+		return m.Height
+	}
+	return 0
+}
+
+// Lapse is what payees have shown of a session that nobody settled in time.
+type Lapse struct {
+	Session      uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Acknowledged uint64 `protobuf:"varint,2,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	Claimed      uint64 `protobuf:"varint,3,opt,name=claimed,proto3" json:"claimed,omitempty"`
+	Lines        uint32 `protobuf:"varint,4,opt,name=lines,proto3" json:"lines,omitempty"`
+}
+
+func (m *Lapse) Reset()         { *m = Lapse{} }
+func (m *Lapse) String() string { return proto.CompactTextString(m) }
+func (*Lapse) ProtoMessage()    {}
+func (*Lapse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{8}
+}
+func (m *Lapse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Lapse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Lapse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Lapse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Lapse.Merge(m, src)
+}
+func (m *Lapse) XXX_Size() int {
+	return m.Size()
+}
+func (m *Lapse) XXX_DiscardUnknown() {
+	xxx_messageInfo_Lapse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Lapse proto.InternalMessageInfo
+
+func (m *Lapse) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *Lapse) GetAcknowledged() uint64 {
+	if m != nil {
+		return m.Acknowledged
+	}
+	return 0
+}
+
+func (m *Lapse) GetClaimed() uint64 {
+	if m != nil {
+		return m.Claimed
+	}
+	return 0
+}
+
+func (m *Lapse) GetLines() uint32 {
+	if m != nil {
+		return m.Lines
+	}
+	return 0
+}
+
 // Claim is a promise that was proven not to be kept. There is one at most for each
 // session, miner and model, and it is kept as long as the session can be contested.
 type Claim struct {
@@ -420,7 +833,7 @@ func (m *Claim) Reset()         { *m = Claim{} }
 func (m *Claim) String() string { return proto.CompactTextString(m) }
 func (*Claim) ProtoMessage()    {}
 func (*Claim) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{4}
+	return fileDescriptor_a0b55e26de94462d, []int{9}
 }
 func (m *Claim) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -500,13 +913,15 @@ type Record struct {
 	Paid         cosmossdk_io_math.Int `protobuf:"bytes,5,opt,name=paid,proto3,customtype=cosmossdk.io/math.Int" json:"paid"`
 	Unpaid       uint64                `protobuf:"varint,6,opt,name=unpaid,proto3" json:"unpaid,omitempty"`
 	OpenDeposits uint64                `protobuf:"varint,7,opt,name=open_deposits,json=openDeposits,proto3" json:"open_deposits,omitempty"`
+	Convicted    uint64                `protobuf:"varint,8,opt,name=convicted,proto3" json:"convicted,omitempty"`
+	Silent       uint64                `protobuf:"varint,9,opt,name=silent,proto3" json:"silent,omitempty"`
 }
 
 func (m *Record) Reset()         { *m = Record{} }
 func (m *Record) String() string { return proto.CompactTextString(m) }
 func (*Record) ProtoMessage()    {}
 func (*Record) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{5}
+	return fileDescriptor_a0b55e26de94462d, []int{10}
 }
 func (m *Record) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -577,18 +992,37 @@ func (m *Record) GetOpenDeposits() uint64 {
 	return 0
 }
 
+func (m *Record) GetConvicted() uint64 {
+	if m != nil {
+		return m.Convicted
+	}
+	return 0
+}
+
+func (m *Record) GetSilent() uint64 {
+	if m != nil {
+		return m.Silent
+	}
+	return 0
+}
+
 // Params are governed.
 type Params struct {
 	ProtocolFeeBps   uint32 `protobuf:"varint,1,opt,name=protocol_fee_bps,json=protocolFeeBps,proto3" json:"protocol_fee_bps,omitempty"`
 	MaxSessionBlocks uint32 `protobuf:"varint,2,opt,name=max_session_blocks,json=maxSessionBlocks,proto3" json:"max_session_blocks,omitempty"`
 	ClaimBlocks      uint32 `protobuf:"varint,3,opt,name=claim_blocks,json=claimBlocks,proto3" json:"claim_blocks,omitempty"`
+	ChallengeBlocks  uint32 `protobuf:"varint,4,opt,name=challenge_blocks,json=challengeBlocks,proto3" json:"challenge_blocks,omitempty"`
+	OpeningBlocks    uint32 `protobuf:"varint,5,opt,name=opening_blocks,json=openingBlocks,proto3" json:"opening_blocks,omitempty"`
+	OpeningBps       uint32 `protobuf:"varint,6,opt,name=opening_bps,json=openingBps,proto3" json:"opening_bps,omitempty"`
+	Openings         uint32 `protobuf:"varint,7,opt,name=openings,proto3" json:"openings,omitempty"`
+	BurnBps          uint32 `protobuf:"varint,8,opt,name=burn_bps,json=burnBps,proto3" json:"burn_bps,omitempty"`
 }
 
 func (m *Params) Reset()         { *m = Params{} }
 func (m *Params) String() string { return proto.CompactTextString(m) }
 func (*Params) ProtoMessage()    {}
 func (*Params) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{6}
+	return fileDescriptor_a0b55e26de94462d, []int{11}
 }
 func (m *Params) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -638,20 +1072,57 @@ func (m *Params) GetClaimBlocks() uint32 {
 	return 0
 }
 
-// Totals count everything since genesis. deposited = paid + refunded + escrowed.
+func (m *Params) GetChallengeBlocks() uint32 {
+	if m != nil {
+		return m.ChallengeBlocks
+	}
+	return 0
+}
+
+func (m *Params) GetOpeningBlocks() uint32 {
+	if m != nil {
+		return m.OpeningBlocks
+	}
+	return 0
+}
+
+func (m *Params) GetOpeningBps() uint32 {
+	if m != nil {
+		return m.OpeningBps
+	}
+	return 0
+}
+
+func (m *Params) GetOpenings() uint32 {
+	if m != nil {
+		return m.Openings
+	}
+	return 0
+}
+
+func (m *Params) GetBurnBps() uint32 {
+	if m != nil {
+		return m.BurnBps
+	}
+	return 0
+}
+
+// Totals count everything since genesis. deposited = paid + refunded + escrowed; burned is
+// part of paid.
 // They are decimal integers without bound: turnover may exceed 64 bits.
 type Totals struct {
 	Deposited cosmossdk_io_math.Int `protobuf:"bytes,1,opt,name=deposited,proto3,customtype=cosmossdk.io/math.Int" json:"deposited"`
 	Paid      cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=paid,proto3,customtype=cosmossdk.io/math.Int" json:"paid"`
 	Refunded  cosmossdk_io_math.Int `protobuf:"bytes,3,opt,name=refunded,proto3,customtype=cosmossdk.io/math.Int" json:"refunded"`
 	Escrowed  cosmossdk_io_math.Int `protobuf:"bytes,4,opt,name=escrowed,proto3,customtype=cosmossdk.io/math.Int" json:"escrowed"`
+	Burned    cosmossdk_io_math.Int `protobuf:"bytes,5,opt,name=burned,proto3,customtype=cosmossdk.io/math.Int" json:"burned"`
 }
 
 func (m *Totals) Reset()         { *m = Totals{} }
 func (m *Totals) String() string { return proto.CompactTextString(m) }
 func (*Totals) ProtoMessage()    {}
 func (*Totals) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{7}
+	return fileDescriptor_a0b55e26de94462d, []int{12}
 }
 func (m *Totals) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -690,13 +1161,17 @@ type GenesisState struct {
 	Lines       []SettledLine `protobuf:"bytes,6,rep,name=lines,proto3" json:"lines"`
 	Claims      []Claim       `protobuf:"bytes,7,rep,name=claims,proto3" json:"claims"`
 	Records     []Record      `protobuf:"bytes,8,rep,name=records,proto3" json:"records"`
+	Draws       []Draw        `protobuf:"bytes,9,rep,name=draws,proto3" json:"draws"`
+	Asks        []Ask         `protobuf:"bytes,10,rep,name=asks,proto3" json:"asks"`
+	Convictions []Conviction  `protobuf:"bytes,11,rep,name=convictions,proto3" json:"convictions"`
+	Lapses      []Lapse       `protobuf:"bytes,12,rep,name=lapses,proto3" json:"lapses"`
 }
 
 func (m *GenesisState) Reset()         { *m = GenesisState{} }
 func (m *GenesisState) String() string { return proto.CompactTextString(m) }
 func (*GenesisState) ProtoMessage()    {}
 func (*GenesisState) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{8}
+	return fileDescriptor_a0b55e26de94462d, []int{13}
 }
 func (m *GenesisState) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -781,6 +1256,34 @@ func (m *GenesisState) GetRecords() []Record {
 	return nil
 }
 
+func (m *GenesisState) GetDraws() []Draw {
+	if m != nil {
+		return m.Draws
+	}
+	return nil
+}
+
+func (m *GenesisState) GetAsks() []Ask {
+	if m != nil {
+		return m.Asks
+	}
+	return nil
+}
+
+func (m *GenesisState) GetConvictions() []Conviction {
+	if m != nil {
+		return m.Convictions
+	}
+	return nil
+}
+
+func (m *GenesisState) GetLapses() []Lapse {
+	if m != nil {
+		return m.Lapses
+	}
+	return nil
+}
+
 type MsgOpenSession struct {
 	Payer       string `protobuf:"bytes,1,opt,name=payer,proto3" json:"payer,omitempty"`
 	Coordinator string `protobuf:"bytes,2,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
@@ -793,7 +1296,7 @@ func (m *MsgOpenSession) Reset()         { *m = MsgOpenSession{} }
 func (m *MsgOpenSession) String() string { return proto.CompactTextString(m) }
 func (*MsgOpenSession) ProtoMessage()    {}
 func (*MsgOpenSession) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{9}
+	return fileDescriptor_a0b55e26de94462d, []int{14}
 }
 func (m *MsgOpenSession) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -865,7 +1368,7 @@ func (m *MsgOpenSessionResponse) Reset()         { *m = MsgOpenSessionResponse{}
 func (m *MsgOpenSessionResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgOpenSessionResponse) ProtoMessage()    {}
 func (*MsgOpenSessionResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{10}
+	return fileDescriptor_a0b55e26de94462d, []int{15}
 }
 func (m *MsgOpenSessionResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -911,7 +1414,7 @@ func (m *MsgTopUp) Reset()         { *m = MsgTopUp{} }
 func (m *MsgTopUp) String() string { return proto.CompactTextString(m) }
 func (*MsgTopUp) ProtoMessage()    {}
 func (*MsgTopUp) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{11}
+	return fileDescriptor_a0b55e26de94462d, []int{16}
 }
 func (m *MsgTopUp) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -969,7 +1472,7 @@ func (m *MsgTopUpResponse) Reset()         { *m = MsgTopUpResponse{} }
 func (m *MsgTopUpResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgTopUpResponse) ProtoMessage()    {}
 func (*MsgTopUpResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{12}
+	return fileDescriptor_a0b55e26de94462d, []int{17}
 }
 func (m *MsgTopUpResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1012,13 +1515,14 @@ type MsgSettle struct {
 	Lines     []Line `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines"`
 	Signature []byte `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
 	Receipts  []byte `protobuf:"bytes,6,opt,name=receipts,proto3" json:"receipts,omitempty"`
+	Voucher   []byte `protobuf:"bytes,7,opt,name=voucher,proto3" json:"voucher,omitempty"`
 }
 
 func (m *MsgSettle) Reset()         { *m = MsgSettle{} }
 func (m *MsgSettle) String() string { return proto.CompactTextString(m) }
 func (*MsgSettle) ProtoMessage()    {}
 func (*MsgSettle) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{13}
+	return fileDescriptor_a0b55e26de94462d, []int{18}
 }
 func (m *MsgSettle) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1089,16 +1593,25 @@ func (m *MsgSettle) GetReceipts() []byte {
 	return nil
 }
 
+func (m *MsgSettle) GetVoucher() []byte {
+	if m != nil {
+		return m.Voucher
+	}
+	return nil
+}
+
 type MsgSettleResponse struct {
-	Paid     uint64 `protobuf:"varint,1,opt,name=paid,proto3" json:"paid,omitempty"`
-	Refunded uint64 `protobuf:"varint,2,opt,name=refunded,proto3" json:"refunded,omitempty"`
+	Paid         uint64 `protobuf:"varint,1,opt,name=paid,proto3" json:"paid,omitempty"`
+	Refunded     uint64 `protobuf:"varint,2,opt,name=refunded,proto3" json:"refunded,omitempty"`
+	Pending      uint64 `protobuf:"varint,3,opt,name=pending,proto3" json:"pending,omitempty"`
+	PendingUntil int64  `protobuf:"varint,4,opt,name=pending_until,json=pendingUntil,proto3" json:"pending_until,omitempty"`
 }
 
 func (m *MsgSettleResponse) Reset()         { *m = MsgSettleResponse{} }
 func (m *MsgSettleResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgSettleResponse) ProtoMessage()    {}
 func (*MsgSettleResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{14}
+	return fileDescriptor_a0b55e26de94462d, []int{19}
 }
 func (m *MsgSettleResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1141,6 +1654,553 @@ func (m *MsgSettleResponse) GetRefunded() uint64 {
 	return 0
 }
 
+func (m *MsgSettleResponse) GetPending() uint64 {
+	if m != nil {
+		return m.Pending
+	}
+	return 0
+}
+
+func (m *MsgSettleResponse) GetPendingUntil() int64 {
+	if m != nil {
+		return m.PendingUntil
+	}
+	return 0
+}
+
+type MsgShowVoucher struct {
+	Submitter string `protobuf:"bytes,1,opt,name=submitter,proto3" json:"submitter,omitempty"`
+	Session   uint64 `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"`
+	Voucher   []byte `protobuf:"bytes,3,opt,name=voucher,proto3" json:"voucher,omitempty"`
+}
+
+func (m *MsgShowVoucher) Reset()         { *m = MsgShowVoucher{} }
+func (m *MsgShowVoucher) String() string { return proto.CompactTextString(m) }
+func (*MsgShowVoucher) ProtoMessage()    {}
+func (*MsgShowVoucher) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{20}
+}
+func (m *MsgShowVoucher) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgShowVoucher) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgShowVoucher.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgShowVoucher) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgShowVoucher.Merge(m, src)
+}
+func (m *MsgShowVoucher) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgShowVoucher) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgShowVoucher.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgShowVoucher proto.InternalMessageInfo
+
+func (m *MsgShowVoucher) GetSubmitter() string {
+	if m != nil {
+		return m.Submitter
+	}
+	return ""
+}
+
+func (m *MsgShowVoucher) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *MsgShowVoucher) GetVoucher() []byte {
+	if m != nil {
+		return m.Voucher
+	}
+	return nil
+}
+
+type MsgShowVoucherResponse struct {
+	Released uint64 `protobuf:"varint,1,opt,name=released,proto3" json:"released,omitempty"`
+	Pending  uint64 `protobuf:"varint,2,opt,name=pending,proto3" json:"pending,omitempty"`
+}
+
+func (m *MsgShowVoucherResponse) Reset()         { *m = MsgShowVoucherResponse{} }
+func (m *MsgShowVoucherResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgShowVoucherResponse) ProtoMessage()    {}
+func (*MsgShowVoucherResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{21}
+}
+func (m *MsgShowVoucherResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgShowVoucherResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgShowVoucherResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgShowVoucherResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgShowVoucherResponse.Merge(m, src)
+}
+func (m *MsgShowVoucherResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgShowVoucherResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgShowVoucherResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgShowVoucherResponse proto.InternalMessageInfo
+
+func (m *MsgShowVoucherResponse) GetReleased() uint64 {
+	if m != nil {
+		return m.Released
+	}
+	return 0
+}
+
+func (m *MsgShowVoucherResponse) GetPending() uint64 {
+	if m != nil {
+		return m.Pending
+	}
+	return 0
+}
+
+// Opening is one leaf of a settlement with its path to the root.
+type Opening struct {
+	Task     []byte `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	Receipt  []byte `protobuf:"bytes,2,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	Amount   uint64 `protobuf:"varint,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	Index    uint64 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
+	Siblings []byte `protobuf:"bytes,5,opt,name=siblings,proto3" json:"siblings,omitempty"`
+}
+
+func (m *Opening) Reset()         { *m = Opening{} }
+func (m *Opening) String() string { return proto.CompactTextString(m) }
+func (*Opening) ProtoMessage()    {}
+func (*Opening) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{22}
+}
+func (m *Opening) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Opening) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Opening.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Opening) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Opening.Merge(m, src)
+}
+func (m *Opening) XXX_Size() int {
+	return m.Size()
+}
+func (m *Opening) XXX_DiscardUnknown() {
+	xxx_messageInfo_Opening.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Opening proto.InternalMessageInfo
+
+func (m *Opening) GetTask() []byte {
+	if m != nil {
+		return m.Task
+	}
+	return nil
+}
+
+func (m *Opening) GetReceipt() []byte {
+	if m != nil {
+		return m.Receipt
+	}
+	return nil
+}
+
+func (m *Opening) GetAmount() uint64 {
+	if m != nil {
+		return m.Amount
+	}
+	return 0
+}
+
+func (m *Opening) GetIndex() uint64 {
+	if m != nil {
+		return m.Index
+	}
+	return 0
+}
+
+func (m *Opening) GetSiblings() []byte {
+	if m != nil {
+		return m.Siblings
+	}
+	return nil
+}
+
+type MsgChallenge struct {
+	Submitter string    `protobuf:"bytes,1,opt,name=submitter,proto3" json:"submitter,omitempty"`
+	Session   uint64    `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"`
+	Openings  []Opening `protobuf:"bytes,3,rep,name=openings,proto3" json:"openings"`
+}
+
+func (m *MsgChallenge) Reset()         { *m = MsgChallenge{} }
+func (m *MsgChallenge) String() string { return proto.CompactTextString(m) }
+func (*MsgChallenge) ProtoMessage()    {}
+func (*MsgChallenge) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{23}
+}
+func (m *MsgChallenge) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgChallenge) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgChallenge.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgChallenge) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgChallenge.Merge(m, src)
+}
+func (m *MsgChallenge) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgChallenge) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgChallenge.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgChallenge proto.InternalMessageInfo
+
+func (m *MsgChallenge) GetSubmitter() string {
+	if m != nil {
+		return m.Submitter
+	}
+	return ""
+}
+
+func (m *MsgChallenge) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *MsgChallenge) GetOpenings() []Opening {
+	if m != nil {
+		return m.Openings
+	}
+	return nil
+}
+
+type MsgChallengeResponse struct {
+	Conviction Conviction `protobuf:"bytes,1,opt,name=conviction,proto3" json:"conviction"`
+}
+
+func (m *MsgChallengeResponse) Reset()         { *m = MsgChallengeResponse{} }
+func (m *MsgChallengeResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgChallengeResponse) ProtoMessage()    {}
+func (*MsgChallengeResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{24}
+}
+func (m *MsgChallengeResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgChallengeResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgChallengeResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgChallengeResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgChallengeResponse.Merge(m, src)
+}
+func (m *MsgChallengeResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgChallengeResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgChallengeResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgChallengeResponse proto.InternalMessageInfo
+
+func (m *MsgChallengeResponse) GetConviction() Conviction {
+	if m != nil {
+		return m.Conviction
+	}
+	return Conviction{}
+}
+
+type MsgOpen struct {
+	Submitter string  `protobuf:"bytes,1,opt,name=submitter,proto3" json:"submitter,omitempty"`
+	Session   uint64  `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"`
+	Draw      uint32  `protobuf:"varint,3,opt,name=draw,proto3" json:"draw,omitempty"`
+	Opening   Opening `protobuf:"bytes,4,opt,name=opening,proto3" json:"opening"`
+}
+
+func (m *MsgOpen) Reset()         { *m = MsgOpen{} }
+func (m *MsgOpen) String() string { return proto.CompactTextString(m) }
+func (*MsgOpen) ProtoMessage()    {}
+func (*MsgOpen) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{25}
+}
+func (m *MsgOpen) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgOpen) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgOpen.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgOpen) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgOpen.Merge(m, src)
+}
+func (m *MsgOpen) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgOpen) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgOpen.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgOpen proto.InternalMessageInfo
+
+func (m *MsgOpen) GetSubmitter() string {
+	if m != nil {
+		return m.Submitter
+	}
+	return ""
+}
+
+func (m *MsgOpen) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *MsgOpen) GetDraw() uint32 {
+	if m != nil {
+		return m.Draw
+	}
+	return 0
+}
+
+func (m *MsgOpen) GetOpening() Opening {
+	if m != nil {
+		return m.Opening
+	}
+	return Opening{}
+}
+
+type MsgOpenResponse struct {
+	Fault string `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
+	Slash uint64 `protobuf:"varint,2,opt,name=slash,proto3" json:"slash,omitempty"`
+}
+
+func (m *MsgOpenResponse) Reset()         { *m = MsgOpenResponse{} }
+func (m *MsgOpenResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgOpenResponse) ProtoMessage()    {}
+func (*MsgOpenResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{26}
+}
+func (m *MsgOpenResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgOpenResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgOpenResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgOpenResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgOpenResponse.Merge(m, src)
+}
+func (m *MsgOpenResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgOpenResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgOpenResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgOpenResponse proto.InternalMessageInfo
+
+func (m *MsgOpenResponse) GetFault() string {
+	if m != nil {
+		return m.Fault
+	}
+	return ""
+}
+
+func (m *MsgOpenResponse) GetSlash() uint64 {
+	if m != nil {
+		return m.Slash
+	}
+	return 0
+}
+
+type MsgClaimLapsed struct {
+	Submitter string `protobuf:"bytes,1,opt,name=submitter,proto3" json:"submitter,omitempty"`
+	Ack       []byte `protobuf:"bytes,2,opt,name=ack,proto3" json:"ack,omitempty"`
+	Signature []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	Voucher   []byte `protobuf:"bytes,4,opt,name=voucher,proto3" json:"voucher,omitempty"`
+}
+
+func (m *MsgClaimLapsed) Reset()         { *m = MsgClaimLapsed{} }
+func (m *MsgClaimLapsed) String() string { return proto.CompactTextString(m) }
+func (*MsgClaimLapsed) ProtoMessage()    {}
+func (*MsgClaimLapsed) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{27}
+}
+func (m *MsgClaimLapsed) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgClaimLapsed) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgClaimLapsed.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgClaimLapsed) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgClaimLapsed.Merge(m, src)
+}
+func (m *MsgClaimLapsed) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgClaimLapsed) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgClaimLapsed.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgClaimLapsed proto.InternalMessageInfo
+
+func (m *MsgClaimLapsed) GetSubmitter() string {
+	if m != nil {
+		return m.Submitter
+	}
+	return ""
+}
+
+func (m *MsgClaimLapsed) GetAck() []byte {
+	if m != nil {
+		return m.Ack
+	}
+	return nil
+}
+
+func (m *MsgClaimLapsed) GetSignature() []byte {
+	if m != nil {
+		return m.Signature
+	}
+	return nil
+}
+
+func (m *MsgClaimLapsed) GetVoucher() []byte {
+	if m != nil {
+		return m.Voucher
+	}
+	return nil
+}
+
+type MsgClaimLapsedResponse struct {
+	Claimed      uint64 `protobuf:"varint,1,opt,name=claimed,proto3" json:"claimed,omitempty"`
+	Acknowledged uint64 `protobuf:"varint,2,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+}
+
+func (m *MsgClaimLapsedResponse) Reset()         { *m = MsgClaimLapsedResponse{} }
+func (m *MsgClaimLapsedResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgClaimLapsedResponse) ProtoMessage()    {}
+func (*MsgClaimLapsedResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{28}
+}
+func (m *MsgClaimLapsedResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgClaimLapsedResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgClaimLapsedResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgClaimLapsedResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgClaimLapsedResponse.Merge(m, src)
+}
+func (m *MsgClaimLapsedResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgClaimLapsedResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgClaimLapsedResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgClaimLapsedResponse proto.InternalMessageInfo
+
+func (m *MsgClaimLapsedResponse) GetClaimed() uint64 {
+	if m != nil {
+		return m.Claimed
+	}
+	return 0
+}
+
+func (m *MsgClaimLapsedResponse) GetAcknowledged() uint64 {
+	if m != nil {
+		return m.Acknowledged
+	}
+	return 0
+}
+
 type MsgClaimUnpaid struct {
 	Submitter string `protobuf:"bytes,1,opt,name=submitter,proto3" json:"submitter,omitempty"`
 	Ack       []byte `protobuf:"bytes,2,opt,name=ack,proto3" json:"ack,omitempty"`
@@ -1151,7 +2211,7 @@ func (m *MsgClaimUnpaid) Reset()         { *m = MsgClaimUnpaid{} }
 func (m *MsgClaimUnpaid) String() string { return proto.CompactTextString(m) }
 func (*MsgClaimUnpaid) ProtoMessage()    {}
 func (*MsgClaimUnpaid) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{15}
+	return fileDescriptor_a0b55e26de94462d, []int{29}
 }
 func (m *MsgClaimUnpaid) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1210,7 +2270,7 @@ func (m *MsgClaimUnpaidResponse) Reset()         { *m = MsgClaimUnpaidResponse{}
 func (m *MsgClaimUnpaidResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgClaimUnpaidResponse) ProtoMessage()    {}
 func (*MsgClaimUnpaidResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{16}
+	return fileDescriptor_a0b55e26de94462d, []int{30}
 }
 func (m *MsgClaimUnpaidResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1262,7 +2322,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{17}
+	return fileDescriptor_a0b55e26de94462d, []int{31}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1312,7 +2372,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{18}
+	return fileDescriptor_a0b55e26de94462d, []int{32}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1349,7 +2409,7 @@ func (m *QuerySessionRequest) Reset()         { *m = QuerySessionRequest{} }
 func (m *QuerySessionRequest) String() string { return proto.CompactTextString(m) }
 func (*QuerySessionRequest) ProtoMessage()    {}
 func (*QuerySessionRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{19}
+	return fileDescriptor_a0b55e26de94462d, []int{33}
 }
 func (m *QuerySessionRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1393,7 +2453,7 @@ func (m *QuerySessionResponse) Reset()         { *m = QuerySessionResponse{} }
 func (m *QuerySessionResponse) String() string { return proto.CompactTextString(m) }
 func (*QuerySessionResponse) ProtoMessage()    {}
 func (*QuerySessionResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{20}
+	return fileDescriptor_a0b55e26de94462d, []int{34}
 }
 func (m *QuerySessionResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1438,7 +2498,7 @@ func (m *QuerySessionsRequest) Reset()         { *m = QuerySessionsRequest{} }
 func (m *QuerySessionsRequest) String() string { return proto.CompactTextString(m) }
 func (*QuerySessionsRequest) ProtoMessage()    {}
 func (*QuerySessionsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{21}
+	return fileDescriptor_a0b55e26de94462d, []int{35}
 }
 func (m *QuerySessionsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1490,7 +2550,7 @@ func (m *QuerySessionsResponse) Reset()         { *m = QuerySessionsResponse{} }
 func (m *QuerySessionsResponse) String() string { return proto.CompactTextString(m) }
 func (*QuerySessionsResponse) ProtoMessage()    {}
 func (*QuerySessionsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{22}
+	return fileDescriptor_a0b55e26de94462d, []int{36}
 }
 func (m *QuerySessionsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1541,7 +2601,7 @@ func (m *QuerySettlementRequest) Reset()         { *m = QuerySettlementRequest{}
 func (m *QuerySettlementRequest) String() string { return proto.CompactTextString(m) }
 func (*QuerySettlementRequest) ProtoMessage()    {}
 func (*QuerySettlementRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{23}
+	return fileDescriptor_a0b55e26de94462d, []int{37}
 }
 func (m *QuerySettlementRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1586,7 +2646,7 @@ func (m *QuerySettlementResponse) Reset()         { *m = QuerySettlementResponse
 func (m *QuerySettlementResponse) String() string { return proto.CompactTextString(m) }
 func (*QuerySettlementResponse) ProtoMessage()    {}
 func (*QuerySettlementResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{24}
+	return fileDescriptor_a0b55e26de94462d, []int{38}
 }
 func (m *QuerySettlementResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1639,7 +2699,7 @@ func (m *QueryLineRequest) Reset()         { *m = QueryLineRequest{} }
 func (m *QueryLineRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryLineRequest) ProtoMessage()    {}
 func (*QueryLineRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{25}
+	return fileDescriptor_a0b55e26de94462d, []int{39}
 }
 func (m *QueryLineRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1697,7 +2757,7 @@ func (m *QueryLineResponse) Reset()         { *m = QueryLineResponse{} }
 func (m *QueryLineResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryLineResponse) ProtoMessage()    {}
 func (*QueryLineResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{26}
+	return fileDescriptor_a0b55e26de94462d, []int{40}
 }
 func (m *QueryLineResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1741,7 +2801,7 @@ func (m *QueryCoordinatorRecordRequest) Reset()         { *m = QueryCoordinatorR
 func (m *QueryCoordinatorRecordRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryCoordinatorRecordRequest) ProtoMessage()    {}
 func (*QueryCoordinatorRecordRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{27}
+	return fileDescriptor_a0b55e26de94462d, []int{41}
 }
 func (m *QueryCoordinatorRecordRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1785,7 +2845,7 @@ func (m *QueryCoordinatorRecordResponse) Reset()         { *m = QueryCoordinator
 func (m *QueryCoordinatorRecordResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryCoordinatorRecordResponse) ProtoMessage()    {}
 func (*QueryCoordinatorRecordResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{28}
+	return fileDescriptor_a0b55e26de94462d, []int{42}
 }
 func (m *QueryCoordinatorRecordResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1821,6 +2881,94 @@ func (m *QueryCoordinatorRecordResponse) GetRecord() Record {
 	return Record{}
 }
 
+type QueryDrawsRequest struct {
+	Coordinator string `protobuf:"bytes,1,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+}
+
+func (m *QueryDrawsRequest) Reset()         { *m = QueryDrawsRequest{} }
+func (m *QueryDrawsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryDrawsRequest) ProtoMessage()    {}
+func (*QueryDrawsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{43}
+}
+func (m *QueryDrawsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryDrawsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryDrawsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryDrawsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryDrawsRequest.Merge(m, src)
+}
+func (m *QueryDrawsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryDrawsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryDrawsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryDrawsRequest proto.InternalMessageInfo
+
+func (m *QueryDrawsRequest) GetCoordinator() string {
+	if m != nil {
+		return m.Coordinator
+	}
+	return ""
+}
+
+type QueryDrawsResponse struct {
+	Draws []Draw `protobuf:"bytes,1,rep,name=draws,proto3" json:"draws"`
+}
+
+func (m *QueryDrawsResponse) Reset()         { *m = QueryDrawsResponse{} }
+func (m *QueryDrawsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryDrawsResponse) ProtoMessage()    {}
+func (*QueryDrawsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{44}
+}
+func (m *QueryDrawsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryDrawsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryDrawsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryDrawsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryDrawsResponse.Merge(m, src)
+}
+func (m *QueryDrawsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryDrawsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryDrawsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryDrawsResponse proto.InternalMessageInfo
+
+func (m *QueryDrawsResponse) GetDraws() []Draw {
+	if m != nil {
+		return m.Draws
+	}
+	return nil
+}
+
 type QueryTotalsRequest struct {
 }
 
@@ -1828,7 +2976,7 @@ func (m *QueryTotalsRequest) Reset()         { *m = QueryTotalsRequest{} }
 func (m *QueryTotalsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryTotalsRequest) ProtoMessage()    {}
 func (*QueryTotalsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{29}
+	return fileDescriptor_a0b55e26de94462d, []int{45}
 }
 func (m *QueryTotalsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1865,7 +3013,7 @@ func (m *QueryTotalsResponse) Reset()         { *m = QueryTotalsResponse{} }
 func (m *QueryTotalsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryTotalsResponse) ProtoMessage()    {}
 func (*QueryTotalsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{30}
+	return fileDescriptor_a0b55e26de94462d, []int{46}
 }
 func (m *QueryTotalsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1908,7 +3056,7 @@ func (m *QueryParamsRequest) Reset()         { *m = QueryParamsRequest{} }
 func (m *QueryParamsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsRequest) ProtoMessage()    {}
 func (*QueryParamsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{31}
+	return fileDescriptor_a0b55e26de94462d, []int{47}
 }
 func (m *QueryParamsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1945,7 +3093,7 @@ func (m *QueryParamsResponse) Reset()         { *m = QueryParamsResponse{} }
 func (m *QueryParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsResponse) ProtoMessage()    {}
 func (*QueryParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{32}
+	return fileDescriptor_a0b55e26de94462d, []int{48}
 }
 func (m *QueryParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1993,7 +3141,7 @@ func (m *EventOpened) Reset()         { *m = EventOpened{} }
 func (m *EventOpened) String() string { return proto.CompactTextString(m) }
 func (*EventOpened) ProtoMessage()    {}
 func (*EventOpened) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{33}
+	return fileDescriptor_a0b55e26de94462d, []int{49}
 }
 func (m *EventOpened) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -2062,7 +3210,7 @@ func (m *EventToppedUp) Reset()         { *m = EventToppedUp{} }
 func (m *EventToppedUp) String() string { return proto.CompactTextString(m) }
 func (*EventToppedUp) ProtoMessage()    {}
 func (*EventToppedUp) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{34}
+	return fileDescriptor_a0b55e26de94462d, []int{50}
 }
 func (m *EventToppedUp) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -2130,7 +3278,7 @@ func (m *Payout) Reset()         { *m = Payout{} }
 func (m *Payout) String() string { return proto.CompactTextString(m) }
 func (*Payout) ProtoMessage()    {}
 func (*Payout) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{35}
+	return fileDescriptor_a0b55e26de94462d, []int{51}
 }
 func (m *Payout) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -2180,17 +3328,20 @@ func (m *Payout) GetAmount() uint64 {
 	return 0
 }
 
-// EventSettled lists every payment of a settlement: they add up to the deposit.
+// EventSettled lists every payment of a settlement: with what waits they add up to the
+// deposit.
 type EventSettled struct {
-	Session uint64   `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
-	Payouts []Payout `protobuf:"bytes,2,rep,name=payouts,proto3" json:"payouts"`
+	Session      uint64   `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Payouts      []Payout `protobuf:"bytes,2,rep,name=payouts,proto3" json:"payouts"`
+	Pending      uint64   `protobuf:"varint,3,opt,name=pending,proto3" json:"pending,omitempty"`
+	PendingUntil int64    `protobuf:"varint,4,opt,name=pending_until,json=pendingUntil,proto3" json:"pending_until,omitempty"`
 }
 
 func (m *EventSettled) Reset()         { *m = EventSettled{} }
 func (m *EventSettled) String() string { return proto.CompactTextString(m) }
 func (*EventSettled) ProtoMessage()    {}
 func (*EventSettled) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{36}
+	return fileDescriptor_a0b55e26de94462d, []int{52}
 }
 func (m *EventSettled) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -2233,6 +3384,394 @@ func (m *EventSettled) GetPayouts() []Payout {
 	return nil
 }
 
+func (m *EventSettled) GetPending() uint64 {
+	if m != nil {
+		return m.Pending
+	}
+	return 0
+}
+
+func (m *EventSettled) GetPendingUntil() int64 {
+	if m != nil {
+		return m.PendingUntil
+	}
+	return 0
+}
+
+// EventReleased lists payments out of what waited, or of a lapsed session.
+type EventReleased struct {
+	Session uint64   `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Payouts []Payout `protobuf:"bytes,2,rep,name=payouts,proto3" json:"payouts"`
+	Pending uint64   `protobuf:"varint,3,opt,name=pending,proto3" json:"pending,omitempty"`
+}
+
+func (m *EventReleased) Reset()         { *m = EventReleased{} }
+func (m *EventReleased) String() string { return proto.CompactTextString(m) }
+func (*EventReleased) ProtoMessage()    {}
+func (*EventReleased) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{53}
+}
+func (m *EventReleased) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventReleased) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventReleased.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventReleased) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventReleased.Merge(m, src)
+}
+func (m *EventReleased) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventReleased) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventReleased.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventReleased proto.InternalMessageInfo
+
+func (m *EventReleased) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *EventReleased) GetPayouts() []Payout {
+	if m != nil {
+		return m.Payouts
+	}
+	return nil
+}
+
+func (m *EventReleased) GetPending() uint64 {
+	if m != nil {
+		return m.Pending
+	}
+	return 0
+}
+
+// EventAsked says that the beacon asks for leaves of a settlement.
+type EventAsked struct {
+	Session     uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Coordinator string `protobuf:"bytes,2,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+	Draws       uint32 `protobuf:"varint,3,opt,name=draws,proto3" json:"draws,omitempty"`
+	Due         int64  `protobuf:"varint,4,opt,name=due,proto3" json:"due,omitempty"`
+}
+
+func (m *EventAsked) Reset()         { *m = EventAsked{} }
+func (m *EventAsked) String() string { return proto.CompactTextString(m) }
+func (*EventAsked) ProtoMessage()    {}
+func (*EventAsked) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{54}
+}
+func (m *EventAsked) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventAsked) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventAsked.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventAsked) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventAsked.Merge(m, src)
+}
+func (m *EventAsked) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventAsked) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventAsked.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventAsked proto.InternalMessageInfo
+
+func (m *EventAsked) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *EventAsked) GetCoordinator() string {
+	if m != nil {
+		return m.Coordinator
+	}
+	return ""
+}
+
+func (m *EventAsked) GetDraws() uint32 {
+	if m != nil {
+		return m.Draws
+	}
+	return 0
+}
+
+func (m *EventAsked) GetDue() int64 {
+	if m != nil {
+		return m.Due
+	}
+	return 0
+}
+
+// EventAnswered says that a draw was answered by a leaf that is as it should be.
+type EventAnswered struct {
+	Session uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Draw    uint32 `protobuf:"varint,2,opt,name=draw,proto3" json:"draw,omitempty"`
+}
+
+func (m *EventAnswered) Reset()         { *m = EventAnswered{} }
+func (m *EventAnswered) String() string { return proto.CompactTextString(m) }
+func (*EventAnswered) ProtoMessage()    {}
+func (*EventAnswered) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{55}
+}
+func (m *EventAnswered) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventAnswered) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventAnswered.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventAnswered) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventAnswered.Merge(m, src)
+}
+func (m *EventAnswered) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventAnswered) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventAnswered.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventAnswered proto.InternalMessageInfo
+
+func (m *EventAnswered) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *EventAnswered) GetDraw() uint32 {
+	if m != nil {
+		return m.Draw
+	}
+	return 0
+}
+
+// EventConvicted says that a leaf of a settlement was proven to be false.
+type EventConvicted struct {
+	Coordinator string     `protobuf:"bytes,1,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+	Conviction  Conviction `protobuf:"bytes,2,opt,name=conviction,proto3" json:"conviction"`
+}
+
+func (m *EventConvicted) Reset()         { *m = EventConvicted{} }
+func (m *EventConvicted) String() string { return proto.CompactTextString(m) }
+func (*EventConvicted) ProtoMessage()    {}
+func (*EventConvicted) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{56}
+}
+func (m *EventConvicted) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventConvicted) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventConvicted.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventConvicted) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventConvicted.Merge(m, src)
+}
+func (m *EventConvicted) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventConvicted) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventConvicted.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventConvicted proto.InternalMessageInfo
+
+func (m *EventConvicted) GetCoordinator() string {
+	if m != nil {
+		return m.Coordinator
+	}
+	return ""
+}
+
+func (m *EventConvicted) GetConviction() Conviction {
+	if m != nil {
+		return m.Conviction
+	}
+	return Conviction{}
+}
+
+// EventSilent says that draws were not answered in time, and what waited went back.
+type EventSilent struct {
+	Session     uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Coordinator string `protobuf:"bytes,2,opt,name=coordinator,proto3" json:"coordinator,omitempty"`
+	Unanswered  uint32 `protobuf:"varint,3,opt,name=unanswered,proto3" json:"unanswered,omitempty"`
+	Refunded    uint64 `protobuf:"varint,4,opt,name=refunded,proto3" json:"refunded,omitempty"`
+	Slash       uint64 `protobuf:"varint,5,opt,name=slash,proto3" json:"slash,omitempty"`
+}
+
+func (m *EventSilent) Reset()         { *m = EventSilent{} }
+func (m *EventSilent) String() string { return proto.CompactTextString(m) }
+func (*EventSilent) ProtoMessage()    {}
+func (*EventSilent) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{57}
+}
+func (m *EventSilent) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventSilent) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventSilent.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventSilent) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventSilent.Merge(m, src)
+}
+func (m *EventSilent) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventSilent) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventSilent.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventSilent proto.InternalMessageInfo
+
+func (m *EventSilent) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *EventSilent) GetCoordinator() string {
+	if m != nil {
+		return m.Coordinator
+	}
+	return ""
+}
+
+func (m *EventSilent) GetUnanswered() uint32 {
+	if m != nil {
+		return m.Unanswered
+	}
+	return 0
+}
+
+func (m *EventSilent) GetRefunded() uint64 {
+	if m != nil {
+		return m.Refunded
+	}
+	return 0
+}
+
+func (m *EventSilent) GetSlash() uint64 {
+	if m != nil {
+		return m.Slash
+	}
+	return 0
+}
+
+// EventLapsed says that nobody settled a session in time.
+type EventLapsed struct {
+	Session uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Payer   string `protobuf:"bytes,2,opt,name=payer,proto3" json:"payer,omitempty"`
+	Until   int64  `protobuf:"varint,3,opt,name=until,proto3" json:"until,omitempty"`
+}
+
+func (m *EventLapsed) Reset()         { *m = EventLapsed{} }
+func (m *EventLapsed) String() string { return proto.CompactTextString(m) }
+func (*EventLapsed) ProtoMessage()    {}
+func (*EventLapsed) Descriptor() ([]byte, []int) {
+	return fileDescriptor_a0b55e26de94462d, []int{58}
+}
+func (m *EventLapsed) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventLapsed) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventLapsed.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventLapsed) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventLapsed.Merge(m, src)
+}
+func (m *EventLapsed) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventLapsed) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventLapsed.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventLapsed proto.InternalMessageInfo
+
+func (m *EventLapsed) GetSession() uint64 {
+	if m != nil {
+		return m.Session
+	}
+	return 0
+}
+
+func (m *EventLapsed) GetPayer() string {
+	if m != nil {
+		return m.Payer
+	}
+	return ""
+}
+
+func (m *EventLapsed) GetUntil() int64 {
+	if m != nil {
+		return m.Until
+	}
+	return 0
+}
+
 // EventUnpaid says that a coordinator was proven not to have kept a promise.
 type EventUnpaid struct {
 	Session     uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
@@ -2248,7 +3787,7 @@ func (m *EventUnpaid) Reset()         { *m = EventUnpaid{} }
 func (m *EventUnpaid) String() string { return proto.CompactTextString(m) }
 func (*EventUnpaid) ProtoMessage()    {}
 func (*EventUnpaid) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{37}
+	return fileDescriptor_a0b55e26de94462d, []int{59}
 }
 func (m *EventUnpaid) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -2326,7 +3865,8 @@ func (m *EventUnpaid) GetSlash() uint64 {
 	return 0
 }
 
-// EventExpired says that a session's whole deposit went back to its payer.
+// EventExpired says that a session's deposit went back to its payer, but for what payees
+// had shown to be theirs.
 type EventExpired struct {
 	Session  uint64 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
 	Payer    string `protobuf:"bytes,2,opt,name=payer,proto3" json:"payer,omitempty"`
@@ -2337,7 +3877,7 @@ func (m *EventExpired) Reset()         { *m = EventExpired{} }
 func (m *EventExpired) String() string { return proto.CompactTextString(m) }
 func (*EventExpired) ProtoMessage()    {}
 func (*EventExpired) Descriptor() ([]byte, []int) {
-	return fileDescriptor_a0b55e26de94462d, []int{38}
+	return fileDescriptor_a0b55e26de94462d, []int{60}
 }
 func (m *EventExpired) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -2393,6 +3933,11 @@ func init() {
 	proto.RegisterType((*Settlement)(nil), "essaim.market.v1.Settlement")
 	proto.RegisterType((*Line)(nil), "essaim.market.v1.Line")
 	proto.RegisterType((*SettledLine)(nil), "essaim.market.v1.SettledLine")
+	proto.RegisterType((*Share)(nil), "essaim.market.v1.Share")
+	proto.RegisterType((*Draw)(nil), "essaim.market.v1.Draw")
+	proto.RegisterType((*Ask)(nil), "essaim.market.v1.Ask")
+	proto.RegisterType((*Conviction)(nil), "essaim.market.v1.Conviction")
+	proto.RegisterType((*Lapse)(nil), "essaim.market.v1.Lapse")
 	proto.RegisterType((*Claim)(nil), "essaim.market.v1.Claim")
 	proto.RegisterType((*Record)(nil), "essaim.market.v1.Record")
 	proto.RegisterType((*Params)(nil), "essaim.market.v1.Params")
@@ -2404,6 +3949,15 @@ func init() {
 	proto.RegisterType((*MsgTopUpResponse)(nil), "essaim.market.v1.MsgTopUpResponse")
 	proto.RegisterType((*MsgSettle)(nil), "essaim.market.v1.MsgSettle")
 	proto.RegisterType((*MsgSettleResponse)(nil), "essaim.market.v1.MsgSettleResponse")
+	proto.RegisterType((*MsgShowVoucher)(nil), "essaim.market.v1.MsgShowVoucher")
+	proto.RegisterType((*MsgShowVoucherResponse)(nil), "essaim.market.v1.MsgShowVoucherResponse")
+	proto.RegisterType((*Opening)(nil), "essaim.market.v1.Opening")
+	proto.RegisterType((*MsgChallenge)(nil), "essaim.market.v1.MsgChallenge")
+	proto.RegisterType((*MsgChallengeResponse)(nil), "essaim.market.v1.MsgChallengeResponse")
+	proto.RegisterType((*MsgOpen)(nil), "essaim.market.v1.MsgOpen")
+	proto.RegisterType((*MsgOpenResponse)(nil), "essaim.market.v1.MsgOpenResponse")
+	proto.RegisterType((*MsgClaimLapsed)(nil), "essaim.market.v1.MsgClaimLapsed")
+	proto.RegisterType((*MsgClaimLapsedResponse)(nil), "essaim.market.v1.MsgClaimLapsedResponse")
 	proto.RegisterType((*MsgClaimUnpaid)(nil), "essaim.market.v1.MsgClaimUnpaid")
 	proto.RegisterType((*MsgClaimUnpaidResponse)(nil), "essaim.market.v1.MsgClaimUnpaidResponse")
 	proto.RegisterType((*MsgUpdateParams)(nil), "essaim.market.v1.MsgUpdateParams")
@@ -2418,6 +3972,8 @@ func init() {
 	proto.RegisterType((*QueryLineResponse)(nil), "essaim.market.v1.QueryLineResponse")
 	proto.RegisterType((*QueryCoordinatorRecordRequest)(nil), "essaim.market.v1.QueryCoordinatorRecordRequest")
 	proto.RegisterType((*QueryCoordinatorRecordResponse)(nil), "essaim.market.v1.QueryCoordinatorRecordResponse")
+	proto.RegisterType((*QueryDrawsRequest)(nil), "essaim.market.v1.QueryDrawsRequest")
+	proto.RegisterType((*QueryDrawsResponse)(nil), "essaim.market.v1.QueryDrawsResponse")
 	proto.RegisterType((*QueryTotalsRequest)(nil), "essaim.market.v1.QueryTotalsRequest")
 	proto.RegisterType((*QueryTotalsResponse)(nil), "essaim.market.v1.QueryTotalsResponse")
 	proto.RegisterType((*QueryParamsRequest)(nil), "essaim.market.v1.QueryParamsRequest")
@@ -2426,6 +3982,12 @@ func init() {
 	proto.RegisterType((*EventToppedUp)(nil), "essaim.market.v1.EventToppedUp")
 	proto.RegisterType((*Payout)(nil), "essaim.market.v1.Payout")
 	proto.RegisterType((*EventSettled)(nil), "essaim.market.v1.EventSettled")
+	proto.RegisterType((*EventReleased)(nil), "essaim.market.v1.EventReleased")
+	proto.RegisterType((*EventAsked)(nil), "essaim.market.v1.EventAsked")
+	proto.RegisterType((*EventAnswered)(nil), "essaim.market.v1.EventAnswered")
+	proto.RegisterType((*EventConvicted)(nil), "essaim.market.v1.EventConvicted")
+	proto.RegisterType((*EventSilent)(nil), "essaim.market.v1.EventSilent")
+	proto.RegisterType((*EventLapsed)(nil), "essaim.market.v1.EventLapsed")
 	proto.RegisterType((*EventUnpaid)(nil), "essaim.market.v1.EventUnpaid")
 	proto.RegisterType((*EventExpired)(nil), "essaim.market.v1.EventExpired")
 }
@@ -2433,135 +3995,193 @@ func init() {
 func init() { proto.RegisterFile("essaim/market/v1/market.proto", fileDescriptor_a0b55e26de94462d) }
 
 var fileDescriptor_a0b55e26de94462d = []byte{
-	// 2040 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xbc, 0x18, 0xcf, 0x6f, 0x1b, 0x59,
-	0x39, 0xe3, 0x5f, 0x89, 0x3f, 0x3b, 0xc1, 0x79, 0xa4, 0x8d, 0xeb, 0xdd, 0xa6, 0xe9, 0x94, 0xee,
-	0x9a, 0xb0, 0xb5, 0x9b, 0x00, 0x65, 0x37, 0x3d, 0xa0, 0xa6, 0x71, 0xa3, 0xc0, 0xa6, 0xcd, 0x4e,
-	0x12, 0xa9, 0x05, 0xa4, 0x30, 0xb1, 0x5f, 0x9d, 0x51, 0xe2, 0x99, 0xd9, 0x79, 0xcf, 0xa1, 0xb9,
-	0x21, 0x0e, 0x48, 0x80, 0x84, 0x40, 0x5c, 0xb8, 0x00, 0x37, 0xc4, 0xb1, 0x87, 0x22, 0x71, 0xe5,
-	0xb6, 0xc7, 0x6a, 0x4f, 0x0b, 0x87, 0x15, 0x6a, 0x0f, 0xfd, 0x07, 0xf8, 0x03, 0xd0, 0x7b, 0xef,
-	0x7b, 0xe3, 0x19, 0x7b, 0x26, 0x4e, 0xaa, 0x15, 0x97, 0xc4, 0xef, 0x7b, 0xdf, 0xef, 0xf7, 0xfd,
-	0x1c, 0xb8, 0x4a, 0x19, 0xb3, 0x9d, 0x5e, 0xb3, 0x67, 0x07, 0x47, 0x94, 0x37, 0x4f, 0x96, 0xf1,
-	0x57, 0xc3, 0x0f, 0x3c, 0xee, 0x91, 0x8a, 0xba, 0x6e, 0x20, 0xf0, 0x64, 0xb9, 0x36, 0x6b, 0xf7,
-	0x1c, 0xd7, 0x6b, 0xca, 0xbf, 0x0a, 0xa9, 0xb6, 0xd4, 0xf6, 0x58, 0xcf, 0x63, 0xcd, 0x03, 0x9b,
-	0xd1, 0xe6, 0xa7, 0x7d, 0x1a, 0x9c, 0x36, 0x4f, 0x96, 0x0f, 0x28, 0xb7, 0x97, 0x9b, 0xbe, 0xdd,
-	0x75, 0x5c, 0x9b, 0x3b, 0x9e, 0x8b, 0xb8, 0xf3, 0x88, 0xdb, 0x63, 0x5d, 0x29, 0x8c, 0x75, 0xf1,
-	0xe2, 0x8a, 0xba, 0xd8, 0x97, 0xa7, 0xa6, 0x3a, 0xe0, 0xd5, 0x5c, 0xd7, 0xeb, 0x7a, 0x0a, 0x2e,
-	0x7e, 0x29, 0xa8, 0xf9, 0xaf, 0x0c, 0x4c, 0xee, 0x50, 0xc6, 0x1c, 0xcf, 0x25, 0x33, 0x90, 0x71,
-	0x3a, 0x55, 0x63, 0xd1, 0xa8, 0xe7, 0xac, 0x8c, 0xd3, 0x21, 0x0d, 0xc8, 0xfb, 0xf6, 0x29, 0x0d,
-	0xaa, 0x99, 0x45, 0xa3, 0x5e, 0x5c, 0xab, 0x7e, 0xfe, 0xe2, 0xd6, 0x1c, 0xb2, 0xbc, 0xd7, 0xe9,
-	0x04, 0x94, 0xb1, 0x1d, 0x1e, 0x38, 0x6e, 0xd7, 0x52, 0x68, 0x64, 0x11, 0x4a, 0x6d, 0xcf, 0x0b,
-	0x3a, 0x42, 0x57, 0x2f, 0xa8, 0x66, 0x05, 0x95, 0x15, 0x05, 0x91, 0x2a, 0x4c, 0x76, 0xa8, 0xef,
-	0x31, 0x87, 0x57, 0x73, 0x52, 0x8c, 0x3e, 0x92, 0x6b, 0x50, 0x62, 0x4a, 0x8d, 0xfd, 0x23, 0x7a,
-	0x5a, 0xcd, 0x4b, 0x5a, 0x40, 0xd0, 0x0f, 0xe9, 0x29, 0xb9, 0x0c, 0x05, 0xcf, 0xa7, 0x2e, 0xed,
-	0x54, 0x0b, 0x8b, 0x46, 0x3d, 0x6b, 0xe1, 0x49, 0xc0, 0xe9, 0x33, 0xdf, 0x09, 0x4e, 0xab, 0x93,
-	0x0a, 0xae, 0x4e, 0xe4, 0x16, 0xe4, 0x19, 0xb7, 0x39, 0xad, 0x4e, 0x2d, 0x1a, 0xf5, 0x99, 0x95,
-	0xf9, 0xc6, 0xf0, 0x1b, 0x34, 0x76, 0xc4, 0xb5, 0xa5, 0xb0, 0xc8, 0x3c, 0x4c, 0x3e, 0xa5, 0x74,
-	0xff, 0xc0, 0x67, 0xd5, 0xe2, 0xa2, 0x51, 0x9f, 0xb6, 0x0a, 0x4f, 0x29, 0x5d, 0xf3, 0x19, 0x99,
-	0x83, 0x3c, 0x75, 0x3b, 0xb4, 0x53, 0x05, 0xc9, 0x5e, 0x1d, 0xc8, 0x0d, 0x98, 0x6e, 0x7b, 0x2e,
-	0xa7, 0x8c, 0xef, 0xf7, 0x5d, 0xee, 0x1c, 0x57, 0x4b, 0xf2, 0xb6, 0x8c, 0xc0, 0x3d, 0x01, 0x33,
-	0x5f, 0x18, 0x00, 0x3b, 0x94, 0xf3, 0x63, 0xda, 0xa3, 0x2e, 0x17, 0xc6, 0xa3, 0x3d, 0xe8, 0x63,
-	0x7d, 0x24, 0x04, 0x72, 0x81, 0xe7, 0x71, 0xe9, 0xe7, 0xb2, 0x25, 0x7f, 0x0b, 0xbb, 0x0e, 0xa9,
-	0xd3, 0x3d, 0xe4, 0xd2, 0x8f, 0x59, 0x0b, 0x4f, 0x02, 0xd7, 0xb7, 0x9d, 0x0e, 0xfa, 0x4f, 0xfe,
-	0x26, 0x35, 0x98, 0x0a, 0xe8, 0xd3, 0xbe, 0x54, 0x33, 0x2f, 0xe1, 0xe1, 0x59, 0xe8, 0xcf, 0x6d,
-	0x76, 0xc4, 0xa4, 0xdb, 0x72, 0x96, 0x3a, 0x28, 0x8a, 0x36, 0x75, 0x7c, 0xce, 0xa4, 0xdf, 0xca,
-	0x56, 0x78, 0x36, 0x7f, 0x0a, 0xb9, 0x8f, 0x1d, 0x97, 0x0a, 0xca, 0x9e, 0xe3, 0xd2, 0x40, 0x6a,
-	0x5b, 0xb6, 0xd4, 0x41, 0x42, 0xbd, 0x0e, 0x3d, 0x46, 0x65, 0xd5, 0x41, 0x68, 0x6b, 0xf7, 0xbc,
-	0xbe, 0xab, 0xb4, 0xcd, 0x59, 0x78, 0x1a, 0x48, 0xcf, 0x45, 0xa4, 0x9b, 0x4f, 0xa0, 0xa4, 0xfc,
-	0xd2, 0x91, 0x82, 0xd2, 0x1d, 0x73, 0x1b, 0x72, 0xc7, 0x8e, 0x4b, 0xa5, 0xac, 0xd2, 0xca, 0xe5,
-	0xd1, 0x37, 0x14, 0xf4, 0x6b, 0xb9, 0xcf, 0xbe, 0xbc, 0x36, 0x61, 0x49, 0x4c, 0xf3, 0x0f, 0x06,
-	0xe4, 0xef, 0x1f, 0xdb, 0x4e, 0xef, 0x0c, 0xae, 0xa1, 0x61, 0x99, 0x44, 0xc3, 0xb2, 0x43, 0x86,
-	0xf5, 0xdd, 0x88, 0xc3, 0xf1, 0x24, 0xb0, 0xd9, 0xb1, 0xcd, 0x0e, 0xd1, 0xdf, 0xea, 0x10, 0x79,
-	0xb4, 0x42, 0xf4, 0xd1, 0xcc, 0xff, 0x1a, 0x50, 0xb0, 0x68, 0xdb, 0x0b, 0x3a, 0xc3, 0x49, 0x62,
-	0x8c, 0x26, 0xc9, 0x20, 0xd2, 0x33, 0x4a, 0x24, 0x46, 0xba, 0x34, 0x48, 0x7a, 0x0d, 0x9d, 0xac,
-	0x8f, 0xe2, 0x46, 0x46, 0x3d, 0xd5, 0x5a, 0xea, 0x23, 0xf9, 0x3e, 0x46, 0x8b, 0xcc, 0xa7, 0xb5,
-	0x6f, 0x09, 0x47, 0xfd, 0xfb, 0xcb, 0x6b, 0x97, 0x54, 0x16, 0xb3, 0xce, 0x51, 0xc3, 0xf1, 0x9a,
-	0x3d, 0x9b, 0x1f, 0x36, 0x36, 0x5d, 0xfe, 0xf9, 0x8b, 0x5b, 0x80, 0xe9, 0xbd, 0xe9, 0x72, 0x0c,
-	0xad, 0x81, 0xfd, 0x85, 0x98, 0xfd, 0x37, 0x60, 0x5a, 0xa8, 0xb5, 0x8f, 0xf9, 0xab, 0xa2, 0x28,
-	0x67, 0x95, 0x05, 0x70, 0x1d, 0x61, 0xe6, 0x9f, 0x0d, 0x28, 0x6c, 0xdb, 0x81, 0xdd, 0x63, 0xa4,
-	0x0e, 0x15, 0x59, 0x70, 0xda, 0xde, 0xf1, 0xbe, 0x4e, 0x34, 0x43, 0x26, 0xda, 0x8c, 0x86, 0x3f,
-	0x50, 0x09, 0xf7, 0x01, 0x90, 0x9e, 0xfd, 0x6c, 0x5f, 0x57, 0x83, 0x83, 0x63, 0xaf, 0x7d, 0xc4,
-	0xa4, 0x2b, 0xa6, 0xad, 0x4a, 0xcf, 0x7e, 0x86, 0xd5, 0x6a, 0x4d, 0xc2, 0xc9, 0x75, 0x28, 0xb7,
-	0xc5, 0x73, 0x6b, 0xbc, 0xac, 0xc4, 0x2b, 0x49, 0x98, 0x42, 0x59, 0xbd, 0xf2, 0xeb, 0x37, 0xcf,
-	0x97, 0xe6, 0xe2, 0x15, 0x5a, 0x69, 0x65, 0xfe, 0x35, 0x03, 0x85, 0x5d, 0x8f, 0xdb, 0xc7, 0x8c,
-	0x6c, 0x42, 0x11, 0x6d, 0xa1, 0xaa, 0x06, 0x5e, 0xd0, 0x5d, 0x03, 0xea, 0xd0, 0xe9, 0x99, 0xb7,
-	0x75, 0xfa, 0x46, 0x24, 0x9f, 0xb3, 0x17, 0x67, 0x32, 0x48, 0xfe, 0x0d, 0x98, 0xa2, 0xac, 0x1d,
-	0x78, 0x3f, 0xc3, 0xc8, 0xb8, 0x28, 0x23, 0x4d, 0x6c, 0xbe, 0xcc, 0x42, 0x79, 0x83, 0xba, 0x94,
-	0x39, 0x4c, 0x96, 0x4d, 0x72, 0x07, 0x0a, 0xbe, 0xf4, 0xa1, 0xf4, 0x55, 0x69, 0xa5, 0x3a, 0x9a,
-	0x9b, 0xca, 0xc7, 0x98, 0x9d, 0x88, 0x2d, 0xde, 0xcb, 0xa5, 0xcf, 0xb8, 0x7e, 0x5e, 0x0c, 0xf1,
-	0x92, 0x80, 0xe9, 0x36, 0x74, 0x17, 0xa6, 0xf0, 0x56, 0x3c, 0x67, 0xb6, 0x5e, 0x5a, 0xb9, 0x92,
-	0x50, 0xbc, 0x31, 0x0a, 0x14, 0xf7, 0x90, 0x80, 0xac, 0x8b, 0x3e, 0xa2, 0x4b, 0xae, 0x28, 0x3b,
-	0x82, 0xfe, 0xdd, 0x24, 0x7a, 0x8d, 0x84, 0x2c, 0xa2, 0x64, 0xc2, 0x3a, 0x2e, 0xc3, 0x42, 0x26,
-	0x4e, 0xa2, 0x75, 0x2a, 0x6c, 0xb4, 0x75, 0x0a, 0x9b, 0x7c, 0x04, 0x79, 0x51, 0x85, 0x44, 0xb1,
-	0x15, 0x72, 0xaf, 0xa6, 0xc9, 0xed, 0x44, 0xea, 0x96, 0xa2, 0x20, 0xdf, 0x85, 0x82, 0x0c, 0x5a,
-	0x91, 0x49, 0x82, 0x36, 0xa1, 0x61, 0xc9, 0xba, 0xa6, 0x25, 0x2a, 0x64, 0xf2, 0x21, 0x4c, 0x06,
-	0xb2, 0xb0, 0xb0, 0xea, 0x94, 0xa4, 0x4b, 0x50, 0x55, 0x55, 0x1e, 0x24, 0xd4, 0xe8, 0xe6, 0x17,
-	0x06, 0xcc, 0x6c, 0xb1, 0xee, 0x23, 0x9f, 0xba, 0xda, 0xf3, 0x61, 0xc3, 0x37, 0xde, 0xaa, 0xe1,
-	0x67, 0xce, 0x6c, 0xf8, 0xd9, 0x33, 0x1b, 0x7e, 0x2e, 0xa9, 0xe1, 0x63, 0x63, 0xcf, 0x47, 0x1b,
-	0xfb, 0xea, 0xf5, 0x5f, 0xbc, 0x79, 0xbe, 0xa4, 0x14, 0x10, 0x89, 0x4d, 0x30, 0xb1, 0x23, 0x76,
-	0x98, 0x2b, 0x70, 0x39, 0x6e, 0x99, 0x45, 0x99, 0xef, 0xb9, 0xec, 0x8c, 0x56, 0x63, 0xfe, 0xca,
-	0x80, 0xa9, 0x2d, 0xd6, 0xdd, 0xf5, 0xfc, 0x3d, 0xff, 0xc2, 0x8e, 0x88, 0xb0, 0xcd, 0xc4, 0x7b,
-	0x4d, 0x4a, 0x63, 0x5c, 0x7d, 0x27, 0x6e, 0x45, 0x19, 0xad, 0x90, 0xe2, 0xcd, 0x0f, 0xa0, 0xa2,
-	0x55, 0x89, 0x6a, 0xae, 0x3d, 0x69, 0xc4, 0x3c, 0x69, 0xfe, 0x32, 0x03, 0xc5, 0x2d, 0xd6, 0x55,
-	0x91, 0x45, 0xee, 0x40, 0x91, 0xf5, 0x0f, 0x7a, 0x0e, 0xe7, 0xe7, 0x50, 0x7f, 0x80, 0x7a, 0x86,
-	0x09, 0x7a, 0x3a, 0xc9, 0x46, 0xa6, 0x93, 0xef, 0xe9, 0x40, 0x57, 0x09, 0x96, 0xd6, 0x99, 0x8b,
-	0x22, 0xe4, 0xfe, 0xf6, 0xe6, 0xf9, 0x92, 0xa1, 0xc3, 0xfc, 0x5d, 0x28, 0x32, 0xa7, 0xeb, 0xda,
-	0xbc, 0x1f, 0x50, 0xf9, 0xb0, 0x65, 0x6b, 0x00, 0x88, 0x8d, 0x25, 0x85, 0xf8, 0x58, 0xb2, 0xba,
-	0x28, 0x3c, 0x36, 0x50, 0x58, 0x78, 0x6d, 0x1a, 0xbd, 0xa6, 0x4c, 0x37, 0xef, 0xc3, 0x6c, 0xe8,
-	0x87, 0xd0, 0x6f, 0x7a, 0x5e, 0x32, 0x52, 0xe6, 0xa5, 0x4c, 0x7c, 0x5e, 0x32, 0xff, 0xa2, 0xd2,
-	0x42, 0xe6, 0xda, 0x9e, 0xea, 0x75, 0x6f, 0xeb, 0xd2, 0x0a, 0x64, 0xed, 0xf6, 0x11, 0x4e, 0x19,
-	0xe2, 0x67, 0xdc, 0xfa, 0xec, 0x90, 0xf5, 0xab, 0x37, 0x47, 0x2d, 0xd4, 0xd1, 0x1d, 0x51, 0xc7,
-	0x7c, 0x20, 0xa3, 0x3b, 0x02, 0x09, 0x6d, 0x1d, 0x34, 0x6b, 0x23, 0x79, 0x58, 0xc9, 0x44, 0x86,
-	0x15, 0xf3, 0x1f, 0x06, 0x7c, 0x6d, 0x8b, 0x75, 0xf7, 0xfc, 0x8e, 0xcd, 0x29, 0xb6, 0xe9, 0x3b,
-	0x50, 0xb4, 0xfb, 0xfc, 0xd0, 0x0b, 0x1c, 0x7e, 0x3a, 0xde, 0xd4, 0x10, 0x95, 0xdc, 0x0d, 0xdb,
-	0x41, 0x66, 0x4c, 0x3b, 0x88, 0x84, 0x04, 0x92, 0xac, 0xde, 0x96, 0x76, 0x87, 0xcc, 0x84, 0xdd,
-	0x43, 0x0b, 0xd5, 0x90, 0x9a, 0xe6, 0x15, 0x98, 0x1f, 0x02, 0x69, 0x1f, 0x98, 0x37, 0xe1, 0xeb,
-	0x9f, 0x88, 0xe5, 0x29, 0xcc, 0xfc, 0x4f, 0xfb, 0x94, 0xf1, 0xe1, 0xdd, 0xc6, 0xfc, 0x04, 0xe6,
-	0xe2, 0x68, 0xe8, 0xc2, 0x8f, 0xe2, 0x05, 0xe2, 0x1c, 0xbd, 0x27, 0xac, 0x20, 0xbf, 0x35, 0xe2,
-	0x3c, 0x99, 0x96, 0x7d, 0xd1, 0x6a, 0xf2, 0x00, 0x60, 0xb0, 0xf1, 0xa1, 0x43, 0xdf, 0x6b, 0x20,
-	0x85, 0x58, 0x0f, 0x1b, 0x72, 0x3d, 0x6c, 0xe0, 0x7a, 0xd8, 0xd8, 0xb6, 0xbb, 0x14, 0x65, 0x59,
-	0x11, 0x4a, 0xf3, 0x4f, 0x06, 0x5c, 0x1a, 0x52, 0x08, 0xad, 0x8c, 0xb6, 0x58, 0xe3, 0xa2, 0x2d,
-	0x76, 0x23, 0x41, 0xbd, 0xf7, 0xc7, 0xaa, 0xa7, 0x24, 0xc7, 0xf4, 0x5b, 0x81, 0xcb, 0xa8, 0x9e,
-	0xee, 0xbc, 0xda, 0x63, 0xe9, 0x65, 0xfa, 0xf7, 0x06, 0xcc, 0x8f, 0x10, 0xa1, 0x55, 0x6b, 0x00,
-	0x83, 0x26, 0x8e, 0xcf, 0x77, 0x9e, 0xd6, 0x1f, 0xa1, 0x22, 0x2b, 0xba, 0xb0, 0x65, 0xce, 0x2c,
-	0x6c, 0xd1, 0xd6, 0x6d, 0x3e, 0x86, 0x8a, 0x54, 0x49, 0xdc, 0x8c, 0xb5, 0x20, 0xbe, 0x7d, 0x14,
-	0x13, 0xb7, 0x8f, 0x22, 0x6e, 0x1f, 0x66, 0x0b, 0x66, 0x23, 0x9c, 0xd1, 0x4c, 0xbd, 0x14, 0x19,
-	0xe7, 0x5e, 0x8a, 0xee, 0xc1, 0x55, 0xc9, 0xe6, 0xfe, 0xa0, 0x33, 0xab, 0x99, 0x40, 0x6b, 0x3b,
-	0x76, 0x29, 0x31, 0x1f, 0xc3, 0x42, 0x1a, 0x0b, 0x54, 0xeb, 0x0e, 0x14, 0xd4, 0x68, 0x91, 0x3e,
-	0x11, 0xc6, 0x06, 0x11, 0xc4, 0x36, 0xe7, 0x80, 0x48, 0xce, 0x6a, 0xa0, 0x42, 0x8d, 0xcc, 0x2d,
-	0x4c, 0x63, 0x0d, 0x1d, 0x08, 0xc1, 0xc1, 0xcc, 0xb8, 0xc8, 0x60, 0x16, 0x0a, 0xd1, 0xc5, 0x22,
-	0x2e, 0x24, 0x5e, 0x42, 0xde, 0x76, 0xb6, 0x15, 0xbb, 0x67, 0xa9, 0x75, 0x42, 0x5d, 0xfe, 0x28,
-	0xb2, 0xb0, 0x25, 0xc6, 0xc0, 0xff, 0xf1, 0xcb, 0x8a, 0xf9, 0x1b, 0x03, 0xa6, 0xa5, 0x56, 0xbb,
-	0x9e, 0xef, 0xd3, 0xce, 0x9e, 0xff, 0x15, 0xea, 0x95, 0xb6, 0xf6, 0xa7, 0x6b, 0x73, 0x20, 0x36,
-	0xc2, 0x53, 0xaf, 0xcf, 0x49, 0x1d, 0x32, 0xdc, 0x1b, 0x5b, 0x12, 0x33, 0xdc, 0x13, 0x52, 0x02,
-	0x6a, 0x33, 0x2c, 0x36, 0x45, 0x0b, 0x4f, 0x69, 0xd2, 0xcd, 0x03, 0x28, 0x4b, 0x83, 0x77, 0x06,
-	0xeb, 0x71, 0x8a, 0xbd, 0x1f, 0xc2, 0xa4, 0x2f, 0xb5, 0xd1, 0xf9, 0x9e, 0xf8, 0xd4, 0x02, 0x41,
-	0x17, 0x7b, 0x44, 0x37, 0xff, 0xa9, 0xdf, 0x1a, 0x67, 0x84, 0x74, 0x19, 0xe3, 0x87, 0xe4, 0xb0,
-	0x22, 0x64, 0x13, 0x2b, 0x42, 0x2e, 0x52, 0x11, 0xc4, 0xe8, 0xe2, 0x07, 0x5e, 0xcf, 0x61, 0x83,
-	0x4f, 0x3d, 0xfa, 0x1c, 0xfd, 0x40, 0x50, 0x88, 0x7f, 0x20, 0x08, 0x07, 0x80, 0xc9, 0xe8, 0x00,
-	0xc0, 0xd1, 0x4f, 0x2d, 0xfc, 0x58, 0xf0, 0xd5, 0xc5, 0x45, 0x6d, 0x68, 0x81, 0x8d, 0x0c, 0x58,
-	0x4b, 0xbb, 0x90, 0x57, 0x2b, 0xe4, 0x25, 0x98, 0xdd, 0xd9, 0xbd, 0xb7, 0xdb, 0xda, 0xdf, 0x7b,
-	0xb8, 0xb3, 0xdd, 0xba, 0xbf, 0xf9, 0x60, 0xb3, 0xb5, 0x5e, 0x99, 0x20, 0x33, 0x00, 0x0a, 0xfc,
-	0x68, 0xbb, 0xf5, 0xb0, 0x62, 0x90, 0x59, 0x98, 0x56, 0xe7, 0x9d, 0xd6, 0xee, 0xee, 0xc7, 0xad,
-	0xf5, 0x4a, 0x66, 0x00, 0x6a, 0x3d, 0xde, 0xde, 0xb4, 0x5a, 0xeb, 0x95, 0xec, 0xca, 0xdf, 0xb3,
-	0x90, 0xdd, 0x62, 0x5d, 0xf2, 0x04, 0x4a, 0xd1, 0x8d, 0x66, 0x71, 0xf4, 0x3d, 0xe3, 0x9b, 0x41,
-	0xad, 0x3e, 0x0e, 0x23, 0x2c, 0x0b, 0x1b, 0x90, 0x57, 0xdb, 0x41, 0x2d, 0x91, 0x44, 0xde, 0xd5,
-	0xcc, 0xf4, 0xbb, 0x90, 0xd1, 0x0f, 0xa0, 0x80, 0xc3, 0xfa, 0x3b, 0x89, 0xd8, 0xea, 0xb2, 0x76,
-	0xe3, 0x8c, 0xcb, 0x90, 0xd7, 0x13, 0x28, 0x45, 0x47, 0xd5, 0x64, 0x7b, 0x23, 0x18, 0x29, 0xf6,
-	0x26, 0x4d, 0x93, 0x3f, 0x81, 0x72, 0x6c, 0x36, 0xbc, 0x9e, 0x48, 0x19, 0x45, 0xa9, 0x7d, 0x73,
-	0x2c, 0x8a, 0xe6, 0x5e, 0xcb, 0xff, 0x5c, 0xcc, 0x80, 0x2b, 0x7f, 0xcc, 0x43, 0x5e, 0xd6, 0x60,
-	0xf2, 0x78, 0xf0, 0x21, 0xfa, 0xe6, 0x28, 0x9b, 0x84, 0x99, 0xae, 0xf6, 0xde, 0x38, 0x34, 0x34,
-	0xe4, 0xc7, 0x30, 0xa5, 0x27, 0x20, 0x32, 0x86, 0x46, 0xb7, 0x86, 0xda, 0xfb, 0x63, 0xf1, 0x90,
-	0xb9, 0x1d, 0xfb, 0xc6, 0x5b, 0x4f, 0x25, 0x1b, 0x1a, 0x71, 0x92, 0x5c, 0x95, 0x36, 0xd7, 0x3c,
-	0xc2, 0x0f, 0xb2, 0x66, 0x0a, 0x49, 0x64, 0xee, 0x48, 0x0a, 0x9a, 0xd1, 0x09, 0xe2, 0x04, 0x66,
-	0x47, 0xfa, 0x38, 0x69, 0xa6, 0x50, 0xa6, 0x0d, 0x0d, 0xb5, 0xdb, 0xe7, 0x27, 0x40, 0xb9, 0x7b,
-	0xe1, 0xd7, 0xb6, 0x6f, 0xa4, 0xd0, 0xc6, 0x86, 0x80, 0xda, 0xcd, 0x31, 0x58, 0x03, 0xb6, 0x18,
-	0xa2, 0x69, 0x6c, 0x63, 0x6d, 0x3f, 0x95, 0x6d, 0x3c, 0x42, 0xd7, 0x1e, 0x7e, 0xf6, 0x6a, 0xc1,
-	0x78, 0xf9, 0x6a, 0xc1, 0xf8, 0xcf, 0xab, 0x05, 0xe3, 0x77, 0xaf, 0x17, 0x26, 0x5e, 0xbe, 0x5e,
-	0x98, 0xf8, 0xe2, 0xf5, 0xc2, 0xc4, 0x8f, 0xbe, 0xd3, 0x75, 0xf8, 0x61, 0xff, 0xa0, 0xd1, 0xf6,
-	0x7a, 0x4d, 0x5c, 0x54, 0xf0, 0x5f, 0x97, 0xba, 0xcd, 0xf6, 0xa1, 0xed, 0xb8, 0xb8, 0xb9, 0x9c,
-	0x2c, 0xdf, 0xd5, 0x3f, 0x0e, 0x0a, 0xf2, 0x43, 0xe7, 0xb7, 0xff, 0x17, 0x00, 0x00, 0xff, 0xff,
-	0x5a, 0x7e, 0x5c, 0xfd, 0x2d, 0x1a, 0x00, 0x00,
+	// 2972 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xbc, 0x5a, 0xcd, 0x8f, 0x1c, 0x47,
+	0x15, 0x77, 0xf7, 0x7c, 0xed, 0xbc, 0x99, 0xdd, 0x8c, 0x9b, 0xb5, 0x3d, 0x9e, 0x24, 0xeb, 0x4d,
+	0x1b, 0x27, 0x1b, 0x93, 0xec, 0xc4, 0x0b, 0x71, 0x12, 0x47, 0x01, 0xf6, 0xcb, 0xc6, 0xe0, 0x8f,
+	0x4d, 0xef, 0x6e, 0xe4, 0x04, 0xc4, 0xd2, 0x3b, 0x5d, 0x9e, 0x6d, 0xed, 0x4c, 0x77, 0xa7, 0xab,
+	0x67, 0xed, 0x3d, 0x20, 0x41, 0x0e, 0x48, 0x80, 0x84, 0x40, 0x39, 0x46, 0x08, 0x10, 0x97, 0x88,
+	0x53, 0x84, 0x72, 0x00, 0x6e, 0x9c, 0xc8, 0x8d, 0x28, 0xa7, 0x88, 0x43, 0x84, 0x92, 0x43, 0x0e,
+	0x20, 0xf1, 0x2f, 0xa0, 0xaa, 0x7a, 0xd5, 0x5d, 0x3d, 0xd3, 0x3d, 0xb3, 0xeb, 0x7c, 0x5c, 0xec,
+	0x79, 0xd5, 0xaf, 0xaa, 0xde, 0xfb, 0xd5, 0xab, 0x7a, 0xef, 0x57, 0xb5, 0xf0, 0x28, 0xa1, 0xd4,
+	0x76, 0xfb, 0xed, 0xbe, 0x1d, 0xee, 0x93, 0xa8, 0x7d, 0x70, 0x09, 0x7f, 0x2d, 0x06, 0xa1, 0x1f,
+	0xf9, 0x46, 0x43, 0x7c, 0x5e, 0xc4, 0xc6, 0x83, 0x4b, 0xad, 0x93, 0x76, 0xdf, 0xf5, 0xfc, 0x36,
+	0xff, 0x57, 0x28, 0xb5, 0x2e, 0x76, 0x7c, 0xda, 0xf7, 0x69, 0x7b, 0xd7, 0xa6, 0xa4, 0xfd, 0xfa,
+	0x80, 0x84, 0x87, 0xed, 0x83, 0x4b, 0xbb, 0x24, 0xb2, 0x2f, 0xb5, 0x03, 0xbb, 0xeb, 0x7a, 0x76,
+	0xe4, 0xfa, 0x1e, 0xea, 0x9e, 0x41, 0xdd, 0x3e, 0xed, 0xf2, 0xc9, 0x68, 0x17, 0x3f, 0x9c, 0x15,
+	0x1f, 0x76, 0xb8, 0xd4, 0x16, 0x02, 0x7e, 0x9a, 0xed, 0xfa, 0x5d, 0x5f, 0xb4, 0xb3, 0x5f, 0xa2,
+	0xd5, 0xfc, 0x9f, 0x0e, 0x95, 0x4d, 0x42, 0xa9, 0xeb, 0x7b, 0xc6, 0x0c, 0xe8, 0xae, 0xd3, 0xd4,
+	0xe6, 0xb5, 0x85, 0xa2, 0xa5, 0xbb, 0x8e, 0xb1, 0x08, 0xa5, 0xc0, 0x3e, 0x24, 0x61, 0x53, 0x9f,
+	0xd7, 0x16, 0xaa, 0x2b, 0xcd, 0x0f, 0xde, 0x7d, 0x7a, 0x16, 0x87, 0x5c, 0x76, 0x9c, 0x90, 0x50,
+	0xba, 0x19, 0x85, 0xae, 0xd7, 0xb5, 0x84, 0x9a, 0x31, 0x0f, 0xb5, 0x8e, 0xef, 0x87, 0x0e, 0xb3,
+	0xd5, 0x0f, 0x9b, 0x05, 0xd6, 0xcb, 0x52, 0x9b, 0x8c, 0x26, 0x54, 0x1c, 0x12, 0xf8, 0xd4, 0x8d,
+	0x9a, 0x45, 0x3e, 0x8d, 0x14, 0x8d, 0x73, 0x50, 0xa3, 0xc2, 0x8c, 0x9d, 0x7d, 0x72, 0xd8, 0x2c,
+	0xf1, 0xbe, 0x80, 0x4d, 0xdf, 0x23, 0x87, 0xc6, 0x69, 0x28, 0xfb, 0x01, 0xf1, 0x88, 0xd3, 0x2c,
+	0xcf, 0x6b, 0x0b, 0x05, 0x0b, 0x25, 0xd6, 0x4e, 0xee, 0x07, 0x6e, 0x78, 0xd8, 0xac, 0x88, 0x76,
+	0x21, 0x19, 0x4f, 0x43, 0x89, 0x46, 0x76, 0x44, 0x9a, 0x53, 0xf3, 0xda, 0xc2, 0xcc, 0xd2, 0x99,
+	0xc5, 0xe1, 0x35, 0x58, 0xdc, 0x64, 0x9f, 0x2d, 0xa1, 0x65, 0x9c, 0x81, 0xca, 0x5d, 0x42, 0x76,
+	0x76, 0x03, 0xda, 0xac, 0xce, 0x6b, 0x0b, 0xd3, 0x56, 0xf9, 0x2e, 0x21, 0x2b, 0x01, 0x35, 0x66,
+	0xa1, 0x44, 0x3c, 0x87, 0x38, 0x4d, 0xe0, 0xc3, 0x0b, 0xc1, 0x38, 0x0f, 0xd3, 0x1d, 0xdf, 0x8b,
+	0x08, 0x8d, 0x76, 0x06, 0x5e, 0xe4, 0xf6, 0x9a, 0x35, 0xfe, 0xb5, 0x8e, 0x8d, 0xdb, 0xac, 0x8d,
+	0x75, 0xbd, 0xeb, 0x7a, 0x76, 0xaf, 0x59, 0x17, 0x5d, 0xb9, 0x60, 0xbe, 0xa5, 0x03, 0x6c, 0x92,
+	0x28, 0xea, 0x91, 0x3e, 0xf1, 0x22, 0x06, 0x09, 0x7a, 0x89, 0xc8, 0x4b, 0xd1, 0x30, 0xa0, 0x18,
+	0xfa, 0x7e, 0xc4, 0xd1, 0xaf, 0x5b, 0xfc, 0x37, 0xf3, 0x76, 0x8f, 0xb8, 0xdd, 0xbd, 0x88, 0xa3,
+	0x5b, 0xb0, 0x50, 0x62, 0xba, 0x81, 0xed, 0x3a, 0x88, 0x2a, 0xff, 0x6d, 0xb4, 0x60, 0x2a, 0x24,
+	0x77, 0x07, 0xdc, 0xf8, 0x12, 0x6f, 0x8f, 0x65, 0x66, 0x5a, 0x64, 0xd3, 0x7d, 0xca, 0xc1, 0x2c,
+	0x5a, 0x42, 0x10, 0x3d, 0x3a, 0xc4, 0x0d, 0x22, 0xca, 0xd1, 0xac, 0x5b, 0xb1, 0xcc, 0xec, 0x0c,
+	0x88, 0xe7, 0xb8, 0x5e, 0x97, 0x23, 0x5a, 0xb4, 0xa4, 0x68, 0x98, 0x50, 0xb7, 0x3b, 0xfb, 0x9e,
+	0x7f, 0xaf, 0x47, 0x9c, 0x2e, 0x71, 0x38, 0x7e, 0x45, 0x2b, 0xd5, 0x66, 0x3c, 0x01, 0x0f, 0x75,
+	0xf6, 0xec, 0x5e, 0x8f, 0x78, 0x5d, 0x82, 0x88, 0x09, 0x3c, 0x67, 0xe2, 0x66, 0x8e, 0x99, 0xf9,
+	0x23, 0x28, 0xde, 0x70, 0x3d, 0xc2, 0x0c, 0xec, 0xbb, 0x1e, 0x09, 0x39, 0x28, 0x75, 0x4b, 0x08,
+	0xbc, 0xd5, 0x77, 0x48, 0x0f, 0x31, 0x11, 0x02, 0x03, 0xc5, 0xee, 0xfb, 0x03, 0x4f, 0x80, 0x52,
+	0xb4, 0x50, 0x4a, 0x9c, 0x2c, 0x2a, 0x4e, 0x9a, 0x6f, 0x6b, 0x50, 0x13, 0xf8, 0x3b, 0x7c, 0xa6,
+	0xfc, 0x05, 0x78, 0x06, 0x8a, 0x3d, 0xd7, 0x23, 0x7c, 0xb2, 0xda, 0xd2, 0xe9, 0xd1, 0x08, 0x62,
+	0xfd, 0x57, 0x8a, 0xef, 0x7d, 0x74, 0xee, 0x84, 0xc5, 0x35, 0x99, 0x25, 0x07, 0xbe, 0xcb, 0x00,
+	0x47, 0x4b, 0x84, 0x64, 0x3c, 0x0b, 0x65, 0xba, 0x67, 0x87, 0x84, 0x99, 0x52, 0x58, 0xa8, 0x65,
+	0x46, 0x23, 0xfb, 0x8e, 0x83, 0xa1, 0xb2, 0xe9, 0x43, 0x89, 0x37, 0xb3, 0x9d, 0x19, 0xf9, 0x08,
+	0x85, 0x1e, 0xf9, 0x6c, 0xb9, 0x3d, 0xdf, 0x21, 0x32, 0x34, 0xd8, 0x6f, 0x36, 0x77, 0x48, 0x6c,
+	0xea, 0x7b, 0xb8, 0xf1, 0x50, 0x52, 0xd0, 0x29, 0xa6, 0xd0, 0x91, 0x21, 0x53, 0x4a, 0x42, 0xc6,
+	0xfc, 0x21, 0x14, 0xd7, 0x42, 0xfb, 0xde, 0x18, 0x4c, 0x66, 0xa1, 0xe4, 0x7a, 0x0e, 0xb9, 0xcf,
+	0xa7, 0x9e, 0xb6, 0x84, 0xc0, 0x5a, 0x03, 0xdf, 0x8d, 0x17, 0x40, 0x08, 0x46, 0x03, 0x0a, 0xce,
+	0x80, 0xf0, 0x69, 0x0b, 0x16, 0xfb, 0x69, 0x3e, 0x07, 0x85, 0x65, 0xba, 0x3f, 0x66, 0xf8, 0x24,
+	0xbe, 0x75, 0x35, 0xbe, 0xcd, 0xbf, 0x69, 0x00, 0xab, 0xbe, 0x77, 0xe0, 0x76, 0xd8, 0x29, 0x78,
+	0x54, 0xfb, 0x8a, 0x8a, 0x7d, 0x77, 0xed, 0x41, 0x2f, 0x42, 0x68, 0x84, 0xa0, 0xac, 0x56, 0x31,
+	0xb5, 0x5a, 0xf3, 0x50, 0x0b, 0x09, 0x8d, 0xdc, 0x68, 0xc0, 0x26, 0x43, 0x80, 0xd4, 0x26, 0x36,
+	0x1e, 0xed, 0xd9, 0x74, 0x4f, 0x6e, 0x1f, 0x2e, 0x28, 0xc6, 0x57, 0x52, 0xc6, 0x0f, 0xa0, 0x74,
+	0xc3, 0x0e, 0xe8, 0xb8, 0x50, 0x1b, 0xde, 0x43, 0x7a, 0xc6, 0x1e, 0x6a, 0x42, 0xa5, 0xd3, 0xb3,
+	0xdd, 0x7e, 0x1c, 0x5d, 0x52, 0x64, 0xe6, 0xb0, 0xf0, 0x13, 0x81, 0x3e, 0x6d, 0x09, 0xc1, 0x7c,
+	0x53, 0x83, 0xd2, 0x2a, 0xd3, 0x18, 0x0f, 0x97, 0xd8, 0x66, 0x7a, 0xe6, 0x36, 0x2b, 0x0c, 0x6d,
+	0xb3, 0x81, 0xa7, 0x9c, 0x32, 0x28, 0x25, 0x60, 0x94, 0xb2, 0xc1, 0x28, 0xa7, 0xc0, 0xf8, 0x93,
+	0x0e, 0x65, 0x8b, 0x74, 0xfc, 0xd0, 0x19, 0xce, 0x17, 0xda, 0x68, 0xbe, 0x48, 0x0e, 0x7d, 0x01,
+	0x88, 0x3c, 0xf4, 0xb9, 0x43, 0x7c, 0x0b, 0x4b, 0x28, 0x50, 0x64, 0x5f, 0x78, 0x02, 0x88, 0x17,
+	0x55, 0x8a, 0xc6, 0xb7, 0x94, 0x78, 0xaf, 0xae, 0x7c, 0x8d, 0x6d, 0xb4, 0x7f, 0x7d, 0x74, 0xee,
+	0x94, 0x48, 0x68, 0xd4, 0xd9, 0x5f, 0x74, 0xfd, 0x76, 0xdf, 0x8e, 0xf6, 0x16, 0xaf, 0x7b, 0xd1,
+	0x07, 0xef, 0x3e, 0x0d, 0x98, 0xe9, 0xae, 0x7b, 0x11, 0x9e, 0xa7, 0x89, 0xff, 0xe5, 0x94, 0xff,
+	0xe7, 0x61, 0x9a, 0x99, 0xb5, 0x83, 0xa9, 0x4c, 0x1c, 0x9d, 0x45, 0xab, 0xce, 0x1a, 0xd7, 0xb0,
+	0xcd, 0x78, 0x04, 0xaa, 0x1d, 0x11, 0xbf, 0xc4, 0xc1, 0x03, 0x34, 0x69, 0x60, 0x43, 0x53, 0xb7,
+	0x47, 0xbc, 0x08, 0x0f, 0x4f, 0x94, 0xcc, 0xf7, 0x74, 0x28, 0x6f, 0xd8, 0xa1, 0xdd, 0xa7, 0xc6,
+	0x02, 0x34, 0x78, 0xc6, 0xee, 0xf8, 0xbd, 0x1d, 0x99, 0xa9, 0x34, 0xbe, 0xdc, 0x33, 0xb2, 0xfd,
+	0xaa, 0xc8, 0x58, 0x4f, 0x81, 0xd1, 0xb7, 0xef, 0xef, 0xc8, 0x74, 0xba, 0xdb, 0xf3, 0x3b, 0xfb,
+	0x14, 0xf7, 0x6b, 0xa3, 0x6f, 0xdf, 0xc7, 0x74, 0xbf, 0xc2, 0xdb, 0x8d, 0xc7, 0xa0, 0xce, 0xc3,
+	0x48, 0xea, 0x15, 0xb8, 0x5e, 0x8d, 0xb7, 0xa1, 0xca, 0x93, 0xd0, 0x48, 0x0e, 0x6f, 0x54, 0x13,
+	0x91, 0x96, 0x1c, 0xea, 0xa8, 0x7a, 0x01, 0x66, 0x98, 0xdb, 0xae, 0xd7, 0x95, 0x8a, 0x25, 0xae,
+	0x38, 0x8d, 0xad, 0xa8, 0x76, 0x0e, 0x6a, 0xb1, 0x5a, 0x20, 0x92, 0xd0, 0xb4, 0x05, 0x52, 0x27,
+	0xe0, 0x99, 0x08, 0x25, 0x01, 0xe7, 0xb4, 0x15, 0xcb, 0xc6, 0x59, 0x98, 0xda, 0x1d, 0x84, 0x1e,
+	0xef, 0x39, 0xc5, 0xbf, 0x55, 0x98, 0xbc, 0x12, 0xd0, 0x2b, 0x67, 0x7f, 0xf1, 0xe9, 0x3b, 0x17,
+	0x67, 0xd3, 0xc5, 0x98, 0xc0, 0xcf, 0xfc, 0x8f, 0x0e, 0xe5, 0x2d, 0x3f, 0xb2, 0x7b, 0xd4, 0xb8,
+	0x0e, 0x55, 0x5c, 0x2b, 0x22, 0xca, 0x9d, 0x63, 0x86, 0x43, 0xd2, 0x3b, 0x0e, 0x2a, 0xfd, 0x41,
+	0x83, 0xea, 0x9a, 0x92, 0xa4, 0x0b, 0xc7, 0x1f, 0x24, 0xc9, 0xe8, 0xd7, 0x60, 0x8a, 0xd0, 0x4e,
+	0xe8, 0xdf, 0xc3, 0xc8, 0x3f, 0xee, 0x40, 0xb2, 0xb3, 0xb1, 0x0a, 0x65, 0x06, 0x27, 0x79, 0xa0,
+	0x9d, 0x82, 0x5d, 0xcd, 0x3f, 0x97, 0xa0, 0x7e, 0x8d, 0x78, 0x84, 0xba, 0x94, 0x97, 0x59, 0xc6,
+	0x65, 0x28, 0x07, 0x7c, 0x21, 0x38, 0xe0, 0xb5, 0xa5, 0xe6, 0x68, 0x06, 0x14, 0x0b, 0x25, 0x53,
+	0xa0, 0xd0, 0x66, 0xe1, 0xe9, 0x91, 0xfb, 0x91, 0x8c, 0x66, 0x3c, 0x07, 0x6a, 0xac, 0x4d, 0x96,
+	0xad, 0x2f, 0xc2, 0x14, 0x7e, 0x65, 0xd1, 0xcb, 0xd2, 0xeb, 0xd9, 0x8c, 0xf4, 0x8a, 0x41, 0x2f,
+	0x46, 0x8f, 0x3b, 0x18, 0x6b, 0xac, 0xee, 0x94, 0xc5, 0x98, 0x4c, 0xcf, 0x8f, 0x64, 0xf5, 0x97,
+	0x4a, 0x38, 0x84, 0xda, 0x8d, 0x79, 0x17, 0xf1, 0xd8, 0xe2, 0x98, 0x65, 0x7a, 0x27, 0x62, 0x4f,
+	0x7a, 0x27, 0xb4, 0x8d, 0x17, 0xe4, 0xc1, 0x5d, 0xe6, 0xf3, 0x3e, 0x9a, 0x37, 0xaf, 0xa3, 0x54,
+	0x1a, 0xa2, 0x07, 0x2b, 0x29, 0xf8, 0x1e, 0x65, 0xfb, 0x23, 0xa7, 0xa4, 0xe0, 0x87, 0xbf, 0x9c,
+	0x51, 0x28, 0x1b, 0xcf, 0x43, 0x25, 0xe4, 0xa7, 0x2f, 0xdb, 0x3b, 0x85, 0x6c, 0x53, 0xc5, 0xf1,
+	0x8c, 0x1d, 0xa5, 0xba, 0xb1, 0x04, 0x25, 0x27, 0xb4, 0xef, 0xb1, 0xfa, 0xb8, 0x90, 0x5d, 0x0e,
+	0xb1, 0xd2, 0x41, 0x1a, 0xc9, 0x55, 0x8d, 0x36, 0x14, 0x79, 0x01, 0x06, 0xbc, 0xcb, 0xa9, 0xd1,
+	0x2e, 0xcb, 0x74, 0x5f, 0x16, 0x50, 0xbc, 0x02, 0x5d, 0x63, 0x29, 0x41, 0xa6, 0x79, 0xda, 0xac,
+	0xe5, 0x2d, 0x47, 0x52, 0x0b, 0xc8, 0xe5, 0x50, 0xba, 0x31, 0x6c, 0x7a, 0x2c, 0xe1, 0xd2, 0x66,
+	0x3d, 0x0f, 0x1b, 0x9e, 0x90, 0x25, 0x36, 0x42, 0xd9, 0xfc, 0x50, 0x83, 0x99, 0x9b, 0xb4, 0x7b,
+	0x3b, 0x20, 0x9e, 0x8c, 0xad, 0x98, 0x02, 0x69, 0x0f, 0x44, 0x81, 0xf4, 0xb1, 0x14, 0xa8, 0x30,
+	0x96, 0x02, 0x15, 0xb3, 0x28, 0x10, 0x52, 0x9d, 0x92, 0x4a, 0x75, 0xae, 0x3c, 0xf6, 0xc6, 0xa7,
+	0xef, 0x5c, 0x14, 0x06, 0xb0, 0xf3, 0xcf, 0xc0, 0xf3, 0x4f, 0xf1, 0xc3, 0x5c, 0x82, 0xd3, 0x69,
+	0xcf, 0x2c, 0x42, 0x03, 0xdf, 0x1b, 0x57, 0x93, 0x98, 0x3f, 0xd7, 0x60, 0xea, 0x26, 0xed, 0x6e,
+	0xf9, 0xc1, 0x76, 0x70, 0x6c, 0x20, 0x94, 0x61, 0xf5, 0x91, 0x12, 0x2f, 0xab, 0x5a, 0xbf, 0xf2,
+	0x70, 0xda, 0x8b, 0x3a, 0x7a, 0xc1, 0xa7, 0x37, 0x9f, 0x82, 0x86, 0x34, 0x45, 0xb5, 0x5c, 0x22,
+	0xa9, 0xa5, 0x90, 0x34, 0x7f, 0xaf, 0x43, 0xf5, 0x26, 0xed, 0x8a, 0xbd, 0x63, 0x5c, 0x86, 0x2a,
+	0x1d, 0xec, 0xf6, 0xdd, 0x28, 0x3a, 0x82, 0xf9, 0x89, 0xea, 0x18, 0x17, 0x24, 0x33, 0x2b, 0x28,
+	0xcc, 0xec, 0xb9, 0xa4, 0x06, 0x2b, 0x8c, 0x61, 0x0b, 0x55, 0x16, 0x71, 0x6f, 0x7f, 0xfa, 0xce,
+	0x45, 0x4d, 0x6e, 0xe4, 0x47, 0xa0, 0x4a, 0xdd, 0xae, 0x67, 0x47, 0x83, 0x90, 0xf0, 0x85, 0xad,
+	0x5b, 0x49, 0x43, 0x8a, 0x92, 0x95, 0x47, 0x29, 0xd9, 0x81, 0x3f, 0xe8, 0xec, 0x91, 0x10, 0xd9,
+	0x9a, 0x14, 0xaf, 0xcc, 0x33, 0x2c, 0x13, 0x57, 0x18, 0x9e, 0xd3, 0x88, 0xa7, 0x00, 0xc5, 0x7c,
+	0x43, 0x83, 0x93, 0x31, 0x44, 0x31, 0xa4, 0x92, 0x13, 0x68, 0x39, 0x34, 0x52, 0x1f, 0xa2, 0x91,
+	0x0a, 0x29, 0x2c, 0xa4, 0x49, 0xe1, 0x79, 0x98, 0xc6, 0x9f, 0x48, 0xf7, 0x04, 0x0b, 0xa8, 0x63,
+	0xa3, 0x20, 0x7b, 0x7f, 0x14, 0x1b, 0x6e, 0x73, 0xcf, 0xbf, 0xf7, 0x8a, 0xb0, 0xfc, 0x0b, 0x58,
+	0x2c, 0x05, 0xa5, 0x42, 0x1a, 0xa5, 0x0b, 0xa3, 0x28, 0xc9, 0xbd, 0xa3, 0x98, 0x64, 0xde, 0xe2,
+	0x7b, 0x47, 0x69, 0x89, 0xe1, 0xe2, 0xd0, 0xf4, 0x88, 0x4d, 0x89, 0x84, 0x2c, 0x96, 0x55, 0x68,
+	0xf4, 0x14, 0x34, 0xe6, 0x4f, 0x35, 0xa8, 0xdc, 0x16, 0xc5, 0x0c, 0x03, 0x9c, 0xb1, 0x52, 0xa4,
+	0x76, 0xfc, 0x37, 0xeb, 0x89, 0x4b, 0x8c, 0x55, 0xb9, 0x14, 0xc7, 0x11, 0x5d, 0x41, 0x7a, 0x8a,
+	0x2a, 0xe9, 0x69, 0xc1, 0x14, 0x75, 0x77, 0x7b, 0xbc, 0x86, 0x12, 0x71, 0x15, 0xcb, 0xe6, 0x3f,
+	0x34, 0xa8, 0xdf, 0xa4, 0xdd, 0x55, 0x59, 0xbe, 0x7d, 0x01, 0xb8, 0x7f, 0x5b, 0x29, 0xe1, 0x72,
+	0xd3, 0x32, 0xe2, 0xa0, 0x6e, 0x8b, 0xb8, 0xd7, 0x95, 0xf3, 0xa3, 0xeb, 0x83, 0x37, 0x69, 0xed,
+	0xd8, 0x70, 0xf3, 0x35, 0x98, 0x55, 0x1d, 0x89, 0xd7, 0x66, 0x05, 0x20, 0x49, 0x09, 0x58, 0x74,
+	0x1c, 0x25, 0x91, 0x28, 0xbd, 0xcc, 0x7f, 0x6a, 0x50, 0xc1, 0x63, 0xf3, 0x8b, 0x39, 0x45, 0x58,
+	0x96, 0xc4, 0x8a, 0x9b, 0xff, 0x36, 0xbe, 0x09, 0x15, 0x74, 0x9f, 0xaf, 0xe5, 0x51, 0x31, 0x93,
+	0x9d, 0xae, 0xcc, 0x8d, 0x42, 0x56, 0x53, 0xd2, 0x81, 0xf9, 0x12, 0x3c, 0x84, 0x0e, 0xc5, 0x40,
+	0xc5, 0xdc, 0x58, 0x53, 0xb9, 0x71, 0x4c, 0xea, 0x74, 0x85, 0xd4, 0x99, 0x7f, 0x15, 0x1b, 0x96,
+	0x17, 0x16, 0x3c, 0x83, 0x3a, 0x0f, 0x8c, 0x4b, 0x03, 0x0a, 0x76, 0x67, 0x1f, 0x23, 0x9c, 0xfd,
+	0x4c, 0x1f, 0x84, 0x85, 0xe1, 0x83, 0x50, 0xd9, 0xc6, 0xc5, 0x23, 0x6f, 0x63, 0xc5, 0x50, 0xf3,
+	0x15, 0xbe, 0x8d, 0x95, 0x16, 0x35, 0x91, 0x48, 0x62, 0xad, 0xa5, 0x89, 0xf5, 0x11, 0x68, 0xb9,
+	0xf9, 0x3b, 0x05, 0x93, 0x6d, 0xc1, 0x08, 0xbf, 0x24, 0x4c, 0x26, 0x7a, 0x2e, 0xcc, 0x31, 0xaf,
+	0x26, 0x9e, 0x8b, 0x96, 0xd8, 0xf3, 0x84, 0xd2, 0x6a, 0xd9, 0x94, 0x3e, 0xb5, 0xfa, 0x7f, 0xd1,
+	0x78, 0xf4, 0x6c, 0x07, 0x8e, 0x1d, 0x11, 0xa4, 0xa5, 0x97, 0xa1, 0x6a, 0x0f, 0xa2, 0x3d, 0x3f,
+	0x74, 0xa3, 0xc3, 0xc9, 0xae, 0xc6, 0xaa, 0xc6, 0x8b, 0x31, 0x1f, 0xd0, 0x27, 0xf0, 0x01, 0x25,
+	0xcc, 0xb1, 0xcb, 0x95, 0x67, 0xb8, 0xdf, 0xf1, 0x60, 0xcc, 0xef, 0xa1, 0x1b, 0xf8, 0x21, 0x33,
+	0xcd, 0xb3, 0x70, 0x66, 0xa8, 0x49, 0x62, 0x60, 0x5e, 0x80, 0xaf, 0xbc, 0x3c, 0x20, 0xe1, 0x61,
+	0x5c, 0x18, 0xbd, 0x3e, 0x20, 0x34, 0x1a, 0xbe, 0x0c, 0x37, 0x5f, 0x86, 0xd9, 0xb4, 0x1a, 0x42,
+	0xf8, 0x42, 0xba, 0x7e, 0x3a, 0x02, 0xf9, 0x88, 0x0b, 0xac, 0x5f, 0x69, 0xe9, 0x31, 0xa9, 0x9c,
+	0xfb, 0xb8, 0xc5, 0xd6, 0x55, 0x80, 0xe4, 0x89, 0x00, 0x01, 0x7d, 0x7c, 0x11, 0x7b, 0xec, 0xda,
+	0x94, 0x2c, 0xf2, 0xf7, 0x84, 0x45, 0x7c, 0x4f, 0x58, 0xdc, 0xb0, 0xd9, 0x41, 0xc9, 0xe7, 0xb2,
+	0x94, 0x9e, 0xe6, 0x6f, 0x35, 0x38, 0x35, 0x64, 0x10, 0x7a, 0xa9, 0x72, 0x2c, 0xed, 0xb8, 0x1c,
+	0xeb, 0x5a, 0x86, 0x79, 0x4f, 0x4c, 0x34, 0x4f, 0xcc, 0x9c, 0xb2, 0x6f, 0x09, 0x4e, 0xa3, 0x79,
+	0x92, 0x7a, 0x49, 0xc4, 0xf2, 0xab, 0xd8, 0xdf, 0x68, 0x70, 0x66, 0xa4, 0x53, 0x92, 0x23, 0x12,
+	0x16, 0x97, 0x9f, 0x23, 0x46, 0xb8, 0x9f, 0xd2, 0x8b, 0xd1, 0x22, 0x51, 0xf7, 0xe9, 0x63, 0xeb,
+	0x3e, 0x95, 0xbb, 0x99, 0x77, 0xa0, 0xc1, 0x4d, 0x62, 0x5f, 0x26, 0x7a, 0x90, 0xbe, 0xa3, 0xab,
+	0x66, 0xde, 0xd1, 0x55, 0xf1, 0x8e, 0xce, 0x5c, 0x87, 0x93, 0xca, 0xc8, 0xe8, 0xa6, 0xbc, 0xc7,
+	0xd6, 0x8e, 0x7a, 0x8f, 0x6d, 0x2e, 0xc3, 0xa3, 0x7c, 0x98, 0xd5, 0x84, 0xb8, 0x08, 0x52, 0x28,
+	0xad, 0x9d, 0x78, 0x75, 0x67, 0xde, 0x81, 0xb9, 0xbc, 0x21, 0xd0, 0xac, 0xcb, 0x50, 0x16, 0xdc,
+	0x32, 0xff, 0x4a, 0x20, 0xc5, 0x44, 0x51, 0xdb, 0x7c, 0x16, 0x7d, 0x64, 0x74, 0x93, 0x1e, 0xdd,
+	0xa0, 0xef, 0x80, 0xa1, 0x76, 0x43, 0x23, 0x62, 0x56, 0xab, 0x1d, 0x99, 0xd5, 0x9a, 0xb3, 0x38,
+	0x92, 0xa0, 0xf4, 0x68, 0x81, 0x79, 0x13, 0xcf, 0x11, 0xd9, 0x9a, 0x78, 0x89, 0x57, 0x03, 0xda,
+	0x71, 0xae, 0x06, 0xe2, 0x49, 0xe4, 0x69, 0x95, 0x9e, 0x24, 0x7d, 0x86, 0x3d, 0xe8, 0xed, 0x8a,
+	0xf9, 0xa6, 0x06, 0xb5, 0xf5, 0x03, 0xe2, 0x45, 0xb7, 0x95, 0x7b, 0xd5, 0xcc, 0x20, 0xfc, 0x12,
+	0xdf, 0x02, 0xcd, 0x5f, 0x6a, 0x30, 0xcd, 0xad, 0xda, 0xf2, 0x83, 0x80, 0x38, 0xdb, 0xc1, 0xe7,
+	0x68, 0x57, 0x5e, 0x09, 0x9d, 0x6f, 0xcd, 0x2e, 0x94, 0x37, 0xec, 0x43, 0x7f, 0x10, 0x19, 0x0b,
+	0xf1, 0x2b, 0xcc, 0xb8, 0x89, 0xf4, 0xc8, 0x57, 0xde, 0x62, 0xf4, 0x9c, 0xb7, 0x98, 0xd4, 0xec,
+	0xe6, 0x1f, 0x34, 0xa8, 0x73, 0x8f, 0x37, 0x93, 0x6b, 0xec, 0x1c, 0x87, 0x9f, 0x87, 0x4a, 0xc0,
+	0xcd, 0x91, 0x27, 0x4e, 0xe6, 0x5a, 0x33, 0x05, 0x99, 0x6e, 0x50, 0xfd, 0xb3, 0x92, 0xb5, 0x1f,
+	0xe3, 0xa2, 0x58, 0x0a, 0xc3, 0xf9, 0xf2, 0x6c, 0x34, 0x03, 0x00, 0x3e, 0xfd, 0x32, 0xdd, 0x1f,
+	0x3b, 0xf7, 0xe4, 0x1b, 0x98, 0x59, 0xb9, 0xe5, 0x45, 0xe1, 0x8d, 0x57, 0x55, 0xa3, 0x8f, 0x55,
+	0x2f, 0xa1, 0xc3, 0xcb, 0x1e, 0xbd, 0x47, 0xc2, 0xb1, 0x93, 0xca, 0x52, 0x5e, 0x4f, 0x4a, 0x79,
+	0xf3, 0x00, 0x66, 0x78, 0xf7, 0xd5, 0xf8, 0x96, 0x7f, 0xf2, 0x7b, 0x47, 0x9a, 0xb4, 0xe8, 0x0f,
+	0x44, 0x5a, 0xde, 0x92, 0x7b, 0x7a, 0x93, 0xbf, 0x21, 0x7c, 0x26, 0xa8, 0xe6, 0x00, 0x06, 0x9e,
+	0x8d, 0xfe, 0x23, 0x5e, 0x4a, 0x4b, 0xea, 0x6e, 0xa0, 0x38, 0xfa, 0xc4, 0x3c, 0xfa, 0x2c, 0x64,
+	0xf6, 0xd1, 0x38, 0x64, 0x0f, 0x9f, 0xdf, 0xc6, 0x9e, 0x85, 0x92, 0x88, 0x5d, 0xf1, 0x30, 0x2e,
+	0x04, 0xf3, 0xef, 0x12, 0x0c, 0xac, 0xcc, 0x3f, 0x63, 0xdc, 0x88, 0x3c, 0x5c, 0xc8, 0xcc, 0xc3,
+	0x45, 0x25, 0x0f, 0x33, 0x60, 0x82, 0xd0, 0xef, 0xbb, 0x34, 0x79, 0x7b, 0x97, 0xb2, 0xfa, 0x78,
+	0x55, 0x4e, 0x3f, 0x5e, 0xc5, 0x90, 0x55, 0x54, 0xc8, 0x22, 0x3c, 0x1b, 0xd6, 0xf1, 0x21, 0xeb,
+	0xf3, 0xc3, 0xac, 0x35, 0xf4, 0xf8, 0xa0, 0x2c, 0xdf, 0xc5, 0xbb, 0x50, 0x12, 0x37, 0xf7, 0xa7,
+	0xe0, 0xe4, 0xe6, 0xd6, 0xf2, 0xd6, 0xfa, 0xce, 0xf6, 0xad, 0xcd, 0x8d, 0xf5, 0xd5, 0xeb, 0x57,
+	0xaf, 0xaf, 0xaf, 0x35, 0x4e, 0x18, 0x33, 0x00, 0xa2, 0xf9, 0xf6, 0xc6, 0xfa, 0xad, 0x86, 0x66,
+	0x9c, 0x84, 0x69, 0x21, 0x6f, 0xae, 0x6f, 0x6d, 0xdd, 0x58, 0x5f, 0x6b, 0xe8, 0x49, 0xd3, 0xfa,
+	0x9d, 0x8d, 0xeb, 0xd6, 0xfa, 0x5a, 0xa3, 0x60, 0x34, 0xa0, 0x2e, 0x9a, 0x6e, 0x2c, 0x6f, 0x6c,
+	0xae, 0xaf, 0x35, 0x8a, 0x4b, 0x3f, 0x2b, 0x43, 0xe1, 0x26, 0xed, 0x1a, 0xaf, 0x42, 0x4d, 0xbd,
+	0x78, 0x9d, 0x1f, 0x8d, 0xfa, 0xf4, 0x05, 0x66, 0x6b, 0x61, 0x92, 0x46, 0x9c, 0x1d, 0xaf, 0x41,
+	0x49, 0x5c, 0x62, 0xb6, 0x32, 0xbb, 0xf0, 0x6f, 0x2d, 0x33, 0xff, 0x5b, 0x3c, 0xd0, 0x77, 0xa1,
+	0x8c, 0x77, 0x8a, 0x0f, 0x67, 0x6a, 0x8b, 0x8f, 0xad, 0xf3, 0x63, 0x3e, 0xc6, 0x63, 0xbd, 0x0a,
+	0x35, 0x95, 0x32, 0x66, 0xfb, 0xab, 0x68, 0xe4, 0xf8, 0x9b, 0xc5, 0xea, 0x5e, 0x85, 0x9a, 0x7a,
+	0xa5, 0x96, 0x3d, 0xb4, 0xa2, 0x91, 0x33, 0x74, 0xd6, 0x8d, 0xd7, 0x26, 0x54, 0x93, 0x3b, 0xa3,
+	0xb9, 0x6c, 0x8b, 0xe4, 0xf7, 0xd6, 0xe3, 0xe3, 0xbf, 0xc7, 0x83, 0xae, 0x41, 0x91, 0x5f, 0xb1,
+	0x9c, 0xcd, 0x5d, 0xd1, 0xd6, 0x63, 0xb9, 0x9f, 0x46, 0x00, 0xc5, 0x93, 0x65, 0x0c, 0xa0, 0x42,
+	0x63, 0x1c, 0xa0, 0x43, 0x17, 0x04, 0x3f, 0x80, 0x7a, 0x8a, 0xf4, 0x66, 0x5b, 0xa3, 0xaa, 0xb4,
+	0x9e, 0x9c, 0xa8, 0x22, 0x47, 0x6f, 0x95, 0x7e, 0xc2, 0xc8, 0xed, 0xd2, 0x7f, 0x4b, 0x50, 0xe2,
+	0xb5, 0x9d, 0x71, 0x27, 0xf9, 0x93, 0xac, 0x0b, 0xa3, 0xc3, 0x64, 0x90, 0xd5, 0x2c, 0xa4, 0x33,
+	0xc9, 0xea, 0xf7, 0x61, 0x4a, 0x52, 0x3b, 0x63, 0x42, 0x1f, 0x59, 0x72, 0xb6, 0x9e, 0x98, 0xa8,
+	0x87, 0x83, 0xdb, 0xa9, 0xbf, 0x6b, 0x5a, 0xc8, 0xed, 0x36, 0xc4, 0xdd, 0xb2, 0xa0, 0xca, 0x23,
+	0x6c, 0xb7, 0xf1, 0xaf, 0x83, 0xcc, 0x9c, 0x2e, 0x0a, 0xa1, 0xca, 0xda, 0x85, 0xa3, 0xd4, 0xe8,
+	0x00, 0x4e, 0x8e, 0x10, 0x14, 0xa3, 0x9d, 0xd3, 0x33, 0x8f, 0x0d, 0xb5, 0x9e, 0x39, 0x7a, 0x07,
+	0x9c, 0xd7, 0x82, 0x12, 0xe7, 0x21, 0x46, 0x9e, 0x95, 0x2a, 0xb9, 0x69, 0x7d, 0x75, 0xbc, 0x12,
+	0x8e, 0xb9, 0x1d, 0x3f, 0x70, 0xe7, 0xe9, 0xa7, 0x08, 0x4b, 0xeb, 0xc2, 0x04, 0xad, 0x64, 0x58,
+	0x0c, 0xfb, 0xbc, 0x61, 0x53, 0x14, 0x25, 0x77, 0xd8, 0x74, 0xd4, 0xaf, 0xdc, 0x7a, 0xef, 0xe3,
+	0x39, 0xed, 0xfd, 0x8f, 0xe7, 0xb4, 0x7f, 0x7f, 0x3c, 0xa7, 0xfd, 0xfa, 0x93, 0xb9, 0x13, 0xef,
+	0x7f, 0x32, 0x77, 0xe2, 0xc3, 0x4f, 0xe6, 0x4e, 0xbc, 0xf6, 0x8d, 0xae, 0x1b, 0xed, 0x0d, 0x76,
+	0x17, 0x3b, 0x7e, 0xbf, 0x8d, 0xb7, 0x3a, 0xf8, 0x5f, 0x97, 0x78, 0xed, 0xce, 0x9e, 0xed, 0x7a,
+	0x78, 0xcd, 0x73, 0x70, 0xe9, 0x45, 0xf9, 0x63, 0xb7, 0xcc, 0xff, 0x0a, 0xe2, 0xeb, 0xff, 0x0f,
+	0x00, 0x00, 0xff, 0xff, 0x5d, 0xe3, 0xd9, 0xc9, 0x8b, 0x29, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -2585,6 +4205,16 @@ type MsgClient interface {
 	// ClaimUnpaid shows an acknowledgement that a coordinator has signed and not kept: the
 	// session is over, and paid the miner less. The coordinator is slashed at once.
 	ClaimUnpaid(ctx context.Context, in *MsgClaimUnpaid, opts ...grpc.CallOption) (*MsgClaimUnpaidResponse, error)
+	// ShowVoucher shows what the payer has accepted of a session that is settled or lapsed.
+	// Of a settled one, that much more is paid at once.
+	ShowVoucher(ctx context.Context, in *MsgShowVoucher, opts ...grpc.CallOption) (*MsgShowVoucherResponse, error)
+	// Challenge shows one false leaf of a settlement, or two that are one task. The
+	// coordinator is slashed at once, and the payer gets the leaf's amount back.
+	Challenge(ctx context.Context, in *MsgChallenge, opts ...grpc.CallOption) (*MsgChallengeResponse, error)
+	// Open answers the beacon. A leaf that turns out to be false convicts as in Challenge.
+	Open(ctx context.Context, in *MsgOpen, opts ...grpc.CallOption) (*MsgOpenResponse, error)
+	// ClaimLapsed shows what the coordinator of a lapsed session had promised to a miner.
+	ClaimLapsed(ctx context.Context, in *MsgClaimLapsed, opts ...grpc.CallOption) (*MsgClaimLapsedResponse, error)
 	// UpdateParams is for governance.
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 }
@@ -2633,6 +4263,42 @@ func (c *msgClient) ClaimUnpaid(ctx context.Context, in *MsgClaimUnpaid, opts ..
 	return out, nil
 }
 
+func (c *msgClient) ShowVoucher(ctx context.Context, in *MsgShowVoucher, opts ...grpc.CallOption) (*MsgShowVoucherResponse, error) {
+	out := new(MsgShowVoucherResponse)
+	err := c.cc.Invoke(ctx, "/essaim.market.v1.Msg/ShowVoucher", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Challenge(ctx context.Context, in *MsgChallenge, opts ...grpc.CallOption) (*MsgChallengeResponse, error) {
+	out := new(MsgChallengeResponse)
+	err := c.cc.Invoke(ctx, "/essaim.market.v1.Msg/Challenge", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Open(ctx context.Context, in *MsgOpen, opts ...grpc.CallOption) (*MsgOpenResponse, error) {
+	out := new(MsgOpenResponse)
+	err := c.cc.Invoke(ctx, "/essaim.market.v1.Msg/Open", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) ClaimLapsed(ctx context.Context, in *MsgClaimLapsed, opts ...grpc.CallOption) (*MsgClaimLapsedResponse, error) {
+	out := new(MsgClaimLapsedResponse)
+	err := c.cc.Invoke(ctx, "/essaim.market.v1.Msg/ClaimLapsed", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error) {
 	out := new(MsgUpdateParamsResponse)
 	err := c.cc.Invoke(ctx, "/essaim.market.v1.Msg/UpdateParams", in, out, opts...)
@@ -2653,6 +4319,16 @@ type MsgServer interface {
 	// ClaimUnpaid shows an acknowledgement that a coordinator has signed and not kept: the
 	// session is over, and paid the miner less. The coordinator is slashed at once.
 	ClaimUnpaid(context.Context, *MsgClaimUnpaid) (*MsgClaimUnpaidResponse, error)
+	// ShowVoucher shows what the payer has accepted of a session that is settled or lapsed.
+	// Of a settled one, that much more is paid at once.
+	ShowVoucher(context.Context, *MsgShowVoucher) (*MsgShowVoucherResponse, error)
+	// Challenge shows one false leaf of a settlement, or two that are one task. The
+	// coordinator is slashed at once, and the payer gets the leaf's amount back.
+	Challenge(context.Context, *MsgChallenge) (*MsgChallengeResponse, error)
+	// Open answers the beacon. A leaf that turns out to be false convicts as in Challenge.
+	Open(context.Context, *MsgOpen) (*MsgOpenResponse, error)
+	// ClaimLapsed shows what the coordinator of a lapsed session had promised to a miner.
+	ClaimLapsed(context.Context, *MsgClaimLapsed) (*MsgClaimLapsedResponse, error)
 	// UpdateParams is for governance.
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 }
@@ -2672,6 +4348,18 @@ func (*UnimplementedMsgServer) Settle(ctx context.Context, req *MsgSettle) (*Msg
 }
 func (*UnimplementedMsgServer) ClaimUnpaid(ctx context.Context, req *MsgClaimUnpaid) (*MsgClaimUnpaidResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ClaimUnpaid not implemented")
+}
+func (*UnimplementedMsgServer) ShowVoucher(ctx context.Context, req *MsgShowVoucher) (*MsgShowVoucherResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ShowVoucher not implemented")
+}
+func (*UnimplementedMsgServer) Challenge(ctx context.Context, req *MsgChallenge) (*MsgChallengeResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Challenge not implemented")
+}
+func (*UnimplementedMsgServer) Open(ctx context.Context, req *MsgOpen) (*MsgOpenResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Open not implemented")
+}
+func (*UnimplementedMsgServer) ClaimLapsed(ctx context.Context, req *MsgClaimLapsed) (*MsgClaimLapsedResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ClaimLapsed not implemented")
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
@@ -2753,6 +4441,78 @@ func _Msg_ClaimUnpaid_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_ShowVoucher_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgShowVoucher)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ShowVoucher(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.market.v1.Msg/ShowVoucher",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ShowVoucher(ctx, req.(*MsgShowVoucher))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Challenge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgChallenge)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Challenge(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.market.v1.Msg/Challenge",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Challenge(ctx, req.(*MsgChallenge))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Open_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgOpen)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Open(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.market.v1.Msg/Open",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Open(ctx, req.(*MsgOpen))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_ClaimLapsed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgClaimLapsed)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ClaimLapsed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.market.v1.Msg/ClaimLapsed",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ClaimLapsed(ctx, req.(*MsgClaimLapsed))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgUpdateParams)
 	if err := dec(in); err != nil {
@@ -2793,6 +4553,22 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 			Handler:    _Msg_ClaimUnpaid_Handler,
 		},
 		{
+			MethodName: "ShowVoucher",
+			Handler:    _Msg_ShowVoucher_Handler,
+		},
+		{
+			MethodName: "Challenge",
+			Handler:    _Msg_Challenge_Handler,
+		},
+		{
+			MethodName: "Open",
+			Handler:    _Msg_Open_Handler,
+		},
+		{
+			MethodName: "ClaimLapsed",
+			Handler:    _Msg_ClaimLapsed_Handler,
+		},
+		{
 			MethodName: "UpdateParams",
 			Handler:    _Msg_UpdateParams_Handler,
 		},
@@ -2816,6 +4592,8 @@ type QueryClient interface {
 	Line(ctx context.Context, in *QueryLineRequest, opts ...grpc.CallOption) (*QueryLineResponse, error)
 	// CoordinatorRecord returns how a coordinator has kept its word.
 	CoordinatorRecord(ctx context.Context, in *QueryCoordinatorRecordRequest, opts ...grpc.CallOption) (*QueryCoordinatorRecordResponse, error)
+	// Draws returns the draws that a coordinator has not answered, by session.
+	Draws(ctx context.Context, in *QueryDrawsRequest, opts ...grpc.CallOption) (*QueryDrawsResponse, error)
 	// Totals returns the sums over all sessions.
 	Totals(ctx context.Context, in *QueryTotalsRequest, opts ...grpc.CallOption) (*QueryTotalsResponse, error)
 	// Params returns the parameters.
@@ -2875,6 +4653,15 @@ func (c *queryClient) CoordinatorRecord(ctx context.Context, in *QueryCoordinato
 	return out, nil
 }
 
+func (c *queryClient) Draws(ctx context.Context, in *QueryDrawsRequest, opts ...grpc.CallOption) (*QueryDrawsResponse, error) {
+	out := new(QueryDrawsResponse)
+	err := c.cc.Invoke(ctx, "/essaim.market.v1.Query/Draws", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *queryClient) Totals(ctx context.Context, in *QueryTotalsRequest, opts ...grpc.CallOption) (*QueryTotalsResponse, error) {
 	out := new(QueryTotalsResponse)
 	err := c.cc.Invoke(ctx, "/essaim.market.v1.Query/Totals", in, out, opts...)
@@ -2906,6 +4693,8 @@ type QueryServer interface {
 	Line(context.Context, *QueryLineRequest) (*QueryLineResponse, error)
 	// CoordinatorRecord returns how a coordinator has kept its word.
 	CoordinatorRecord(context.Context, *QueryCoordinatorRecordRequest) (*QueryCoordinatorRecordResponse, error)
+	// Draws returns the draws that a coordinator has not answered, by session.
+	Draws(context.Context, *QueryDrawsRequest) (*QueryDrawsResponse, error)
 	// Totals returns the sums over all sessions.
 	Totals(context.Context, *QueryTotalsRequest) (*QueryTotalsResponse, error)
 	// Params returns the parameters.
@@ -2930,6 +4719,9 @@ func (*UnimplementedQueryServer) Line(ctx context.Context, req *QueryLineRequest
 }
 func (*UnimplementedQueryServer) CoordinatorRecord(ctx context.Context, req *QueryCoordinatorRecordRequest) (*QueryCoordinatorRecordResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method CoordinatorRecord not implemented")
+}
+func (*UnimplementedQueryServer) Draws(ctx context.Context, req *QueryDrawsRequest) (*QueryDrawsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Draws not implemented")
 }
 func (*UnimplementedQueryServer) Totals(ctx context.Context, req *QueryTotalsRequest) (*QueryTotalsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Totals not implemented")
@@ -3032,6 +4824,24 @@ func _Query_CoordinatorRecord_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Draws_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryDrawsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Draws(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/essaim.market.v1.Query/Draws",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Draws(ctx, req.(*QueryDrawsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Query_Totals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QueryTotalsRequest)
 	if err := dec(in); err != nil {
@@ -3094,6 +4904,10 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 			Handler:    _Query_CoordinatorRecord_Handler,
 		},
 		{
+			MethodName: "Draws",
+			Handler:    _Query_Draws_Handler,
+		},
+		{
 			MethodName: "Totals",
 			Handler:    _Query_Totals_Handler,
 		},
@@ -3126,6 +4940,11 @@ func (m *Session) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Final != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Final))
+		i--
+		dAtA[i] = 0x60
+	}
 	if m.ContestUntil != 0 {
 		i = encodeVarintMarket(dAtA, i, uint64(m.ContestUntil))
 		i--
@@ -3210,6 +5029,21 @@ func (m *Settlement) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.ChallengeUntil != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.ChallengeUntil))
+		i--
+		dAtA[i] = 0x50
+	}
+	if m.Acknowledged != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Acknowledged))
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.Pending != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Pending))
+		i--
+		dAtA[i] = 0x40
+	}
 	if len(m.Receipts) > 0 {
 		i -= len(m.Receipts)
 		copy(dAtA[i:], m.Receipts)
@@ -3319,6 +5153,25 @@ func (m *SettledLine) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Shares) > 0 {
+		for iNdEx := len(m.Shares) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Shares[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintMarket(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if m.Voided != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Voided))
+		i--
+		dAtA[i] = 0x18
+	}
 	{
 		size, err := m.Line.MarshalToSizedBuffer(dAtA[:i])
 		if err != nil {
@@ -3329,6 +5182,239 @@ func (m *SettledLine) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	}
 	i--
 	dAtA[i] = 0x12
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Share) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Share) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Share) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Paid != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Paid))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.Amount != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Amount))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Reason) > 0 {
+		i -= len(m.Reason)
+		copy(dAtA[i:], m.Reason)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Reason)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Node) > 0 {
+		i -= len(m.Node)
+		copy(dAtA[i:], m.Node)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Node)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.To) > 0 {
+		i -= len(m.To)
+		copy(dAtA[i:], m.To)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.To)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Draw) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Draw) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Draw) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Due != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Due))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Point != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Point))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Index != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Index))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Ask) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Ask) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Ask) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Height != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Conviction) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Conviction) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Conviction) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Height != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.Slash != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Slash))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.Restitution != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Restitution))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.Voided != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Voided))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Fault) > 0 {
+		i -= len(m.Fault)
+		copy(dAtA[i:], m.Fault)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Fault)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Index != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Index))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Lapse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Lapse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Lapse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Lines != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Lines))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Claimed != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Claimed))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Acknowledged != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Acknowledged))
+		i--
+		dAtA[i] = 0x10
+	}
 	if m.Session != 0 {
 		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
 		i--
@@ -3414,6 +5500,16 @@ func (m *Record) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Silent != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Silent))
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.Convicted != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Convicted))
+		i--
+		dAtA[i] = 0x40
+	}
 	if m.OpenDeposits != 0 {
 		i = encodeVarintMarket(dAtA, i, uint64(m.OpenDeposits))
 		i--
@@ -3479,6 +5575,31 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.BurnBps != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.BurnBps))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.Openings != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Openings))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.OpeningBps != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.OpeningBps))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.OpeningBlocks != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.OpeningBlocks))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.ChallengeBlocks != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.ChallengeBlocks))
+		i--
+		dAtA[i] = 0x20
+	}
 	if m.ClaimBlocks != 0 {
 		i = encodeVarintMarket(dAtA, i, uint64(m.ClaimBlocks))
 		i--
@@ -3517,6 +5638,16 @@ func (m *Totals) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	{
+		size := m.Burned.Size()
+		i -= size
+		if _, err := m.Burned.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintMarket(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x2a
 	{
 		size := m.Escrowed.Size()
 		i -= size
@@ -3580,6 +5711,62 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Lapses) > 0 {
+		for iNdEx := len(m.Lapses) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Lapses[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintMarket(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x62
+		}
+	}
+	if len(m.Convictions) > 0 {
+		for iNdEx := len(m.Convictions) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Convictions[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintMarket(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x5a
+		}
+	}
+	if len(m.Asks) > 0 {
+		for iNdEx := len(m.Asks) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Asks[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintMarket(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x52
+		}
+	}
+	if len(m.Draws) > 0 {
+		for iNdEx := len(m.Draws) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Draws[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintMarket(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x4a
+		}
+	}
 	if len(m.Records) > 0 {
 		for iNdEx := len(m.Records) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -3848,6 +6035,13 @@ func (m *MsgSettle) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Voucher) > 0 {
+		i -= len(m.Voucher)
+		copy(dAtA[i:], m.Voucher)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Voucher)))
+		i--
+		dAtA[i] = 0x3a
+	}
 	if len(m.Receipts) > 0 {
 		i -= len(m.Receipts)
 		copy(dAtA[i:], m.Receipts)
@@ -3918,6 +6112,16 @@ func (m *MsgSettleResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.PendingUntil != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.PendingUntil))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Pending != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Pending))
+		i--
+		dAtA[i] = 0x18
+	}
 	if m.Refunded != 0 {
 		i = encodeVarintMarket(dAtA, i, uint64(m.Refunded))
 		i--
@@ -3925,6 +6129,386 @@ func (m *MsgSettleResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	}
 	if m.Paid != 0 {
 		i = encodeVarintMarket(dAtA, i, uint64(m.Paid))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgShowVoucher) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgShowVoucher) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgShowVoucher) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Voucher) > 0 {
+		i -= len(m.Voucher)
+		copy(dAtA[i:], m.Voucher)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Voucher)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Submitter) > 0 {
+		i -= len(m.Submitter)
+		copy(dAtA[i:], m.Submitter)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Submitter)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgShowVoucherResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgShowVoucherResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgShowVoucherResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pending != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Pending))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Released != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Released))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Opening) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Opening) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Opening) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Siblings) > 0 {
+		i -= len(m.Siblings)
+		copy(dAtA[i:], m.Siblings)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Siblings)))
+		i--
+		dAtA[i] = 0x2a
+	}
+	if m.Index != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Index))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Amount != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Amount))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Receipt) > 0 {
+		i -= len(m.Receipt)
+		copy(dAtA[i:], m.Receipt)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Receipt)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Task) > 0 {
+		i -= len(m.Task)
+		copy(dAtA[i:], m.Task)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Task)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgChallenge) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgChallenge) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgChallenge) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Openings) > 0 {
+		for iNdEx := len(m.Openings) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Openings[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintMarket(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Submitter) > 0 {
+		i -= len(m.Submitter)
+		copy(dAtA[i:], m.Submitter)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Submitter)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgChallengeResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgChallengeResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgChallengeResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Conviction.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintMarket(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgOpen) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgOpen) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgOpen) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Opening.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintMarket(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x22
+	if m.Draw != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Draw))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Submitter) > 0 {
+		i -= len(m.Submitter)
+		copy(dAtA[i:], m.Submitter)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Submitter)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgOpenResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgOpenResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgOpenResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Slash != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Slash))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Fault) > 0 {
+		i -= len(m.Fault)
+		copy(dAtA[i:], m.Fault)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Fault)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgClaimLapsed) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgClaimLapsed) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgClaimLapsed) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Voucher) > 0 {
+		i -= len(m.Voucher)
+		copy(dAtA[i:], m.Voucher)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Voucher)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.Signature) > 0 {
+		i -= len(m.Signature)
+		copy(dAtA[i:], m.Signature)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Signature)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Ack) > 0 {
+		i -= len(m.Ack)
+		copy(dAtA[i:], m.Ack)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Ack)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Submitter) > 0 {
+		i -= len(m.Submitter)
+		copy(dAtA[i:], m.Submitter)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Submitter)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgClaimLapsedResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgClaimLapsedResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgClaimLapsedResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Acknowledged != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Acknowledged))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Claimed != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Claimed))
 		i--
 		dAtA[i] = 0x8
 	}
@@ -4436,6 +7020,73 @@ func (m *QueryCoordinatorRecordResponse) MarshalToSizedBuffer(dAtA []byte) (int,
 	return len(dAtA) - i, nil
 }
 
+func (m *QueryDrawsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryDrawsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryDrawsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Coordinator) > 0 {
+		i -= len(m.Coordinator)
+		copy(dAtA[i:], m.Coordinator)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Coordinator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryDrawsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryDrawsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryDrawsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Draws) > 0 {
+		for iNdEx := len(m.Draws) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Draws[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintMarket(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *QueryTotalsRequest) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -4702,6 +7353,16 @@ func (m *EventSettled) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.PendingUntil != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.PendingUntil))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Pending != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Pending))
+		i--
+		dAtA[i] = 0x18
+	}
 	if len(m.Payouts) > 0 {
 		for iNdEx := len(m.Payouts) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -4715,6 +7376,261 @@ func (m *EventSettled) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 			i--
 			dAtA[i] = 0x12
 		}
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventReleased) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventReleased) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventReleased) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pending != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Pending))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Payouts) > 0 {
+		for iNdEx := len(m.Payouts) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Payouts[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintMarket(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventAsked) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventAsked) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventAsked) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Due != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Due))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Draws != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Draws))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Coordinator) > 0 {
+		i -= len(m.Coordinator)
+		copy(dAtA[i:], m.Coordinator)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Coordinator)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventAnswered) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventAnswered) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventAnswered) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Draw != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Draw))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventConvicted) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventConvicted) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventConvicted) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Conviction.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintMarket(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	if len(m.Coordinator) > 0 {
+		i -= len(m.Coordinator)
+		copy(dAtA[i:], m.Coordinator)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Coordinator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventSilent) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventSilent) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventSilent) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Slash != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Slash))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.Refunded != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Refunded))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Unanswered != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Unanswered))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Coordinator) > 0 {
+		i -= len(m.Coordinator)
+		copy(dAtA[i:], m.Coordinator)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Coordinator)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Session != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventLapsed) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventLapsed) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventLapsed) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Until != 0 {
+		i = encodeVarintMarket(dAtA, i, uint64(m.Until))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Payer) > 0 {
+		i -= len(m.Payer)
+		copy(dAtA[i:], m.Payer)
+		i = encodeVarintMarket(dAtA, i, uint64(len(m.Payer)))
+		i--
+		dAtA[i] = 0x12
 	}
 	if m.Session != 0 {
 		i = encodeVarintMarket(dAtA, i, uint64(m.Session))
@@ -4881,6 +7797,9 @@ func (m *Session) Size() (n int) {
 	if m.ContestUntil != 0 {
 		n += 1 + sovMarket(uint64(m.ContestUntil))
 	}
+	if m.Final != 0 {
+		n += 1 + sovMarket(uint64(m.Final))
+	}
 	return n
 }
 
@@ -4912,6 +7831,15 @@ func (m *Settlement) Size() (n int) {
 	l = len(m.Receipts)
 	if l > 0 {
 		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Pending != 0 {
+		n += 1 + sovMarket(uint64(m.Pending))
+	}
+	if m.Acknowledged != 0 {
+		n += 1 + sovMarket(uint64(m.Acknowledged))
+	}
+	if m.ChallengeUntil != 0 {
+		n += 1 + sovMarket(uint64(m.ChallengeUntil))
 	}
 	return n
 }
@@ -4950,6 +7878,130 @@ func (m *SettledLine) Size() (n int) {
 	}
 	l = m.Line.Size()
 	n += 1 + l + sovMarket(uint64(l))
+	if m.Voided != 0 {
+		n += 1 + sovMarket(uint64(m.Voided))
+	}
+	if len(m.Shares) > 0 {
+		for _, e := range m.Shares {
+			l = e.Size()
+			n += 1 + l + sovMarket(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *Share) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.To)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Node)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Reason)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Amount != 0 {
+		n += 1 + sovMarket(uint64(m.Amount))
+	}
+	if m.Paid != 0 {
+		n += 1 + sovMarket(uint64(m.Paid))
+	}
+	return n
+}
+
+func (m *Draw) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	if m.Index != 0 {
+		n += 1 + sovMarket(uint64(m.Index))
+	}
+	if m.Point != 0 {
+		n += 1 + sovMarket(uint64(m.Point))
+	}
+	if m.Due != 0 {
+		n += 1 + sovMarket(uint64(m.Due))
+	}
+	return n
+}
+
+func (m *Ask) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	if m.Height != 0 {
+		n += 1 + sovMarket(uint64(m.Height))
+	}
+	return n
+}
+
+func (m *Conviction) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	if m.Index != 0 {
+		n += 1 + sovMarket(uint64(m.Index))
+	}
+	l = len(m.Fault)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Voided != 0 {
+		n += 1 + sovMarket(uint64(m.Voided))
+	}
+	if m.Restitution != 0 {
+		n += 1 + sovMarket(uint64(m.Restitution))
+	}
+	if m.Slash != 0 {
+		n += 1 + sovMarket(uint64(m.Slash))
+	}
+	if m.Height != 0 {
+		n += 1 + sovMarket(uint64(m.Height))
+	}
+	return n
+}
+
+func (m *Lapse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	if m.Acknowledged != 0 {
+		n += 1 + sovMarket(uint64(m.Acknowledged))
+	}
+	if m.Claimed != 0 {
+		n += 1 + sovMarket(uint64(m.Claimed))
+	}
+	if m.Lines != 0 {
+		n += 1 + sovMarket(uint64(m.Lines))
+	}
 	return n
 }
 
@@ -5009,6 +8061,12 @@ func (m *Record) Size() (n int) {
 	if m.OpenDeposits != 0 {
 		n += 1 + sovMarket(uint64(m.OpenDeposits))
 	}
+	if m.Convicted != 0 {
+		n += 1 + sovMarket(uint64(m.Convicted))
+	}
+	if m.Silent != 0 {
+		n += 1 + sovMarket(uint64(m.Silent))
+	}
 	return n
 }
 
@@ -5027,6 +8085,21 @@ func (m *Params) Size() (n int) {
 	if m.ClaimBlocks != 0 {
 		n += 1 + sovMarket(uint64(m.ClaimBlocks))
 	}
+	if m.ChallengeBlocks != 0 {
+		n += 1 + sovMarket(uint64(m.ChallengeBlocks))
+	}
+	if m.OpeningBlocks != 0 {
+		n += 1 + sovMarket(uint64(m.OpeningBlocks))
+	}
+	if m.OpeningBps != 0 {
+		n += 1 + sovMarket(uint64(m.OpeningBps))
+	}
+	if m.Openings != 0 {
+		n += 1 + sovMarket(uint64(m.Openings))
+	}
+	if m.BurnBps != 0 {
+		n += 1 + sovMarket(uint64(m.BurnBps))
+	}
 	return n
 }
 
@@ -5043,6 +8116,8 @@ func (m *Totals) Size() (n int) {
 	l = m.Refunded.Size()
 	n += 1 + l + sovMarket(uint64(l))
 	l = m.Escrowed.Size()
+	n += 1 + l + sovMarket(uint64(l))
+	l = m.Burned.Size()
 	n += 1 + l + sovMarket(uint64(l))
 	return n
 }
@@ -5086,6 +8161,30 @@ func (m *GenesisState) Size() (n int) {
 	}
 	if len(m.Records) > 0 {
 		for _, e := range m.Records {
+			l = e.Size()
+			n += 1 + l + sovMarket(uint64(l))
+		}
+	}
+	if len(m.Draws) > 0 {
+		for _, e := range m.Draws {
+			l = e.Size()
+			n += 1 + l + sovMarket(uint64(l))
+		}
+	}
+	if len(m.Asks) > 0 {
+		for _, e := range m.Asks {
+			l = e.Size()
+			n += 1 + l + sovMarket(uint64(l))
+		}
+	}
+	if len(m.Convictions) > 0 {
+		for _, e := range m.Convictions {
+			l = e.Size()
+			n += 1 + l + sovMarket(uint64(l))
+		}
+	}
+	if len(m.Lapses) > 0 {
+		for _, e := range m.Lapses {
 			l = e.Size()
 			n += 1 + l + sovMarket(uint64(l))
 		}
@@ -5194,6 +8293,10 @@ func (m *MsgSettle) Size() (n int) {
 	if l > 0 {
 		n += 1 + l + sovMarket(uint64(l))
 	}
+	l = len(m.Voucher)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
 	return n
 }
 
@@ -5208,6 +8311,184 @@ func (m *MsgSettleResponse) Size() (n int) {
 	}
 	if m.Refunded != 0 {
 		n += 1 + sovMarket(uint64(m.Refunded))
+	}
+	if m.Pending != 0 {
+		n += 1 + sovMarket(uint64(m.Pending))
+	}
+	if m.PendingUntil != 0 {
+		n += 1 + sovMarket(uint64(m.PendingUntil))
+	}
+	return n
+}
+
+func (m *MsgShowVoucher) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Submitter)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	l = len(m.Voucher)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgShowVoucherResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Released != 0 {
+		n += 1 + sovMarket(uint64(m.Released))
+	}
+	if m.Pending != 0 {
+		n += 1 + sovMarket(uint64(m.Pending))
+	}
+	return n
+}
+
+func (m *Opening) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Task)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Receipt)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Amount != 0 {
+		n += 1 + sovMarket(uint64(m.Amount))
+	}
+	if m.Index != 0 {
+		n += 1 + sovMarket(uint64(m.Index))
+	}
+	l = len(m.Siblings)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgChallenge) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Submitter)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	if len(m.Openings) > 0 {
+		for _, e := range m.Openings {
+			l = e.Size()
+			n += 1 + l + sovMarket(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *MsgChallengeResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Conviction.Size()
+	n += 1 + l + sovMarket(uint64(l))
+	return n
+}
+
+func (m *MsgOpen) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Submitter)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	if m.Draw != 0 {
+		n += 1 + sovMarket(uint64(m.Draw))
+	}
+	l = m.Opening.Size()
+	n += 1 + l + sovMarket(uint64(l))
+	return n
+}
+
+func (m *MsgOpenResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Fault)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Slash != 0 {
+		n += 1 + sovMarket(uint64(m.Slash))
+	}
+	return n
+}
+
+func (m *MsgClaimLapsed) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Submitter)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Ack)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Signature)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = len(m.Voucher)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgClaimLapsedResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Claimed != 0 {
+		n += 1 + sovMarket(uint64(m.Claimed))
+	}
+	if m.Acknowledged != 0 {
+		n += 1 + sovMarket(uint64(m.Acknowledged))
 	}
 	return n
 }
@@ -5415,6 +8696,34 @@ func (m *QueryCoordinatorRecordResponse) Size() (n int) {
 	return n
 }
 
+func (m *QueryDrawsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Coordinator)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryDrawsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Draws) > 0 {
+		for _, e := range m.Draws {
+			l = e.Size()
+			n += 1 + l + sovMarket(uint64(l))
+		}
+	}
+	return n
+}
+
 func (m *QueryTotalsRequest) Size() (n int) {
 	if m == nil {
 		return 0
@@ -5534,6 +8843,129 @@ func (m *EventSettled) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovMarket(uint64(l))
 		}
+	}
+	if m.Pending != 0 {
+		n += 1 + sovMarket(uint64(m.Pending))
+	}
+	if m.PendingUntil != 0 {
+		n += 1 + sovMarket(uint64(m.PendingUntil))
+	}
+	return n
+}
+
+func (m *EventReleased) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	if len(m.Payouts) > 0 {
+		for _, e := range m.Payouts {
+			l = e.Size()
+			n += 1 + l + sovMarket(uint64(l))
+		}
+	}
+	if m.Pending != 0 {
+		n += 1 + sovMarket(uint64(m.Pending))
+	}
+	return n
+}
+
+func (m *EventAsked) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	l = len(m.Coordinator)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Draws != 0 {
+		n += 1 + sovMarket(uint64(m.Draws))
+	}
+	if m.Due != 0 {
+		n += 1 + sovMarket(uint64(m.Due))
+	}
+	return n
+}
+
+func (m *EventAnswered) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	if m.Draw != 0 {
+		n += 1 + sovMarket(uint64(m.Draw))
+	}
+	return n
+}
+
+func (m *EventConvicted) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Coordinator)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	l = m.Conviction.Size()
+	n += 1 + l + sovMarket(uint64(l))
+	return n
+}
+
+func (m *EventSilent) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	l = len(m.Coordinator)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Unanswered != 0 {
+		n += 1 + sovMarket(uint64(m.Unanswered))
+	}
+	if m.Refunded != 0 {
+		n += 1 + sovMarket(uint64(m.Refunded))
+	}
+	if m.Slash != 0 {
+		n += 1 + sovMarket(uint64(m.Slash))
+	}
+	return n
+}
+
+func (m *EventLapsed) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Session != 0 {
+		n += 1 + sovMarket(uint64(m.Session))
+	}
+	l = len(m.Payer)
+	if l > 0 {
+		n += 1 + l + sovMarket(uint64(l))
+	}
+	if m.Until != 0 {
+		n += 1 + sovMarket(uint64(m.Until))
 	}
 	return n
 }
@@ -5873,6 +9305,25 @@ func (m *Session) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 12:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Final", wireType)
+			}
+			m.Final = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Final |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipMarket(dAtA[iNdEx:])
@@ -6086,6 +9537,63 @@ func (m *Settlement) Unmarshal(dAtA []byte) error {
 				m.Receipts = []byte{}
 			}
 			iNdEx = postIndex
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pending", wireType)
+			}
+			m.Pending = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Pending |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Acknowledged", wireType)
+			}
+			m.Acknowledged = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Acknowledged |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ChallengeUntil", wireType)
+			}
+			m.ChallengeUntil = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ChallengeUntil |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipMarket(dAtA[iNdEx:])
@@ -6344,6 +9852,783 @@ func (m *SettledLine) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Voided", wireType)
+			}
+			m.Voided = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Voided |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Shares", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Shares = append(m.Shares, Share{})
+			if err := m.Shares[len(m.Shares)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Share) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Share: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Share: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field To", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.To = append(m.To[:0], dAtA[iNdEx:postIndex]...)
+			if m.To == nil {
+				m.To = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Node", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Node = append(m.Node[:0], dAtA[iNdEx:postIndex]...)
+			if m.Node == nil {
+				m.Node = []byte{}
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reason", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Reason = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			m.Amount = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Amount |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Paid", wireType)
+			}
+			m.Paid = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Paid |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Draw) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Draw: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Draw: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Index", wireType)
+			}
+			m.Index = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Index |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Point", wireType)
+			}
+			m.Point = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Point |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Due", wireType)
+			}
+			m.Due = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Due |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Ask) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Ask: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Ask: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Conviction) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Conviction: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Conviction: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Index", wireType)
+			}
+			m.Index = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Index |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Fault", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Fault = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Voided", wireType)
+			}
+			m.Voided = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Voided |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Restitution", wireType)
+			}
+			m.Restitution = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Restitution |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slash", wireType)
+			}
+			m.Slash = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Slash |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Lapse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Lapse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Lapse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Acknowledged", wireType)
+			}
+			m.Acknowledged = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Acknowledged |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Claimed", wireType)
+			}
+			m.Claimed = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Claimed |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Lines", wireType)
+			}
+			m.Lines = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Lines |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipMarket(dAtA[iNdEx:])
@@ -6749,6 +11034,44 @@ func (m *Record) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Convicted", wireType)
+			}
+			m.Convicted = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Convicted |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Silent", wireType)
+			}
+			m.Silent = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Silent |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipMarket(dAtA[iNdEx:])
@@ -6852,6 +11175,101 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.ClaimBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ChallengeBlocks", wireType)
+			}
+			m.ChallengeBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ChallengeBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OpeningBlocks", wireType)
+			}
+			m.OpeningBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.OpeningBlocks |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OpeningBps", wireType)
+			}
+			m.OpeningBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.OpeningBps |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Openings", wireType)
+			}
+			m.Openings = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Openings |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field BurnBps", wireType)
+			}
+			m.BurnBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.BurnBps |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -7039,6 +11457,40 @@ func (m *Totals) Unmarshal(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if err := m.Escrowed.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Burned", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Burned.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -7344,6 +11796,142 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 			}
 			m.Records = append(m.Records, Record{})
 			if err := m.Records[len(m.Records)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 9:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Draws", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Draws = append(m.Draws, Draw{})
+			if err := m.Draws[len(m.Draws)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 10:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Asks", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Asks = append(m.Asks, Ask{})
+			if err := m.Asks[len(m.Asks)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 11:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Convictions", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Convictions = append(m.Convictions, Conviction{})
+			if err := m.Convictions[len(m.Convictions)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 12:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Lapses", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Lapses = append(m.Lapses, Lapse{})
+			if err := m.Lapses[len(m.Lapses)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -8026,6 +12614,40 @@ func (m *MsgSettle) Unmarshal(dAtA []byte) error {
 				m.Receipts = []byte{}
 			}
 			iNdEx = postIndex
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Voucher", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Voucher = append(m.Voucher[:0], dAtA[iNdEx:postIndex]...)
+			if m.Voucher == nil {
+				m.Voucher = []byte{}
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipMarket(dAtA[iNdEx:])
@@ -8110,6 +12732,1201 @@ func (m *MsgSettleResponse) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Refunded |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pending", wireType)
+			}
+			m.Pending = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Pending |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PendingUntil", wireType)
+			}
+			m.PendingUntil = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.PendingUntil |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgShowVoucher) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgShowVoucher: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgShowVoucher: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Submitter", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Submitter = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Voucher", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Voucher = append(m.Voucher[:0], dAtA[iNdEx:postIndex]...)
+			if m.Voucher == nil {
+				m.Voucher = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgShowVoucherResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgShowVoucherResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgShowVoucherResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Released", wireType)
+			}
+			m.Released = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Released |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pending", wireType)
+			}
+			m.Pending = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Pending |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Opening) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Opening: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Opening: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Task", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Task = append(m.Task[:0], dAtA[iNdEx:postIndex]...)
+			if m.Task == nil {
+				m.Task = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Receipt", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Receipt = append(m.Receipt[:0], dAtA[iNdEx:postIndex]...)
+			if m.Receipt == nil {
+				m.Receipt = []byte{}
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			m.Amount = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Amount |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Index", wireType)
+			}
+			m.Index = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Index |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Siblings", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Siblings = append(m.Siblings[:0], dAtA[iNdEx:postIndex]...)
+			if m.Siblings == nil {
+				m.Siblings = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgChallenge) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgChallenge: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgChallenge: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Submitter", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Submitter = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Openings", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Openings = append(m.Openings, Opening{})
+			if err := m.Openings[len(m.Openings)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgChallengeResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgChallengeResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgChallengeResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Conviction", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Conviction.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgOpen) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgOpen: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgOpen: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Submitter", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Submitter = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Draw", wireType)
+			}
+			m.Draw = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Draw |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Opening", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Opening.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgOpenResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgOpenResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgOpenResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Fault", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Fault = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slash", wireType)
+			}
+			m.Slash = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Slash |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgClaimLapsed) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgClaimLapsed: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgClaimLapsed: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Submitter", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Submitter = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Ack", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Ack = append(m.Ack[:0], dAtA[iNdEx:postIndex]...)
+			if m.Ack == nil {
+				m.Ack = []byte{}
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Signature", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Signature = append(m.Signature[:0], dAtA[iNdEx:postIndex]...)
+			if m.Signature == nil {
+				m.Signature = []byte{}
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Voucher", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Voucher = append(m.Voucher[:0], dAtA[iNdEx:postIndex]...)
+			if m.Voucher == nil {
+				m.Voucher = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgClaimLapsedResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgClaimLapsedResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgClaimLapsedResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Claimed", wireType)
+			}
+			m.Claimed = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Claimed |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Acknowledged", wireType)
+			}
+			m.Acknowledged = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Acknowledged |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -9495,6 +15312,172 @@ func (m *QueryCoordinatorRecordResponse) Unmarshal(dAtA []byte) error {
 	}
 	return nil
 }
+func (m *QueryDrawsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryDrawsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryDrawsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Coordinator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Coordinator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryDrawsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryDrawsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryDrawsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Draws", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Draws = append(m.Draws, Draw{})
+			if err := m.Draws[len(m.Draws)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
 func (m *QueryTotalsRequest) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -10267,6 +16250,786 @@ func (m *EventSettled) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pending", wireType)
+			}
+			m.Pending = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Pending |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PendingUntil", wireType)
+			}
+			m.PendingUntil = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.PendingUntil |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventReleased) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventReleased: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventReleased: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Payouts", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Payouts = append(m.Payouts, Payout{})
+			if err := m.Payouts[len(m.Payouts)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pending", wireType)
+			}
+			m.Pending = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Pending |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventAsked) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventAsked: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventAsked: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Coordinator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Coordinator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Draws", wireType)
+			}
+			m.Draws = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Draws |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Due", wireType)
+			}
+			m.Due = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Due |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventAnswered) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventAnswered: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventAnswered: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Draw", wireType)
+			}
+			m.Draw = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Draw |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventConvicted) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventConvicted: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventConvicted: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Coordinator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Coordinator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Conviction", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Conviction.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventSilent) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventSilent: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventSilent: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Coordinator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Coordinator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Unanswered", wireType)
+			}
+			m.Unanswered = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Unanswered |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Refunded", wireType)
+			}
+			m.Refunded = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Refunded |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Slash", wireType)
+			}
+			m.Slash = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Slash |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipMarket(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventLapsed) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowMarket
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventLapsed: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventLapsed: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Session", wireType)
+			}
+			m.Session = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Session |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Payer", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthMarket
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthMarket
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Payer = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Until", wireType)
+			}
+			m.Until = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowMarket
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Until |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipMarket(dAtA[iNdEx:])
