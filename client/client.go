@@ -99,6 +99,10 @@ type Request struct {
 	Steps    uint32        // 0: the model's default
 	MaxPrice essaim.Amount // 0: what the first quote says
 	Deadline time.Time     // zero: DefaultTime from now
+
+	// Signed is told the task before anybody else sees it, so that what becomes of it can
+	// be asked for whatever happens; nil: nobody is. Its error ends the draw.
+	Signed func(task essaim.Digest) error
 }
 
 // DefaultTime is how long a picture may take if the request does not say.

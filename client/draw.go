@@ -32,6 +32,7 @@ type drawing struct {
 	reply    *seal.PrivateKey
 	task     essaim.Task
 	signed   []byte // the task; nil before the first quote
+	tell     func(essaim.Digest) error
 	offered  map[essaim.NodeKey]bool
 	progress func(essaim.Progress)
 	picture  *Picture // nil: nothing was accepted
@@ -86,7 +87,7 @@ func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, 
 	return &drawing{
 		s:     s,
 		ask:   essaim.QuoteRequest{Kind: t.Kind, Model: t.Model, Width: t.Width, Height: t.Height, Steps: t.Steps, Count: 1},
-		input: in.Encode(), reply: reply, task: t, maxPrice: r.MaxPrice, offered: make(map[essaim.NodeKey]bool),
+		input: in.Encode(), reply: reply, task: t, tell: r.Signed, maxPrice: r.MaxPrice, offered: make(map[essaim.NodeKey]bool),
 		progress: func(p essaim.Progress) { p.Note = printable(p.Note); progress(p) },
 	}, nil
 }
@@ -177,8 +178,17 @@ func (d *drawing) sign() (err error) {
 	if d.task.Seq, err = d.s.reserve(d.task.MaxPrice); err != nil {
 		return err
 	}
-	d.signed, err = essaim.SignTask(d.task, d.s.key)
-	return err
+	signed, err := essaim.SignTask(d.task, d.s.key)
+	if err != nil {
+		return err
+	}
+	if d.tell != nil {
+		if err := d.tell(d.task.Digest()); err != nil {
+			return err
+		}
+	}
+	d.signed = signed
+	return nil
 }
 
 func (s *Session) beginDraw() error {

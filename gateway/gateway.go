@@ -9,8 +9,9 @@
 // logs prompts. Pictures and receipts of that dialect are public under their CID
 // (ipfs.go).
 //
-// API keys and their spending limits are in keys.go, the sessions that pay for their
-// users in purse.go, what every request goes through in middleware.go.
+// The sessions that pay for API keys' users are in purse.go, what is found out later of
+// their tasks in doubts.go, what every request goes through in middleware.go; the keys
+// and the books of what they spend are package apikey.
 //
 // The package must not match, dispatch or settle tasks, import the coordinator or
 // the chain, and must not trust a client's or a miner's text. A Gateway is safe for
@@ -23,6 +24,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +32,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/gateway/apikey"
 )
 
 const (
@@ -48,9 +51,9 @@ type Config struct {
 	Coordinator client.Coordinator
 	Blobs       blob.Store // holds pictures and receipts for /ipfs
 
-	Keys  *KeyStore // API keys; nil: the OpenAI dialect draws nothing
-	Payer Payer     // opens the sessions that pay for API-key users; needed with Keys
-	Roll  Roll      // when a new session is opened
+	Keys  *apikey.Store // API keys; nil: the OpenAI dialect draws nothing
+	Payer Payer         // opens the sessions that pay for API-key users; needed with Keys
+	Roll  Roll          // when a new session is opened
 
 	LedgerURL string // told to clients if the coordinator names none
 	PublicURL string // of this gateway, in links to pictures; "": as the request has it
@@ -94,7 +97,7 @@ func New(cfg Config) (*Gateway, error) {
 	g := &Gateway{cfg: cfg, log: cfg.Logger, metrics: m}
 	g.halt, g.stop = context.WithCancel(context.Background())
 	if cfg.Payer != nil {
-		g.purse = newPurse(cfg.Payer, cfg.Roll, cfg.Logger)
+		g.purse = newPurse(cfg.Payer, cfg.Keys, cfg.Roll, cfg.Logger)
 	}
 	g.handler = g.wrap(g.routes())
 	return g, nil
@@ -124,24 +127,36 @@ func (g *Gateway) routes() *http.ServeMux {
 	return mux
 }
 
-// Run serves the listener, if there is one, and rolls and closes the sessions of
-// API-key users until the context ends. It then lets the requests under way finish,
-// settles the sessions, and returns when all its goroutines have.
+// Run takes up the sessions that an earlier run has left, serves the listener, if there
+// is one, and rolls and closes the sessions of API-key users until the context ends. It
+// then lets the requests under way finish, settles the sessions, and returns when all its
+// goroutines have.
 func (g *Gateway) Run(ctx context.Context) error {
 	defer g.stop()
-	pursed := make(chan struct{})
-	purseCtx, stopPurse := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopPurse()
-	go func() {
-		defer close(pursed)
-		if g.purse != nil {
-			g.purse.run(purseCtx)
-		}
-	}()
+	g.takeUp(ctx)
+	var group sync.WaitGroup
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	if g.purse != nil {
+		group.Go(func() { g.purse.run(life) })
+	}
+	if g.cfg.Keys != nil {
+		group.Go(func() { g.decideOften(life) })
+	}
 	err := g.serve(ctx)
-	stopPurse()
-	<-pursed
+	end()
+	group.Wait()
 	return err
+}
+
+// takeUp goes on where an earlier run has ended, however it did.
+func (g *Gateway) takeUp(ctx context.Context) {
+	if g.purse != nil {
+		g.purse.restore(ctx)
+	}
+	if g.cfg.Keys != nil {
+		g.decide(ctx)
+	}
 }
 
 func (g *Gateway) serve(ctx context.Context) error {

@@ -18,6 +18,7 @@ import (
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/client/clienttest"
 	"github.com/essaim/essaim/gateway"
+	"github.com/essaim/essaim/gateway/apikey"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,11 +33,15 @@ func (p payer) OpenSession(ctx context.Context) (*client.Session, error) {
 	return client.Open(ctx, p.n.Config(), p.deposit)
 }
 
+func (p payer) RestoreSession(ctx context.Context, saved []byte) (*client.Session, error) {
+	return client.Restore(ctx, p.n.Config(), saved)
+}
+
 // rig is a gateway in front of a test network, served over HTTP.
 type rig struct {
 	*clienttest.Network
 	gateway *gateway.Gateway
-	keys    *gateway.KeyStore
+	keys    *apikey.Store
 	blobs   *mem.Store
 	url     string
 	secret  string // an API key with a limit of 10 pictures
@@ -46,9 +51,15 @@ type rig struct {
 
 func newRig(t testing.TB, change ...func(*gateway.Config)) *rig {
 	t.Helper()
+	return newRigAt(t, filepath.Join(t.TempDir(), "keys.db"), change...)
+}
+
+// newRigAt makes a rig that has its keys in a file.
+func newRigAt(t testing.TB, path string, change ...func(*gateway.Config)) *rig {
+	t.Helper()
 	r := &rig{Network: clienttest.New(t, 2), blobs: mem.New()}
 	var err error
-	if r.keys, err = gateway.OpenKeys(filepath.Join(t.TempDir(), "keys.db")); err != nil {
+	if r.keys, err = apikey.Open(path); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -65,6 +76,14 @@ func newRig(t testing.TB, change ...func(*gateway.Config)) *rig {
 	for _, c := range change {
 		c(&cfg)
 	}
+	r.serve(t, cfg)
+	return r
+}
+
+// serve puts a gateway in front of the rig's network.
+func (r *rig) serve(t testing.TB, cfg gateway.Config) {
+	t.Helper()
+	var err error
 	if r.gateway, err = gateway.New(cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +94,6 @@ func newRig(t testing.TB, change ...func(*gateway.Config)) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.client.CloseIdleConnections)
-	return r
 }
 
 // send makes a request and returns the answer with its body read. headers are pairs.
@@ -121,7 +139,7 @@ func TestNewRefuses(t *testing.T) {
 	for name, cfg := range map[string]gateway.Config{
 		"nothing":            {},
 		"no blobs":           {Coordinator: n},
-		"keys without payer": {Coordinator: n, Blobs: mem.New(), Keys: &gateway.KeyStore{}},
+		"keys without payer": {Coordinator: n, Blobs: mem.New(), Keys: &apikey.Store{}},
 	} {
 		if _, err := gateway.New(cfg); essaim.CodeOf(err) != essaim.CodeBadInput {
 			t.Errorf("%s: got %v", name, err)
@@ -198,4 +216,24 @@ func TestRun(t *testing.T) {
 	if s := r.Sessions(); len(s) != 1 || s[0].State != essaim.SessionSettled {
 		t.Errorf("sessions %+v", s)
 	}
+}
+
+// runOnce lets the gateway run, and stops it in order.
+func (r *rig) runOnce(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.gateway.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// books are the API keys' books, which must add up.
+func (r *rig) books(t testing.TB) apikey.Books {
+	t.Helper()
+	b, err := r.keys.Check(t.Context())
+	if err != nil || len(b.Faults) > 0 {
+		t.Fatalf("%+v, %v", b.Faults, err)
+	}
+	return b
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/gateway/apikey"
 )
 
 const (
@@ -95,26 +96,22 @@ func (g *Gateway) images(w http.ResponseWriter, r *http.Request) {
 // fill draws an order on a key's account. It goes on if the client leaves: the work
 // is paid for, and leaving must not be a way around that. Of several pictures those
 // that succeed are handed out and charged.
-func (g *Gateway) fill(ctx context.Context, key Key, o order) ([]imageData, essaim.Amount, error) {
+func (g *Gateway) fill(ctx context.Context, key apikey.Key, o order) ([]imageData, essaim.Amount, error) {
 	ctx = context.WithoutCancel(ctx)
-	total, ok := o.price.Mul(uint64(o.n))
-	if !ok {
-		return nil, 0, essaim.Errorf(essaim.CodeUnavailable, "try later", "the miners' prices are absurd")
-	}
-	reservation, err := g.cfg.Keys.Reserve(ctx, key.ID, total)
+	hold, err := g.cfg.Keys.Reserve(ctx, key.ID, o.price, o.n)
 	if err != nil {
 		return nil, 0, err
 	}
 	drawing, cancel := context.WithTimeout(ctx, client.DefaultTime)
 	defer cancel()
 	defer context.AfterFunc(g.halt, cancel)()
-	pictures, err := g.drawAll(drawing, o)
+	pictures, err := g.drawAll(drawing, o, hold)
 	var cost essaim.Amount
 	for _, p := range pictures {
 		cost += p.Essaim.Price
 	}
-	if err := reservation.Settle(ctx, cost); err != nil {
-		return nil, 0, err
+	if err := hold.Done(); err != nil {
+		g.log.Error("a reservation is released later", "err", err)
 	}
 	if len(pictures) == 0 {
 		return nil, 0, err
@@ -123,13 +120,13 @@ func (g *Gateway) fill(ctx context.Context, key Key, o order) ([]imageData, essa
 	return pictures, cost, nil
 }
 
-func (g *Gateway) authenticate(r *http.Request) (Key, error) {
+func (g *Gateway) authenticate(r *http.Request) (apikey.Key, error) {
 	secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	switch {
 	case g.cfg.Keys == nil:
-		return Key{}, essaim.Errorf(essaim.CodeRefused, "use the essaim dialect with a session of your own", "this gateway serves no API keys")
+		return apikey.Key{}, essaim.Errorf(essaim.CodeRefused, "use the essaim dialect with a session of your own", "this gateway serves no API keys")
 	case !ok || secret == "":
-		return Key{}, essaim.Errorf(essaim.CodeRefused, "send Authorization: Bearer sk-essaim-…", "the request has no API key")
+		return apikey.Key{}, essaim.Errorf(essaim.CodeRefused, "send Authorization: Bearer sk-essaim-…", "the request has no API key")
 	}
 	return g.cfg.Keys.Find(r.Context(), strings.TrimSpace(secret))
 }
@@ -194,11 +191,11 @@ func parseSize(size string, m essaim.ModelInfo) (width, height uint32, err error
 
 // drawAll draws the order's pictures at the same time. Those that succeeded are
 // returned: they were paid for. The error is one of the others'.
-func (g *Gateway) drawAll(ctx context.Context, o order) ([]imageData, error) {
+func (g *Gateway) drawAll(ctx context.Context, o order, hold *apikey.Hold) ([]imageData, error) {
 	pictures, errs := make([]*imageData, o.n), make([]error, o.n)
 	var wg sync.WaitGroup
 	for i := range o.n {
-		wg.Go(func() { pictures[i], errs[i] = g.drawOne(ctx, o, o.seed+uint64(i)) })
+		wg.Go(func() { pictures[i], errs[i] = g.drawOne(ctx, o, o.seed+uint64(i), hold.Parts[i]) })
 	}
 	wg.Wait()
 	var out []imageData
@@ -215,9 +212,9 @@ func (g *Gateway) drawAll(ctx context.Context, o order) ([]imageData, error) {
 	return out, nil
 }
 
-// drawOne draws a picture and stores it with its receipt. A session that turns out
-// to be over is replaced once.
-func (g *Gateway) drawOne(ctx context.Context, o order, seed uint64) (*imageData, error) {
+// drawOne draws a picture, enters its price, and stores it with its receipt. A session
+// that turns out to be over is replaced once.
+func (g *Gateway) drawOne(ctx context.Context, o order, seed uint64, part *apikey.Part) (*imageData, error) {
 	g.metrics.tasks.Inc()
 	defer g.metrics.tasks.Dec()
 	for last := false; ; last = true {
@@ -228,11 +225,12 @@ func (g *Gateway) drawOne(ctx context.Context, o order, seed uint64) (*imageData
 		p, err := f.Draw(ctx, client.Request{
 			Model: o.model.Digest, Prompt: o.Prompt, Seed: seed, Width: o.width, Height: o.height,
 			Steps: o.Steps, MaxPrice: o.price,
+			Signed: func(task essaim.Digest) error { return part.Name(task, f.Record().ID) },
 		}, nil)
 		over := sessionOver(err)
 		g.purse.release(f, o.price, over)
 		if err == nil {
-			return g.store(ctx, p)
+			return g.keep(ctx, f, p, part)
 		}
 		if !over || last {
 			return nil, g.upstream(err)
@@ -262,7 +260,9 @@ func (g *Gateway) upstream(err error) error {
 	return essaim.Errorf(essaim.CodeUnavailable, "try again later", "the gateway cannot have pictures drawn now")
 }
 
-func (g *Gateway) store(ctx context.Context, p *client.Picture) (*imageData, error) {
+// keep stores a picture and enters its price: what cannot be kept costs the key nothing,
+// and nothing is handed out that is not in the books.
+func (g *Gateway) keep(ctx context.Context, f *funded, p *client.Picture, part *apikey.Part) (*imageData, error) {
 	receipt, err := g.cfg.Blobs.Put(ctx, p.ReceiptFile)
 	if err == nil {
 		_, err = g.cfg.Blobs.Put(ctx, p.Data)
@@ -271,6 +271,9 @@ func (g *Gateway) store(ctx context.Context, p *client.Picture) (*imageData, err
 		return nil, essaim.Errorf(essaim.CodeInternal, "", "store a picture: %w", err)
 	}
 	r := p.Receipt
+	if err := part.Capture(context.WithoutCancel(ctx), r.Task, f.Record().ID, r.Price, f.Save()); err != nil {
+		return nil, err
+	}
 	return &imageData{B64JSON: p.Data, Essaim: imageOrigin{
 		CID: p.CID, Receipt: essaim.CIDOf(receipt), Task: r.Task, Miner: r.Miner, Price: r.Price, Seed: r.Seed,
 		Size: fmt.Sprintf("%dx%d", r.Width, r.Height), Steps: r.Steps, Warnings: p.Warnings,
@@ -330,7 +333,7 @@ func (g *Gateway) openAIFail(w http.ResponseWriter, err error) {
 		kind, code = "insufficient_quota", "insufficient_quota"
 	case essaim.CodeUnavailable:
 		w.Header().Set("Retry-After", "1")
-		if errors.Is(err, errBusy) {
+		if errors.Is(err, apikey.ErrBusy) {
 			status, kind, code = http.StatusTooManyRequests, "rate_limit_error", "rate_limit_exceeded"
 		}
 	}

@@ -150,7 +150,7 @@ func TestTooManyRequestsOfOneKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 16 {
-		if _, err := r.keys.Reserve(t.Context(), k.ID, 1); err != nil {
+		if _, err := r.keys.Reserve(t.Context(), k.ID, 1, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -168,8 +168,13 @@ func TestAFailedPictureCostsTheKeyNothing(t *testing.T) {
 	if resp.StatusCode != 503 || strings.Contains(string(b), "receipt") {
 		t.Errorf("%d %s", resp.StatusCode, b)
 	}
-	if k, err := r.keys.Find(t.Context(), r.secret); err != nil || k.Spent != 0 {
+	if k, err := r.keys.Find(t.Context(), r.secret); err != nil || k.Spent != 0 || k.Balance != k.Limit {
 		t.Errorf("%+v, %v", k, err)
+	}
+	// The session pays for it all the same, so the books say who bears it.
+	r.runOnce(t)
+	if b := r.books(t); b.Balances["house"] != -int64(clienttest.Price) || b.Balances["session/1"] != int64(clienttest.Price) {
+		t.Errorf("%+v", b.Balances)
 	}
 }
 
@@ -272,6 +277,10 @@ type deaf struct{}
 
 func (deaf) OpenSession(context.Context) (s *clientSession, err error) {
 	return nil, essaim.Errorf(essaim.CodeInsufficient, "fund essaim1secret", "the wallet is empty")
+}
+
+func (deaf) RestoreSession(context.Context, []byte) (s *clientSession, err error) {
+	return nil, essaim.Errorf(essaim.CodeConflict, "", "it is over")
 }
 
 func TestTheGatewaysOwnPovertyIsNotTheUsers(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/gateway/apikey"
 )
 
 // Payer opens the sessions that pay for API-key users. Implementations are safe for
@@ -15,6 +16,9 @@ import (
 type Payer interface {
 	// OpenSession opens a session with a deposit that lasts for many pictures.
 	OpenSession(ctx context.Context) (*client.Session, error)
+
+	// RestoreSession continues one that an earlier run has saved, as client.Restore does.
+	RestoreSession(ctx context.Context, saved []byte) (*client.Session, error)
 }
 
 // Roll says when a session is replaced by a new one and settled, besides when its
@@ -34,9 +38,11 @@ const (
 )
 
 // purse hands out the session that pays, and settles those that are used up. At most
-// one session is current; a retired one is closed once nothing is drawn in it.
+// one session is current; a retired one is closed once nothing is drawn in it. Open
+// sessions are kept in the file of the API keys, so that a crash loses none.
 type purse struct {
 	payer Payer
+	kept  *apikey.Store // nil: a crash leaves the sessions to the coordinator
 	roll  Roll
 	log   *slog.Logger
 	turn  chan struct{} // holds a token while a session is being opened
@@ -58,14 +64,14 @@ type funded struct {
 	failures int // to settle; of run's goroutine
 }
 
-func newPurse(payer Payer, roll Roll, log *slog.Logger) *purse {
+func newPurse(payer Payer, kept *apikey.Store, roll Roll, log *slog.Logger) *purse {
 	if roll.Tasks == 0 {
 		roll.Tasks = 1000
 	}
 	if roll.Age == 0 {
 		roll.Age = time.Hour
 	}
-	return &purse{payer: payer, roll: roll, log: log, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+	return &purse{payer: payer, kept: kept, roll: roll, log: log, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
 }
 
 // acquire returns a session with need to spare, which is reserved until release.
@@ -81,12 +87,12 @@ func (p *purse) acquire(ctx context.Context, need essaim.Amount) (*funded, error
 	if f, err := p.take(need); f != nil || err != nil {
 		return f, err
 	}
-	s, err := p.payer.OpenSession(ctx)
+	s, err := p.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
-	p.current = &funded{Session: s, opened: time.Now()}
+	p.current = s
 	if p.stopped {
 		p.retire()
 	}
@@ -96,6 +102,58 @@ func (p *purse) acquire(ctx context.Context, need essaim.Amount) (*funded, error
 		return nil, essaim.Errorf(essaim.CodeInsufficient, "let the payer deposit more", "a new session of %s cannot pay %s", s.Record().Deposit, need)
 	}
 	return f, err
+}
+
+// open opens a session, and keeps it before it is used.
+func (p *purse) open(ctx context.Context) (*funded, error) {
+	s, err := p.payer.OpenSession(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := &funded{Session: s, opened: time.Now()}
+	if p.kept != nil {
+		err = p.kept.AddSession(apikey.Session{ID: s.Record().ID, Opened: f.opened, Saved: s.Save()})
+	}
+	return f, err
+}
+
+// restore takes up the sessions that an earlier run has left open: the newest goes on, the
+// others are settled. One that is over by now is forgotten.
+func (p *purse) restore(ctx context.Context) {
+	if p.kept == nil {
+		return
+	}
+	list, err := p.kept.OpenSessions(ctx)
+	if err != nil {
+		p.log.Error("saved sessions cannot be read", "err", err)
+	}
+	for _, x := range list {
+		s, err := p.payer.RestoreSession(ctx, x.Saved)
+		switch code := essaim.CodeOf(err); {
+		case err == nil:
+			p.log.Info("session goes on", "session", x.ID)
+			p.mu.Lock()
+			if p.current != nil {
+				p.retire()
+			}
+			p.current = &funded{Session: s, opened: x.Opened}
+			p.mu.Unlock()
+		case code == essaim.CodeConflict || code == essaim.CodeNotFound:
+			p.forget(x.ID)
+		default:
+			p.log.Error("saved session cannot be taken up; the coordinator settles it before it expires", "session", x.ID, "err", err)
+		}
+	}
+}
+
+// forget drops the key of a session that is over.
+func (p *purse) forget(id essaim.SessionID) {
+	if p.kept == nil {
+		return
+	}
+	if err := p.kept.CloseSession(id); err != nil {
+		p.log.Error("a closed session is still kept", "session", id, "err", err)
+	}
 }
 
 // take reserves need in the current session; nil if there is none that has it.
@@ -238,6 +296,7 @@ func (p *purse) closeIdle(ctx context.Context) int {
 		settled, err := f.Close(ctx)
 		if err == nil {
 			p.log.Info("session settled", "session", id, "tasks", settled.Root.Count(), "uaim", uint64(settled.Root.Sum()), "tx", settled.Tx.Hash)
+			p.forget(id)
 			continue
 		}
 		f.failures++

@@ -143,3 +143,7 @@ type openWith struct{ cfg client.Config }
 func (o openWith) OpenSession(ctx context.Context) (*client.Session, error) {
 	return client.Open(ctx, o.cfg, 10*clienttest.Price)
 }
+
+func (o openWith) RestoreSession(ctx context.Context, saved []byte) (*client.Session, error) {
+	return client.Restore(ctx, o.cfg, saved)
+}

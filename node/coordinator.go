@@ -17,6 +17,7 @@ import (
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
 	"github.com/essaim/essaim/gateway"
+	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -86,7 +87,7 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		<-ctx.Done()
 		return nil
 	}
-	keys, err := gateway.OpenKeys(filepath.Join(n.cfg.Dir, KeysFile))
+	keys, err := apikey.Open(filepath.Join(n.cfg.Dir, KeysFile))
 	if err != nil {
 		return err
 	}
@@ -117,6 +118,10 @@ func (p keysPayer) OpenSession(ctx context.Context) (*client.Session, error) {
 		return nil, fmt.Errorf("open a session for API keys: %w", err)
 	}
 	return s, nil
+}
+
+func (p keysPayer) RestoreSession(ctx context.Context, saved []byte) (*client.Session, error) {
+	return client.Restore(ctx, p.cfg, saved)
 }
 
 // ledger is the caller's, or the configured one.

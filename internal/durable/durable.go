@@ -132,6 +132,13 @@ func IsDuplicate(err error) bool {
 	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
+// IsRefused reports whether a write failed because a CHECK of the schema forbids the
+// value.
+func IsRefused(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_CHECK
+}
+
 func (f *File) writer() {
 	defer close(f.done)
 	for first := range f.writes {

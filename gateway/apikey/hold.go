@@ -1,0 +1,289 @@
+package apikey
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/durable"
+)
+
+// maxBusy bounds the requests of one key under way.
+const maxBusy = 16
+
+// ErrBusy says that a key has too many requests under way.
+var ErrBusy = errors.New("too many requests under way")
+
+// Hold is what a request may spend, in parts that are captured one by one. It must end in
+// Done.
+type Hold struct {
+	Parts []*Part
+	s     *Store
+	key   string
+	once  sync.Once
+}
+
+// Part is what one task of a request may spend. It belongs to one goroutine.
+type Part struct {
+	s        *Store
+	key, ref string
+	captured bool
+}
+
+// Reserve sets n times amount aside, all or nothing, durably.
+//
+// Errors: CodeInsufficient if the key has less, CodeUnavailable with ErrBusy if it has too
+// many requests under way, CodeRefused if it was revoked.
+func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n int) (*Hold, error) {
+	k, err := s.Key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if k.Revoked {
+		return nil, essaim.Errorf(essaim.CodeRefused, "ask the gateway's operator for a key", "the API key was revoked")
+	}
+	poor := essaim.Errorf(essaim.CodeInsufficient, "ask the gateway's operator for a deposit", "the request may cost %d times %s, the key has %s left", n, amount, k.Balance)
+	if checkAmount(amount) != nil {
+		return nil, poor
+	}
+	h := &Hold{s: s, key: id}
+	request := rand.Text()
+	var stmts []durable.Stmt
+	for i := range n {
+		p := &Part{s: s, key: id, ref: request + "." + strconv.Itoa(i)}
+		h.Parts = append(h.Parts, p)
+		stmts = append(stmts, entry(Reserve, balanceOf(id), p.account(), amount, p.ref))
+	}
+	if err := s.begin(h); err != nil {
+		return nil, err
+	}
+	if _, err := s.file.Write(stmts...); err != nil {
+		s.end(h)
+		if durable.IsRefused(err) {
+			return nil, poor
+		}
+		return nil, fault("reserve", err)
+	}
+	return h, nil
+}
+
+// begin counts a request in. Its reservations are its own before they are in the file.
+func (s *Store) begin(h *Hold) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.busy[h.key]; n >= maxBusy {
+		return essaim.Errorf(essaim.CodeUnavailable, "wait for some to finish", "%d requests of this key: %w", n, ErrBusy)
+	}
+	s.busy[h.key]++
+	for _, p := range h.Parts {
+		s.live[p.account()] = struct{}{}
+	}
+	return nil
+}
+
+func (s *Store) end(h *Hold) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[h.key]--; s.busy[h.key] == 0 {
+		delete(s.busy, h.key)
+	}
+	for _, p := range h.Parts {
+		delete(s.live, p.account())
+	}
+}
+
+// Done gives back what was not captured. Tasks that were named and not captured are from
+// then on undecided. After an error the money stays reserved until Undecided finds it.
+// Only the first call counts.
+func (h *Hold) Done() (err error) {
+	h.once.Do(func() {
+		defer h.s.end(h)
+		var stmts []durable.Stmt
+		for _, p := range h.Parts {
+			if !p.captured {
+				stmts = append(stmts, release(p.key, p.ref))
+			}
+		}
+		if len(stmts) == 0 {
+			return
+		}
+		if _, err = h.s.file.Write(stmts...); err != nil {
+			err = fault("release", err)
+		}
+	})
+	return err
+}
+
+func (p *Part) account() string { return reservedOf(p.key, p.ref) }
+
+// Name notes the task that is about to be handed in for this part, so that its receipt is
+// known to be this part's whatever happens.
+func (p *Part) Name(task essaim.Digest, session essaim.SessionID) error {
+	_, err := p.s.file.Write(durable.Stmt{
+		Query: `INSERT INTO tasks (task, session, account) VALUES (?, ?, ?)`, Args: []any{task[:], int64(session), p.account()},
+	})
+	if err != nil {
+		return fault("note a task", err)
+	}
+	return nil
+}
+
+// Capture enters the price of a task's receipt, at most what was reserved, gives the rest
+// back, and keeps the session as it is now (client.Session.Save). Capturing a task again
+// does nothing.
+func (p *Part) Capture(ctx context.Context, task essaim.Digest, session essaim.SessionID, price essaim.Amount, saved []byte) error {
+	err := p.s.capture(ctx, p.key, p.ref, task, session, price, keepSession(session, saved))
+	p.captured = p.captured || err == nil
+	return err
+}
+
+func (s *Store) capture(ctx context.Context, key, ref string, task essaim.Digest, session essaim.SessionID, price essaim.Amount, more ...durable.Stmt) error {
+	_, err := s.file.Write(append([]durable.Stmt{
+		priced(Capture, reservedOf(key, ref), session, price, ref, task), release(key, ref), forget(task),
+	}, more...)...)
+	if durable.IsDuplicate(err) {
+		if done, missed := s.isCaptured(ctx, task); done && missed == nil {
+			return nil
+		}
+	}
+	if err != nil {
+		return fault("capture", err)
+	}
+	return nil
+}
+
+// Doubt is a task that a request has named and that is neither captured nor known to have
+// failed: the request has ended without a picture, or the program has.
+type Doubt struct {
+	Task    essaim.Digest
+	Session essaim.SessionID
+	account string
+}
+
+// Undecided lists the tasks in doubt of requests that are over, and releases what such
+// requests had reserved without naming a task. The coordinator knows what became of each:
+// Paid or Unpaid enters it.
+func (s *Store) Undecided(ctx context.Context) ([]Doubt, error) {
+	list, err := s.doubts(ctx, `SELECT task, session, account FROM tasks ORDER BY session, task`)
+	if err != nil {
+		return nil, err
+	}
+	named := map[string]bool{}
+	var out []Doubt
+	s.mu.Lock()
+	for _, d := range list {
+		named[d.account] = true
+		if _, live := s.live[d.account]; !live {
+			out = append(out, d)
+		}
+	}
+	s.mu.Unlock()
+	return out, s.releaseUnnamed(ctx, named)
+}
+
+func (s *Store) doubts(ctx context.Context, query string, args ...any) ([]Doubt, error) {
+	rows, err := s.file.Query(ctx, query, args...)
+	if err != nil {
+		return nil, fault("read the tasks in doubt", err)
+	}
+	defer rows.Close()
+	var out []Doubt
+	for rows.Next() {
+		var d Doubt
+		var task []byte
+		var session int64
+		if err := rows.Scan(&task, &session, &d.account); err != nil {
+			return nil, fault("read the tasks in doubt", err)
+		}
+		copy(d.Task[:], task)
+		d.Session = essaim.SessionID(session)
+		out = append(out, d)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fault("read the tasks in doubt", err)
+	}
+	return out, nil
+}
+
+// releaseUnnamed releases the reservations of requests that are over, but for those with
+// a task in doubt. The list of tasks is older than the list of reservations, so one that
+// is not live now and was not named then never will be.
+func (s *Store) releaseUnnamed(ctx context.Context, named map[string]bool) error {
+	rows, err := s.file.Query(ctx, `SELECT account FROM balances WHERE account > 'reserved/' AND account < 'reserved0'`)
+	if err != nil {
+		return fault("read the reservations", err)
+	}
+	defer rows.Close()
+	var stmts []durable.Stmt
+	for rows.Next() {
+		var account string
+		if err := rows.Scan(&account); err != nil {
+			return fault("read the reservations", err)
+		}
+		if !named[account] && !s.isLive(account) {
+			stmts = append(stmts, release(parts(account)))
+		}
+	}
+	if err := rows.Err(); err != nil || len(stmts) == 0 {
+		return err
+	}
+	if _, err := s.file.Write(stmts...); err != nil {
+		return fault("release", err)
+	}
+	return nil
+}
+
+func (s *Store) isLive(account string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, live := s.live[account]
+	return live
+}
+
+// parts takes the account of a reservation apart.
+func parts(account string) (key, ref string) {
+	key, ref, _ = strings.Cut(strings.TrimPrefix(account, "reserved/"), "/")
+	return key, ref
+}
+
+// Paid enters the receipt of a task in doubt. A reservation that a crash has left pays it,
+// since the work was done; if the request was told that it failed, and has its money back,
+// the house does.
+func (s *Store) Paid(ctx context.Context, d Doubt, price essaim.Amount) error {
+	var left int64
+	err := s.file.QueryRow(ctx, `SELECT COALESCE((SELECT amount FROM balances WHERE account = ?), -1)`, d.account).Scan(&left)
+	if err != nil {
+		return fault("look up a reservation", err)
+	}
+	key, ref := parts(d.account)
+	if left >= 0 && essaim.Amount(left) >= price {
+		return s.capture(ctx, key, ref, d.Task, d.Session, price)
+	}
+	_, err = s.file.Write(priced(Cover, house, d.Session, price, d.Task.String(), d.Task), release(key, ref), forget(d.Task))
+	if durable.IsDuplicate(err) {
+		_, err = s.file.Write(forget(d.Task)) // it is in the books
+	}
+	if err != nil {
+		return fault("cover", err)
+	}
+	return nil
+}
+
+// Unpaid says that a task in doubt has no receipt and never will: its reservation, if a
+// crash has left one, is released.
+func (s *Store) Unpaid(d Doubt) error {
+	key, ref := parts(d.account)
+	if _, err := s.file.Write(forget(d.Task), release(key, ref)); err != nil {
+		return fault("release", err)
+	}
+	return nil
+}
+
+// forget ends the doubt about a task.
+func forget(task essaim.Digest) durable.Stmt {
+	return durable.Stmt{Query: `DELETE FROM tasks WHERE task = ?`, Args: []any{task[:]}}
+}

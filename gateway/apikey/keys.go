@@ -1,0 +1,263 @@
+// Package apikey keeps a coordinator's API keys and the books of what they spend.
+//
+// The books are double entry: every movement of money is an entry that takes an amount
+// from one account and adds it to another. Entries are only ever appended; the balances
+// are what the entries come to, and Check proves it by adding them up again.
+//
+//	deposits/KEY       what was paid in for a key, as a negative number
+//	key/KEY            what a key may still spend
+//	reserved/KEY/REF   what a request under way may cost at most
+//	session/N          what went to session N, by which the coordinator pays the miners
+//	house              what the operator has borne itself, as a negative number
+//
+// A request reserves its maximum price, captures what the receipt says, and releases the
+// rest. What a crash has left reserved is decided later by what the coordinator's log says
+// of the task (Undecided).
+//
+// The file is its operator's, who could write another one; what proves an expense to
+// others is the receipt, and the session on the chain (Reconcile). The package must ask
+// neither: what they say is given to it. It keeps no prompt.
+package apikey
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/durable"
+)
+
+// An API key reads sk-essaim-ID-SECRETCRC: ID is 10 characters, SECRET 43 (256 bits)
+// and CRC 6, all base62. CRC is the CRC-32 of what is before it, so that a mistyped
+// key is told from a wrong one, and leaked ones can be searched for.
+const (
+	keyPrefix    = "sk-essaim-"
+	keyIDLen     = 10
+	keySecretLen = 43
+	keyCRCLen    = 6
+	base62       = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
+// Key is what is known of an API key; the secret is not. Limit = Balance + Reserved +
+// Spent, always.
+type Key struct {
+	ID       string        `json:"id"`
+	Name     string        `json:"name"`
+	Limit    essaim.Amount `json:"limit"`    // deposited for it in all, less what was withdrawn
+	Balance  essaim.Amount `json:"balance"`  // may be spent
+	Reserved essaim.Amount `json:"reserved"` // by requests under way
+	Spent    essaim.Amount `json:"spent"`
+	Created  time.Time     `json:"created"`
+	Revoked  bool          `json:"revoked"`
+}
+
+// Store is the file of keys and books: SQLite, each change on the disk when its method
+// returns. Several processes may list, create, deposit and revoke; only one, the gateway,
+// may reserve and decide. A Store is safe for concurrent use.
+type Store struct {
+	file *durable.File
+
+	mu   sync.Mutex
+	busy map[string]int      // requests under way, by key ID
+	live map[string]struct{} // accounts of reservations that a request of this process holds
+}
+
+const keySchema = `
+CREATE TABLE IF NOT EXISTS apikeys (
+	id      TEXT PRIMARY KEY,
+	hash    BLOB NOT NULL, -- SHA-256 of the secret, which suffices for 256 random bits
+	name    TEXT NOT NULL,
+	created INTEGER NOT NULL,
+	revoked INTEGER NOT NULL DEFAULT 0
+) STRICT;
+`
+
+// Open opens the file, which it makes if need be. The caller closes the Store.
+//
+// Errors: CodeInternal.
+func Open(path string) (*Store, error) {
+	// It holds the keys of open sessions, so nobody else may read it.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fault("open "+path, err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fault("open "+path, err)
+	}
+	file, err := durable.Open(path, keySchema+entrySchema+sessionSchema)
+	if err != nil {
+		return nil, fault("open "+path, err)
+	}
+	return &Store{file: file, busy: map[string]int{}, live: map[string]struct{}{}}, nil
+}
+
+// Close frees the file.
+func (s *Store) Close() error { return s.file.Close() }
+
+// Create makes a key with a first deposit. The secret is shown this once.
+//
+// Errors: CodeBadInput for a deposit that cannot be entered.
+func (s *Store) Create(ctx context.Context, name string, deposit essaim.Amount) (secret string, k Key, err error) {
+	if err := checkAmount(deposit); err != nil {
+		return "", k, err
+	}
+	id := randomBase62(keyIDLen)
+	secret = keyPrefix + id + "-" + randomBase62(keySecretLen)
+	secret += checksum(secret)
+	hash := sha256.Sum256([]byte(secret))
+	stmts := []durable.Stmt{{
+		Query: `INSERT INTO apikeys (id, hash, name, created) VALUES (?, ?, ?, ?)`,
+		Args:  []any{id, hash[:], name, time.Now().Unix()},
+	}}
+	if deposit > 0 {
+		stmts = append(stmts, entry(Deposit, depositsOf(id), balanceOf(id), deposit, "opening/"+id))
+	}
+	if _, err = s.file.Write(stmts...); err != nil {
+		return "", Key{}, fault("store a key", err)
+	}
+	k, err = s.Key(ctx, id)
+	return secret, k, err
+}
+
+// List returns all keys, oldest first.
+func (s *Store) List(ctx context.Context) ([]Key, error) {
+	rows, err := s.file.Query(ctx, selectKey+` ORDER BY created, id`)
+	if err != nil {
+		return nil, fault("list the keys", err)
+	}
+	defer rows.Close()
+	var out []Key
+	for rows.Next() {
+		k, err := scanKey(rows)
+		if err != nil {
+			return nil, fault("list the keys", err)
+		}
+		out = append(out, k)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fault("list the keys", err)
+	}
+	return out, nil
+}
+
+// Revoke makes a key useless from now on. Requests under way are finished.
+//
+// Errors: CodeNotFound.
+func (s *Store) Revoke(ctx context.Context, id string) error {
+	changed, err := s.file.Write(durable.Stmt{Query: `UPDATE apikeys SET revoked = 1 WHERE id = ?`, Args: []any{id}})
+	if err != nil {
+		return fault("revoke a key", err)
+	}
+	if changed == 0 {
+		return essaim.Errorf(essaim.CodeNotFound, "list the keys to see their IDs", "no key has the ID %.20q", id)
+	}
+	return nil
+}
+
+// Find returns the key that a secret belongs to.
+//
+// Errors: CodeRefused if there is none or it was revoked.
+func (s *Store) Find(ctx context.Context, secret string) (Key, error) {
+	refuse := func(why string) (Key, error) {
+		return Key{}, essaim.Errorf(essaim.CodeRefused, "ask the gateway's operator for a key", "%s", why)
+	}
+	id, ok := parseKey(secret)
+	if !ok {
+		return refuse("the API key is mistyped or not of this network")
+	}
+	var hash []byte
+	err := s.file.QueryRow(ctx, `SELECT hash FROM apikeys WHERE id = ?`, id).Scan(&hash)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return Key{}, fault("look up a key", err)
+	}
+	sum := sha256.Sum256([]byte(secret))
+	if subtle.ConstantTimeCompare(hash, sum[:]) != 1 {
+		return refuse("the API key is not known here")
+	}
+	k, err := s.Key(ctx, id)
+	if err != nil {
+		return Key{}, err
+	}
+	if k.Revoked {
+		return refuse("the API key was revoked")
+	}
+	return k, nil
+}
+
+// selectKey reads keys with what the books say of them.
+const selectKey = `SELECT id, name, created, revoked,
+	-COALESCE((SELECT amount FROM balances WHERE account = 'deposits/' || k.id), 0),
+	COALESCE((SELECT amount FROM balances WHERE account = 'key/' || k.id), 0),
+	COALESCE((SELECT SUM(amount) FROM balances WHERE account > 'reserved/' || k.id || '/' AND account < 'reserved/' || k.id || '0'), 0)
+	FROM apikeys AS k`
+
+// Key returns a key by its ID.
+//
+// Errors: CodeNotFound.
+func (s *Store) Key(ctx context.Context, id string) (Key, error) {
+	k, err := scanKey(s.file.QueryRow(ctx, selectKey+` WHERE id = ?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return k, essaim.Errorf(essaim.CodeNotFound, "list the keys to see their IDs", "no key has the ID %.20q", id)
+	}
+	if err != nil {
+		return k, fault("look up a key", err)
+	}
+	return k, nil
+}
+
+func scanKey(row interface{ Scan(...any) error }) (k Key, err error) {
+	var limit, balance, reserved, created int64
+	err = row.Scan(&k.ID, &k.Name, &created, &k.Revoked, &limit, &balance, &reserved)
+	k.Created, k.Limit = time.Unix(created, 0).UTC(), essaim.Amount(limit)
+	k.Balance, k.Reserved, k.Spent = essaim.Amount(balance), essaim.Amount(reserved), essaim.Amount(limit-balance-reserved)
+	return k, err
+}
+
+func parseKey(secret string) (id string, ok bool) {
+	rest, ok := strings.CutPrefix(secret, keyPrefix)
+	if !ok || len(rest) != keyIDLen+1+keySecretLen+keyCRCLen || rest[keyIDLen] != '-' {
+		return "", false
+	}
+	cut := len(secret) - keyCRCLen
+	return rest[:keyIDLen], secret[cut:] == checksum(secret[:cut])
+}
+
+func checksum(s string) string {
+	sum := crc32.ChecksumIEEE([]byte(s))
+	var out [keyCRCLen]byte
+	for i := range out {
+		out[len(out)-1-i] = base62[sum%62]
+		sum /= 62
+	}
+	return string(out[:])
+}
+
+// randomBase62 returns n characters, each equally likely.
+func randomBase62(n int) string {
+	out := make([]byte, 0, n)
+	var b [1]byte
+	for len(out) < n {
+		rand.Read(b[:])                 // never fails, see crypto/rand
+		if b[0] < 4*byte(len(base62)) { // 248 of 256: the rest would favour some
+			out = append(out, base62[b[0]%byte(len(base62))])
+		}
+	}
+	return string(out)
+}
+
+func fault(what string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err // the caller has given up, the file is well
+	}
+	return essaim.Errorf(essaim.CodeInternal, "check the key file's disk and permissions", "API keys: %s: %w", what, fmt.Errorf("sqlite: %w", err))
+}
