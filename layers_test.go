@@ -58,9 +58,10 @@ var floors = map[string]int{
 
 	"coordinator/receiptlog": 4, // a role's memory
 
-	"gateway":     5, // roles
-	"coordinator": 5,
-	"miner":       5,
+	"gateway":        5, // roles
+	"gateway/apikey": 4,
+	"coordinator":    5,
+	"miner":          5,
 
 	"engine/all":        5, // lists of the drivers in the binary, and fakes for tests
 	"blob/all":          4,
@@ -68,13 +69,15 @@ var floors = map[string]int{
 	"verify/all":        4,
 	"verify/verifytest": 5,
 
-	"node":               8, // composition
-	"devnet":             9,
-	"bench":              10,
-	"cmd/essaim/session": 10,
-	"cmd/essaim/stake":   10,
-	"cmd/essaim":         11,
-	"e2e":                10,
+	"node":                8, // composition
+	"devnet":              9,
+	"bench":               10,
+	"cmd/essaim/term":     9,
+	"cmd/essaim/session":  10,
+	"cmd/essaim/operator": 10,
+	"cmd/essaim/stake":    10,
+	"cmd/essaim":          11,
+	"e2e":                 10,
 }
 
 // The ledger is a house of its own on the same floors.

@@ -32,6 +32,9 @@ const (
 
 	// KeysFile is where a coordinator's folder keeps API keys.
 	KeysFile = "apikeys.db"
+
+	// LogFile is where it keeps tasks, receipts and settlements.
+	LogFile = "log.db"
 )
 
 func (n *Node) runCoordinator(ctx context.Context) (err error) {
@@ -75,7 +78,7 @@ func (n *Node) newCoordinator(chain *chainclient.Client, account *wallet.Account
 	}
 	return coordinator.New(coordinator.Config{
 		Key: keys.Sign, ChainID: n.cfg.ChainID, Listen: n.cfg.Coordinator.Listen, Ledger: settler{chain, account}, Blobs: blobs,
-		Log: filepath.Join(n.cfg.Dir, "log.db"), ExpiryAhead: sessionBlocks, LedgerURL: n.cfg.Ledger, Version: n.opt.Version, Logger: n.opt.Logger,
+		Log: filepath.Join(n.cfg.Dir, LogFile), ExpiryAhead: sessionBlocks, LedgerURL: n.cfg.Ledger, Version: n.opt.Version, Logger: n.opt.Logger,
 	})
 }
 

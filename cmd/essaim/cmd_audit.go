@@ -13,6 +13,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain/audit"
 	chainclient "github.com/essaim/essaim/chain/client"
+	"github.com/essaim/essaim/cmd/essaim/term"
 )
 
 func newAuditCommand(c *cli) *cobra.Command {
@@ -102,7 +103,7 @@ func newAuditVerify(c *cli) *cobra.Command {
 				return err
 			}
 			if c.json {
-				return writeJSON(c.stdout, map[string]any{"ok": true, "report": report})
+				return term.JSON(c.stdout, map[string]any{"ok": true, "report": report})
 			}
 			return printAudit(c.stdout, report)
 		},

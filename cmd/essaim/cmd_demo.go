@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -16,41 +15,25 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 )
 
 func newDemoCommand(c *cli) *cobra.Command {
-	var keep bool
-	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "The story of one task, told and checked",
-		Long: `Plays the life of one task on a fresh network, in words, with every miner a process
+	cmd := term.StoryCommand("demo", 2*time.Minute, func(ctx context.Context, home string) error {
+		d := &demo{Teller: term.Teller{Out: c.stdout, No: func(err error) error { return errAnswerNo{err} }}, cli: c, home: home}
+		return d.play(ctx)
+	})
+	cmd.Short = "The story of one task, told and checked"
+	cmd.Long = `Plays the life of one task on a fresh network, in words, with every miner a process
 of its own, and kills one in the middle of its work. Every claim it prints is checked;
-if one does not hold, it says which and exits with 1.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			home, err := os.MkdirTemp("", "essaim-demo-")
-			if err != nil {
-				return err
-			}
-			if keep {
-				fmt.Fprintf(c.stderr, "home: %s\n", home)
-			} else {
-				defer os.RemoveAll(home)
-			}
-			d := &demo{out: c.stdout, cli: c, home: home}
-			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
-			defer cancel()
-			return d.play(ctx)
-		},
-	}
-	cmd.Flags().BoolVar(&keep, "keep", false, "keep the network's folder")
+if one does not hold, it says which and exits with 1.`
 	return cmd
 }
 
 // demo is one telling of the story.
 type demo struct {
-	out  io.Writer
+	term.Teller
 	cli  *cli
 	home string
 
@@ -75,37 +58,14 @@ const (
 
 func (d *demo) play(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, d.stop()) }()
-	for _, chapter := range []struct {
-		title string
-		tell  func(context.Context) error
-	}{
-		{"A network", d.network},
-		{"A session: money into escrow, once, however many tasks follow", d.open},
-		{"A task: sealed, signed, and its miner killed in the middle", d.draw},
-		{"A receipt: checked with no network at all", d.receipt},
-		{"A settlement: one transaction pays everybody", d.settle},
-		{"The books", d.books},
-	} {
-		fmt.Fprintf(d.out, "\n%s\n", chapter.title)
-		if err := chapter.tell(ctx); err != nil {
-			return err
-		}
-	}
-	fmt.Fprintf(d.out, "\nEvery line marked ok was checked on the way.\n")
-	return nil
-}
-
-// say tells; ok tells a claim that was checked, or ends the story.
-func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, "      "+format+"\n", args...) }
-
-func (d *demo) ok(holds bool, format string, args ...any) error {
-	claim := fmt.Sprintf(format, args...)
-	if !holds {
-		fmt.Fprintf(d.out, "  NO  %s\n", claim)
-		return errAnswerNo{essaim.Errorf(essaim.CodeInternal, "this is a fault of the program: please report it", "the story does not hold: %s", claim)}
-	}
-	fmt.Fprintf(d.out, "  ok  %s\n", claim)
-	return nil
+	return d.Play(ctx,
+		term.Chapter{Title: "A network", Tell: d.network},
+		term.Chapter{Title: "A session: money into escrow, once, however many tasks follow", Tell: d.open},
+		term.Chapter{Title: "A task: sealed, signed, and its miner killed in the middle", Tell: d.draw},
+		term.Chapter{Title: "A receipt: checked with no network at all", Tell: d.receipt},
+		term.Chapter{Title: "A settlement: one transaction pays everybody", Tell: d.settle},
+		term.Chapter{Title: "The books", Tell: d.books},
+	)
 }
 
 func (d *demo) network(ctx context.Context) error {
@@ -130,22 +90,22 @@ func (d *demo) network(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("a ledger with one validator, a coordinator, and three miners, each a process of its own (%.1f s)", time.Since(began).Seconds())
+	d.Say("a ledger with one validator, a coordinator, and three miners, each a process of its own (%.1f s)", time.Since(began).Seconds())
 	for _, m := range miners {
-		d.say("miner %s, pid %d, owner %s, bond %s, asks %s a picture", m.NodeKey.Short(), d.children[m.NodeKey].Process.Pid, shortAddress(m.Owner), m.Bond, m.Offers[0].UnitPrice)
+		d.Say("miner %s, pid %d, owner %s, bond %s, asks %s a picture", m.NodeKey.Short(), d.children[m.NodeKey].Process.Pid, shortAddress(m.Owner), m.Bond, m.Offers[0].UnitPrice)
 	}
 	owners := map[essaim.Address]bool{}
 	for _, m := range miners {
 		owners[m.Owner] = true
 	}
-	if err := d.ok(len(miners) == 3 && len(owners) == 3, "three miners of three owners have registered and bonded on the ledger"); err != nil {
+	if err := d.OK(len(miners) == 3 && len(owners) == 3, "three miners of three owners have registered and bonded on the ledger"); err != nil {
 		return err
 	}
 	info, err := net.Coordinator().Info(ctx)
 	if err != nil {
 		return err
 	}
-	return d.ok(info.Miners == 3, "all three dialled the coordinator themselves; none of them listens on a port")
+	return d.OK(info.Miners == 3, "all three dialled the coordinator themselves; none of them listens on a port")
 }
 
 func (d *demo) startMiners(ctx context.Context) error {
@@ -170,26 +130,10 @@ func (d *demo) startMiners(ctx context.Context) error {
 		}
 		d.children[key] = cmd
 	}
-	return waitFor(ctx, func() (bool, error) {
+	return term.Until(ctx, func() (bool, error) {
 		info, err := d.net.Coordinator().Info(ctx)
 		return info.Miners == len(d.children), err
 	})
-}
-
-// waitFor asks until the answer is yes.
-func waitFor(ctx context.Context, yes func() (bool, error)) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if ok, err := yes(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 func (d *demo) open(ctx context.Context) (err error) {
@@ -203,13 +147,13 @@ func (d *demo) open(ctx context.Context) (err error) {
 		return err
 	}
 	r := d.session.Record()
-	d.say("the user deposits %s for session %s; transaction %.8s…, height %d", r.Deposit, r.ID, d.session.Tx().Hash, d.session.Tx().Height)
-	d.say("a fresh key may now spend it, with this coordinator only, until height %d", r.Expiry)
+	d.Say("the user deposits %s for session %s; transaction %.8s…, height %d", r.Deposit, r.ID, d.session.Tx().Hash, d.session.Tx().Height)
+	d.Say("a fresh key may now spend it, with this coordinator only, until height %d", r.Expiry)
 	have, err := d.net.Chain().Balance(ctx, user.Address())
 	if err != nil {
 		return err
 	}
-	return d.ok(have+deposit == d.before[user.Address()], "the user has exactly %s less", essaim.Amount(deposit))
+	return d.OK(have+deposit == d.before[user.Address()], "the user has exactly %s less", essaim.Amount(deposit))
 }
 
 func (d *demo) draw(ctx context.Context) (err error) {
@@ -217,16 +161,16 @@ func (d *demo) draw(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.say("“%s” is sealed to three candidate miners; the coordinator carries bytes that it cannot read", demoPrompt)
+	d.Say("“%s” is sealed to three candidate miners; the coordinator carries bytes that it cannot read", demoPrompt)
 	var attempts uint64
 	var step int
 	var noticed time.Time
 	d.picture, err = d.session.Draw(ctx, client.Request{Model: info.Models[0].Digest, Prompt: demoPrompt, Seed: 7, Deadline: time.Now().Add(time.Minute)}, func(p essaim.Progress) {
 		if p.Attempt > attempts && p.State == essaim.TaskAssigned && p.Step == 0 {
 			attempts, step = p.Attempt, 0
-			d.say("attempt %d: offered to miner %s", p.Attempt, p.Miner.Short())
+			d.Say("attempt %d: offered to miner %s", p.Attempt, p.Miner.Short())
 			if attempts == 2 && !noticed.IsZero() {
-				d.say("the coordinator needed %d ms to notice and offer it again", time.Since(noticed).Milliseconds())
+				d.Say("the coordinator needed %d ms to notice and offer it again", time.Since(noticed).Milliseconds())
 			}
 		}
 		if p.Step <= step {
@@ -237,26 +181,26 @@ func (d *demo) draw(ctx context.Context) (err error) {
 			d.killed, noticed = p.Miner, time.Now()
 			cmd := d.children[p.Miner]
 			_ = cmd.Process.Kill()
-			d.say("miner %s has finished step 1 of %d: its process, pid %d, is killed now", p.Miner.Short(), p.Steps, cmd.Process.Pid)
+			d.Say("miner %s has finished step 1 of %d: its process, pid %d, is killed now", p.Miner.Short(), p.Steps, cmd.Process.Pid)
 		} else {
-			d.say("miner %s has finished step %d of %d", p.Miner.Short(), p.Step, p.Steps)
+			d.Say("miner %s has finished step %d of %d", p.Miner.Short(), p.Step, p.Steps)
 		}
 	})
 	if err != nil {
 		return err
 	}
 	r := d.picture.Receipt
-	if err := d.ok(!d.killed.IsZero() && r.Miner != d.killed && r.Attempt > 1, "another miner, %s, delivered: attempt %d, one picture", r.Miner.Short(), r.Attempt); err != nil {
+	if err := d.OK(!d.killed.IsZero() && r.Miner != d.killed && r.Attempt > 1, "another miner, %s, delivered: attempt %d, one picture", r.Miner.Short(), r.Attempt); err != nil {
 		return err
 	}
-	if err := showPicture(d.out, detectPictures(d.cli.stdout, d.cli.getenv), d.picture.Data); err != nil {
+	if err := showPicture(d.Out, detectPictures(d.cli.stdout, d.cli.getenv), d.picture.Data); err != nil {
 		return err
 	}
 	found, err := grep(d.home, demoPrompt)
 	if err != nil {
 		return err
 	}
-	return d.ok(found == "", "no file of ledger, coordinator or miners, their debug logs included, holds the prompt")
+	return d.OK(found == "", "no file of ledger, coordinator or miners, their debug logs included, holds the prompt")
 }
 
 // grep looks for a string in every file under dir.
@@ -276,33 +220,33 @@ func grep(dir, what string) (found string, err error) {
 
 func (d *demo) receipt(context.Context) error {
 	r, _, _, err := essaim.ReadReceiptFile(d.picture.ReceiptFile)
-	if err := d.ok(err == nil, "the miner's signature, the user's signature and the binding of one to the other hold"); err != nil {
+	if err := d.OK(err == nil, "the miner's signature, the user's signature and the binding of one to the other hold"); err != nil {
 		return err
 	}
-	if err := d.ok(essaim.DigestOf(d.picture.Data) == r.Output, "the picture is the one that was signed: %s", d.picture.CID); err != nil {
+	if err := d.OK(essaim.DigestOf(d.picture.Data) == r.Output, "the picture is the one that was signed: %s", d.picture.CID); err != nil {
 		return err
 	}
 	for i := range d.picture.ReceiptFile {
 		flipped := bytes.Clone(d.picture.ReceiptFile)
 		flipped[i] ^= 1
 		if _, _, _, err := essaim.ReadReceiptFile(flipped); err == nil {
-			return d.ok(false, "byte %d of the receipt was changed and nobody noticed", i)
+			return d.OK(false, "byte %d of the receipt was changed and nobody noticed", i)
 		}
 	}
-	return d.ok(true, "each of its %d bytes was changed in turn, and each change was noticed", len(d.picture.ReceiptFile))
+	return d.OK(true, "each of its %d bytes was changed in turn, and each change was noticed", len(d.picture.ReceiptFile))
 }
 
 func (d *demo) settle(ctx context.Context) (err error) {
 	if d.settled, err = d.session.Close(ctx); err != nil {
 		return err
 	}
-	d.say("transaction %.8s…, height %d, Merkle root %.16s… over %d receipt", d.settled.Tx.Hash, d.settled.Tx.Height, d.settled.Root, d.settled.Root.Count())
+	d.Say("transaction %.8s…, height %d, Merkle root %.16s… over %d receipt", d.settled.Tx.Hash, d.settled.Tx.Height, d.settled.Root, d.settled.Root.Count())
 	var sum essaim.Amount
 	for _, p := range d.settled.Tx.Payments {
-		d.say("%13s  %-28s %s", p.Amount, paidTo(p.Reason), shortAddress(p.To))
+		d.Say("%13s  %-28s %s", p.Amount, paidTo(p.Reason), shortAddress(p.To))
 		sum += p.Amount
 	}
-	return d.ok(sum == d.session.Record().Deposit, "together they are the deposit, to the last uaim")
+	return d.OK(sum == d.session.Record().Deposit, "together they are the deposit, to the last uaim")
 }
 
 func (d *demo) books(ctx context.Context) error {
@@ -325,10 +269,10 @@ func (d *demo) books(ctx context.Context) error {
 	}
 	for a, have := range after {
 		if have != want[a] {
-			return d.ok(false, "%s has %s, should have %s", a, have, want[a])
+			return d.OK(false, "%s has %s, should have %s", a, have, want[a])
 		}
 	}
-	if err := d.ok(true, "every account has exactly what the settlement says"); err != nil {
+	if err := d.OK(true, "every account has exactly what the settlement says"); err != nil {
 		return err
 	}
 	if err := d.pools(ctx, earned); err != nil {
@@ -338,14 +282,14 @@ func (d *demo) books(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.ok(after[dead.Owner] == d.before[dead.Owner] && earned[dead.Owner] == 0, "the owner of the killed miner was paid nothing, and lost nothing"); err != nil {
+	if err := d.OK(after[dead.Owner] == d.before[dead.Owner] && earned[dead.Owner] == 0, "the owner of the killed miner was paid nothing, and lost nothing"); err != nil {
 		return err
 	}
 	t, err := d.net.Chain().Totals(ctx)
 	if err != nil {
 		return err
 	}
-	return d.ok(t.Deposited == t.Paid+t.Refunded+t.Escrowed && t.Escrowed == 0, "deposited %s = paid %s + refunded %s + in escrow %s", t.Deposited, t.Paid, t.Refunded, t.Escrowed)
+	return d.OK(t.Deposited == t.Paid+t.Refunded+t.Escrowed && t.Escrowed == 0, "deposited %s = paid %s + refunded %s + in escrow %s", t.Deposited, t.Paid, t.Refunded, t.Escrowed)
 }
 
 // paidIntoPool says whether a payment is shared with those who stake on the payee: they
@@ -368,10 +312,10 @@ func (d *demo) pools(ctx context.Context, earned map[essaim.Address]essaim.Amoun
 			return err
 		}
 		if have != earned[a.Owner] {
-			return d.ok(false, "the pool of %s %s has earned %s, should have %s", a.Role, a.NodeKey.Short(), have, earned[a.Owner])
+			return d.OK(false, "the pool of %s %s has earned %s, should have %s", a.Role, a.NodeKey.Short(), have, earned[a.Owner])
 		}
 	}
-	return d.ok(true, "miner and coordinator have earned it in their pools, for themselves and those who stake on them")
+	return d.OK(true, "miner and coordinator have earned it in their pools, for themselves and those who stake on them")
 }
 
 // balances asks for every account that has a key in the network's folder.

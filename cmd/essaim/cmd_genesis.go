@@ -9,6 +9,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain"
+	"github.com/essaim/essaim/cmd/essaim/term"
 )
 
 func newGenesisCommand(c *cli) *cobra.Command {
@@ -31,7 +32,7 @@ func newGenesisPrint(c *cli) *cobra.Command {
 				return err
 			}
 			if c.json {
-				return writeJSON(c.stdout, map[string]any{"supply": plan.Supply, "parts": plan.Parts, "amounts": amounts})
+				return term.JSON(c.stdout, map[string]any{"supply": plan.Supply, "parts": plan.Parts, "amounts": amounts})
 			}
 			return printPlan(c.stdout, plan, amounts)
 		},
@@ -84,7 +85,7 @@ func newGenesisValidate(c *cli) *cobra.Command {
 				return checkFailed(err)
 			}
 			if c.json {
-				return writeJSON(c.stdout, s)
+				return term.JSON(c.stdout, s)
 			}
 			for _, row := range [][2]string{
 				{"chain", s.ChainID},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/term"
 )
 
 // imagineOptions is what the flags of imagine say.
@@ -98,7 +99,7 @@ func imagine(ctx context.Context, c *cli, o imagineOptions) error {
 	}
 	st.clear()
 	if c.json {
-		return writeJSON(c.stdout, report(model, pictures, settled, n, time.Since(began)))
+		return term.JSON(c.stdout, report(model, pictures, settled, n, time.Since(began)))
 	}
 	return c.tellDrawn(model, pictures, settled, n)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -67,7 +68,7 @@ func newKeysCreate(c *cli) *cobra.Command {
 				return err
 			}
 			if c.json {
-				return writeJSON(c.stdout, map[string]any{"name": args[0], "address": a.Address(), "hex": a.Address().Hex(), "mnemonic": words})
+				return term.JSON(c.stdout, map[string]any{"name": args[0], "address": a.Address(), "hex": a.Address().Hex(), "mnemonic": words})
 			}
 			fmt.Fprintf(c.stdout, "%s\n%s\n", a.Address(), a.Address().Hex())
 			fmt.Fprintf(c.stderr, "\nwrite these words down; whoever has them has the money, and they are not shown again:\n\n  %s\n", words)
@@ -101,7 +102,7 @@ func newKeysImport(c *cli) *cobra.Command {
 				return err
 			}
 			if c.json {
-				return writeJSON(c.stdout, map[string]any{"name": args[0], "address": a.Address(), "hex": a.Address().Hex()})
+				return term.JSON(c.stdout, map[string]any{"name": args[0], "address": a.Address(), "hex": a.Address().Hex()})
 			}
 			_, err = fmt.Fprintf(c.stdout, "%s\n%s\n", a.Address(), a.Address().Hex())
 			return err
@@ -120,7 +121,7 @@ func newKeysList(c *cli) *cobra.Command {
 				return err
 			}
 			if c.json {
-				return writeJSON(c.stdout, map[string]any{"keys": append([]wallet.Named{}, l...)})
+				return term.JSON(c.stdout, map[string]any{"keys": append([]wallet.Named{}, l...)})
 			}
 			for _, k := range l {
 				fmt.Fprintf(c.stdout, "%-14s %s  %s\n", k.Name, k.Address, k.Address.Hex())
@@ -141,7 +142,7 @@ func newKeysExport(c *cli) *cobra.Command {
 				return err
 			}
 			if c.json {
-				return writeJSON(c.stdout, map[string]any{"name": args[0], "address": a.Address(), "private_key": "0x" + hex.EncodeToString(a.PrivateKey())})
+				return term.JSON(c.stdout, map[string]any{"name": args[0], "address": a.Address(), "private_key": "0x" + hex.EncodeToString(a.PrivateKey())})
 			}
 			_, err = fmt.Fprintf(c.stdout, "0x%x\n", a.PrivateKey())
 			return err

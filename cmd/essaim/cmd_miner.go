@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/node"
 	"github.com/essaim/essaim/wallet"
@@ -101,7 +102,7 @@ func (c *cli) showPromises(cmd *cobra.Command, args []string) error {
 			return err
 		}
 		if c.json {
-			return writeJSON(c.stdout, map[string]any{"promises": append([]miner.Promise{}, list...)})
+			return term.JSON(c.stdout, map[string]any{"promises": append([]miner.Promise{}, list...)})
 		}
 		for _, p := range list {
 			fmt.Fprintf(c.stdout, "session %-8s coordinator %s  model %s  %s promised by height %d  %s\n",

@@ -11,6 +11,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 )
 
@@ -94,7 +95,7 @@ func newBalanceCommand(c *cli) *cobra.Command {
 				return err
 			}
 			if c.json {
-				return writeJSON(c.stdout, map[string]any{"address": a, "hex": a.Hex(), "uaim": uint64(have)})
+				return term.JSON(c.stdout, map[string]any{"address": a, "hex": a.Hex(), "uaim": uint64(have)})
 			}
 			_, err = fmt.Fprintf(c.stdout, "%s  %s  (%s)\n", have, a, a.Hex())
 			return err
@@ -132,7 +133,7 @@ func newSendCommand(c *cli) *cobra.Command {
 				return err
 			}
 			if c.json {
-				return writeJSON(c.stdout, map[string]any{"tx": tx.Hash, "height": tx.Height, "from": account.Address(), "to": to, "uaim": uint64(amount)})
+				return term.JSON(c.stdout, map[string]any{"tx": tx.Hash, "height": tx.Height, "from": account.Address(), "to": to, "uaim": uint64(amount)})
 			}
 			_, err = fmt.Fprintf(c.stdout, "sent %s to %s\nheight %d, transaction %s\n", amount, to, tx.Height, tx.Hash)
 			return err
@@ -156,7 +157,7 @@ func newTxCommand(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return writeJSON(c.stdout, tx)
+			return term.JSON(c.stdout, tx)
 		},
 	}
 }
@@ -237,7 +238,7 @@ func newQueryCommand(c *cli) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return writeJSON(c.stdout, v)
+				return term.JSON(c.stdout, v)
 			},
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/engine"
 	textengine "github.com/essaim/essaim/engine/text"
 )
@@ -51,7 +52,7 @@ func nearest(c *cli, phrase string, count int) error {
 		for _, n := range found {
 			list = append(list, concept{n.Emoji, n.Name, n.Cosine})
 		}
-		return writeJSON(c.stdout, map[string]any{"concepts": list})
+		return term.JSON(c.stdout, map[string]any{"concepts": list})
 	}
 	for _, n := range found {
 		if _, err := fmt.Fprintf(c.stdout, "%5.2f  %s  %s\n", float64(n.Cosine)/1000, n.Emoji, n.Name); err != nil {

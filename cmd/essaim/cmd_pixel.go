@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/quant"
@@ -104,7 +105,7 @@ func drawLocally(ctx context.Context, c *cli, o localOptions) error {
 	}
 	st.clear()
 	if c.json {
-		return writeJSON(c.stdout, localReport(model, pictures, ready))
+		return term.JSON(c.stdout, localReport(model, pictures, ready))
 	}
 	return c.tellLocal(model, pictures, o.trace)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/term"
 )
 
 func newReceiptCommand(c *cli) *cobra.Command {
@@ -40,7 +41,7 @@ func newReceiptShow(c *cli) *cobra.Command {
 				return checkFailed(err)
 			}
 			if c.json {
-				return writeJSON(c.stdout, map[string]any{"receipt": r, "task": t, "session_key": payer, "cid": r.CID(), "receipt_digest": r.Digest()})
+				return term.JSON(c.stdout, map[string]any{"receipt": r, "task": t, "session_key": payer, "cid": r.CID(), "receipt_digest": r.Digest()})
 			}
 			return printReceipt(c.stdout, r, t, payer)
 		},
@@ -89,7 +90,7 @@ func newReceiptVerify(c *cli) *cobra.Command {
 				checks = append(checks, "cid", "pixels")
 			}
 			if c.json {
-				return writeJSON(c.stdout, map[string]any{"ok": true, "checks": checks, "cid": r.CID(), "miner": r.Miner})
+				return term.JSON(c.stdout, map[string]any{"ok": true, "checks": checks, "cid": r.CID(), "miner": r.Miner})
 			}
 			for _, name := range checks {
 				fmt.Fprintf(c.stdout, "ok  %s\n", name)

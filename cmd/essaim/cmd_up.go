@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 )
 
@@ -58,7 +59,7 @@ func (c *cli) tellUp(d *devnet.Network, took time.Duration) error {
 	i := d.Info()
 	user := d.Account(devnet.User).Address()
 	if c.json {
-		return writeJSON(c.stdout, map[string]any{
+		return term.JSON(c.stdout, map[string]any{
 			"chain_id": i.ChainID, "gateway": i.Gateway, "ledger": i.Ledger, "peers": i.Peers, "home": i.Home,
 			"account": devnet.User, "address": user, "ready_ms": took.Milliseconds(),
 		})

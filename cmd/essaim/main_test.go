@@ -1,9 +1,11 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/essaim/essaim/devnet"
+	"github.com/essaim/essaim/node"
 )
 
 func TestMain(m *testing.M) {
@@ -31,6 +34,8 @@ func TestMain(m *testing.M) {
 //	ready HOME             waits until the network of a home answers
 //	narrow                 wants the last stdout to fit 80 columns
 //	flip FILE OFFSET       changes one bit of a file
+//	generate HOME KEY      draws a picture with an API key
+//	tamper HOME SQL        changes the books of the API keys behind the program's back
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -40,7 +45,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": exitStatus, "json": jsonField, "setjson": setJSON, "ready": waitReady, "narrow": narrow, "flip": flip,
+			"status": exitStatus, "json": jsonField, "setjson": setJSON, "ready": waitReady, "narrow": narrow, "flip": flip, "generate": generate, "tamper": tamper,
 		},
 	})
 }
@@ -138,6 +143,28 @@ func narrow(ts *testscript.TestScript, _ bool, _ []string) {
 			ts.Fatalf("%d columns: %s", n, line)
 		}
 	}
+}
+
+func generate(ts *testscript.TestScript, _ bool, args []string) {
+	i, err := devnet.ReadInfo(ts.MkAbs(args[0]))
+	ts.Check(err)
+	req, err := http.NewRequest(http.MethodPost, i.Gateway+"/v1/images/generations", strings.NewReader(`{"prompt":"a red apple"}`))
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+args[1])
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("the gateway answers %s", resp.Status)
+	}
+}
+
+func tamper(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", filepath.Join(ts.MkAbs(args[0]), "coordinator", node.KeysFile))
+	ts.Check(err)
+	defer db.Close()
+	_, err = db.Exec("DROP TRIGGER IF EXISTS entries_fixed; DROP TRIGGER IF EXISTS entries_stay; " + args[1])
+	ts.Check(err)
 }
 
 func flip(ts *testscript.TestScript, _ bool, args []string) {

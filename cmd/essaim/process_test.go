@@ -20,6 +20,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/wallet"
 )
@@ -42,7 +43,7 @@ func startProcess(ctx context.Context, t *testing.T, home string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.kill() })
-	err := waitFor(ctx, func() (bool, error) {
+	err := term.Until(ctx, func() (bool, error) {
 		i, err := devnet.ReadInfo(home)
 		if err != nil || i.Gateway == "" || i.Gateway == before.Gateway {
 			return false, nil
@@ -242,7 +243,7 @@ func attach(ctx context.Context, t *testing.T, home string) *process {
 	if p.chain, err = chainclient.Dial(i.Ledger); err != nil {
 		t.Fatal(err)
 	}
-	err = waitFor(ctx, func() (bool, error) {
+	err = term.Until(ctx, func() (bool, error) {
 		info, err := p.api.Info(ctx)
 		if err != nil || info.Miners < 2 {
 			return false, nil

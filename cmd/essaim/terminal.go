@@ -1,16 +1,16 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
-	"golang.org/x/term"
+	xterm "golang.org/x/term"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 )
 
 // How the program speaks.
@@ -59,7 +59,7 @@ func tell(stdout, stderr io.Writer, asJSON bool, err error) {
 			Hint    string      `json:"hint,omitempty"`
 			Exit    int         `json:"exit"`
 		}
-		writeJSON(stdout, map[string]body{"error": {essaim.CodeOf(err), oneLine(err.Error()), hint, exitCode(err)}})
+		term.JSON(stdout, map[string]body{"error": {essaim.CodeOf(err), oneLine(err.Error()), hint, exitCode(err)}})
 		return
 	}
 	fmt.Fprintf(stderr, "essaim: error: %s\n", oneLine(err.Error()))
@@ -70,13 +70,6 @@ func tell(stdout, stderr io.Writer, asJSON bool, err error) {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
 // status is one line on stderr that is written over: the progress of something long.
 // On a pipe each line is printed once, when it is done.
 type status struct {
@@ -86,7 +79,7 @@ type status struct {
 }
 
 func newStatus(f *os.File) *status {
-	return &status{w: f, live: term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"}
+	return &status{w: f, live: xterm.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"}
 }
 
 // set shows what goes on; it is kept only if keep is called.

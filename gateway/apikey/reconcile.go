@@ -14,6 +14,7 @@ import (
 type Paid struct {
 	Task  essaim.Digest
 	Price essaim.Amount
+	Late  bool // it has come in while the books were read, and may be missing in them
 }
 
 // Fact is what the ledger and the coordinator's log say of a session.
@@ -50,8 +51,13 @@ func (b Books) Reconcile(facts []Fact) []Row {
 		known[f.Session] = f
 	}
 	captured := b.captures()
+	ids := b.Paying()
+	for id := range known {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
 	var rows []Row
-	for _, id := range b.sessions(captured, facts) {
+	for _, id := range slices.Compact(ids) {
 		f, ok := known[id]
 		r := Row{Session: id, State: f.State, Faults: []Fault{}}
 		for _, e := range captured[id] {
@@ -98,12 +104,10 @@ func (b Books) captures() map[essaim.SessionID][]Entry {
 	return out
 }
 
-func (b Books) sessions(captured map[essaim.SessionID][]Entry, facts []Fact) []essaim.SessionID {
+// Paying lists the sessions that the books know of, in order.
+func (b Books) Paying() []essaim.SessionID {
 	ids := slices.Clone(b.Sessions)
-	for _, f := range facts {
-		ids = append(ids, f.Session)
-	}
-	for id := range captured {
+	for id := range b.captures() {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
@@ -128,7 +132,7 @@ func (b Books) compare(r *Row, f Fact, entries []Entry) {
 	booked, tasks := r.Captured+r.Covered, uint64(r.Tasks)
 	if f.Logged { // what is in doubt is not in the books yet
 		for _, p := range f.Receipts {
-			if b.doubted(p.Task) {
+			if b.doubted(p.Task) || p.Late && !hasTask(entries, p.Task) {
 				booked, tasks = booked+p.Price, tasks+1
 			}
 		}
@@ -136,6 +140,10 @@ func (b Books) compare(r *Row, f Fact, entries []Entry) {
 	if booked != f.Sum || tasks != f.Count {
 		r.found(0, "the books have %d receipts for %s, the chain settled %d for %s", tasks, booked, f.Count, f.Sum)
 	}
+}
+
+func hasTask(entries []Entry, task essaim.Digest) bool {
+	return slices.ContainsFunc(entries, func(e Entry) bool { return *e.Task == task })
 }
 
 func (b Books) doubted(task essaim.Digest) bool {
@@ -162,7 +170,7 @@ func (b Books) compareReceipts(r *Row, receipts []Paid, entries []Entry) {
 	}
 	slices.SortFunc(receipts, func(x, y Paid) int { return cmp.Compare(x.Task.String(), y.Task.String()) })
 	for _, p := range receipts {
-		if !booked[p.Task] && !b.doubted(p.Task) {
+		if !booked[p.Task] && !b.doubted(p.Task) && !p.Late {
 			r.found(0, "the receipt of task %s over %s is not in the books", p.Task.Short(), p.Price)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/term"
 )
 
 func newList(c *Shell) *cobra.Command {
@@ -38,7 +39,7 @@ func newList(c *Shell) *cobra.Command {
 				return err
 			}
 			if c.JSON() {
-				return writeJSON(c.Stdout, map[string]any{"payer": a, "sessions": append([]essaim.Session{}, list...)})
+				return term.JSON(c.Stdout, map[string]any{"payer": a, "sessions": append([]essaim.Session{}, list...)})
 			}
 			lines := []string{fmt.Sprintf("%7s  %-7s  %20s  %-11s  %9s  %9s", "SESSION", "STATE", "DEPOSIT", "COORDINATOR", "OPENED", "EXPIRES")}
 			for _, s := range list {
@@ -85,7 +86,7 @@ func newShow(c *Shell) *cobra.Command {
 				rows = append(rows, settledRows(settled)...)
 			}
 			if c.JSON() {
-				return writeJSON(c.Stdout, v)
+				return term.JSON(c.Stdout, v)
 			}
 			return printRows(c, rows)
 		},
@@ -184,7 +185,7 @@ spent comes back when the session is closed, or when it expires.`,
 			}
 			r := s.Record()
 			if c.JSON() {
-				return writeJSON(c.Stdout, map[string]any{"session": r.ID, "deposit": uint64(deposit), "expiry": r.Expiry, "file": out, "tx": s.Tx()})
+				return term.JSON(c.Stdout, map[string]any{"session": r.ID, "deposit": uint64(deposit), "expiry": r.Expiry, "file": out, "tx": s.Tx()})
 			}
 			_, err = fmt.Fprintf(c.Stdout, "session %s open with %s until height %d\nits key is in %s\n", r.ID, deposit, r.Expiry, out)
 			return err
@@ -223,7 +224,7 @@ func newTopUp(c *Shell) *cobra.Command {
 				return err
 			}
 			if c.JSON() {
-				return writeJSON(c.Stdout, map[string]any{"session": id, "added": uint64(more), "deposit": uint64(deposit), "tx": tx})
+				return term.JSON(c.Stdout, map[string]any{"session": id, "added": uint64(more), "deposit": uint64(deposit), "tx": tx})
 			}
 			_, err = fmt.Fprintf(c.Stdout, "session %s now has a deposit of %s\nheight %d, transaction %s\n", id, deposit, tx.Height, tx.Hash)
 			return err
@@ -257,7 +258,7 @@ func newClose(c *Shell) *cobra.Command {
 				return err
 			}
 			if c.JSON() {
-				return writeJSON(c.Stdout, settled)
+				return term.JSON(c.Stdout, settled)
 			}
 			rows := [][2]string{{"session", fmt.Sprintf("%s, settled at height %d", settled.Session, settled.Tx.Height)}}
 			for _, p := range settled.Tx.Payments {

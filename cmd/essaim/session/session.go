@@ -19,6 +19,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/receipts"
 	"github.com/essaim/essaim/wallet"
 )
@@ -184,7 +185,7 @@ func (c *Shell) tellAudit(claim receipts.Claim, r receipts.Report) error {
 		if !claim.Receipts.IsZero() {
 			v["receipts"] = essaim.CIDOf(claim.Receipts)
 		}
-		if err := writeJSON(c.Stdout, v); err != nil || answer == nil {
+		if err := term.JSON(c.Stdout, v); err != nil || answer == nil {
 			return err
 		}
 		return c.Shown(answer)
@@ -234,11 +235,4 @@ func wrapped(mark, text string) []string {
 		}
 	}
 	return lines
-}
-
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

@@ -10,6 +10,7 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 )
 
 func newActors(s *Shell) *cobra.Command {
@@ -50,12 +51,12 @@ func (s *Shell) actors(ctx context.Context, only string, limit int) error {
 		}
 		rows := [][]string{{string(role), "state", "stake AIM", "bond AIM", "commission", "gateway"}}
 		for _, a := range list {
-			rows = append(rows, []string{a.NodeKey.Short(), state(a), coins(a.Stake), coins(a.Bond), a.Commission.String(), a.URL})
+			rows = append(rows, []string{a.NodeKey.Short(), state(a), term.Coins(a.Stake), term.Coins(a.Bond), a.Commission.String(), a.URL})
 		}
 		if role == essaim.RoleMiner {
 			rows[0][5] = ""
 		}
-		table(s.Stdout, "<<>>><", rows...)
+		term.Table(s.Stdout, "<<>>><", rows...)
 		if role == essaim.RoleCoordinator && only == "" {
 			fmt.Fprintln(s.Stdout)
 		}
@@ -132,9 +133,9 @@ func (s *Shell) slashes(ctx context.Context, name string) error {
 		if x.Appealed && x.State == chainclient.SlashHeld {
 			now = "appealed"
 		}
-		rows = append(rows, []string{fmt.Sprint(x.ID), x.Actor.Short(), coins(x.Amount), fmt.Sprint(x.At), now, x.Cause})
+		rows = append(rows, []string{fmt.Sprint(x.ID), x.Actor.Short(), term.Coins(x.Amount), fmt.Sprint(x.At), now, x.Cause})
 	}
-	table(s.Stdout, "><>><<", rows...)
+	term.Table(s.Stdout, "><>><<", rows...)
 	return nil
 }
 
@@ -151,10 +152,10 @@ func (s *Shell) slash(ctx context.Context, id uint64) error {
 		return printJSON(s.Stdout, x)
 	}
 	p := func(name, format string, args ...any) {
-		fmt.Fprintln(s.Stdout, clip(fmt.Sprintf("  %-10s %s", name, fmt.Sprintf(format, args...)), width))
+		fmt.Fprintln(s.Stdout, term.Clip(fmt.Sprintf("  %-10s %s", name, fmt.Sprintf(format, args...)), term.Width))
 	}
 	fmt.Fprintf(s.Stdout, "slash %d of %s\n", x.ID, x.Actor.Short())
-	p("took", "%s AIM, %s of its stake, at height %d", coins(x.Amount), x.Part, x.At)
+	p("took", "%s AIM, %s of its stake, at height %d", term.Coins(x.Amount), x.Part, x.At)
 	p("cause", "%s", x.Cause)
 	if x.Method != "" {
 		p("method", "%s", x.Method)
@@ -169,13 +170,13 @@ func (s *Shell) slash(ctx context.Context, id uint64) error {
 		p("jail", "until height %d, or later", x.JailedUntil)
 	}
 	if x.Restitution > 0 {
-		p("wronged", "%s, to get up to %s AIM", x.Wronged, coins(x.Restitution))
+		p("wronged", "%s, to get up to %s AIM", x.Wronged, term.Coins(x.Restitution))
 	}
 	switch x.State {
 	case chainclient.SlashHeld:
-		p("coins", "held until %s; appealed: %t", when(ctx, chain, x.EndsAt), x.Appealed)
+		p("coins", "held until %s; appealed: %t", term.When(ctx, chain, x.EndsAt), x.Appealed)
 	case chainclient.SlashFinal:
-		p("coins", "%s AIM to the wronged, the rest burned", coins(min(x.Restitution, x.Amount)))
+		p("coins", "%s AIM to the wronged, the rest burned", term.Coins(min(x.Restitution, x.Amount)))
 	case chainclient.SlashReversed:
 		p("coins", "given back: the slash was reversed")
 	}
@@ -199,8 +200,8 @@ func (s *Shell) appeal(ctx context.Context, f *sending, id uint64, evidence []st
 		if err != nil {
 			return tx, o, err
 		}
-		o.say("appeal slash %d: %s AIM of %s, for %s", id, coins(x.Amount), x.Actor.Short(), x.Cause)
-		o.say("  held       until %s", when(ctx, chain, ends))
+		o.say("appeal slash %d: %s AIM of %s, for %s", id, term.Coins(x.Amount), x.Actor.Short(), x.Cause)
+		o.say("  held       until %s", term.When(ctx, chain, ends))
 		o.say("  next       a proposal to reverse it must pass before that")
 		o.set("slash", id)
 		o.set("ends_at", ends)

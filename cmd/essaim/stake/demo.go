@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -23,42 +22,26 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 )
 
 func newDemo(s *Shell) *cobra.Command {
-	var keep bool
-	cmd := &cobra.Command{
-		Use:   "demo-stake",
-		Short: "The story of stake: rewards, votes, slashes and an appeal, told and checked",
-		Long: `Plays a story of stake on a fresh network whose periods take seconds instead of days:
+	cmd := term.StoryCommand("demo-stake", 3*time.Minute, func(ctx context.Context, home string) error {
+		d := &demo{Teller: term.Teller{Out: s.Stdout, No: s.No}, shell: s, home: home}
+		return d.play(ctx)
+	})
+	cmd.Short = "The story of stake: rewards, votes, slashes and an appeal, told and checked"
+	cmd.Long = `Plays a story of stake on a fresh network whose periods take seconds instead of days:
 somebody stakes and earns, one miner is slashed with cause and one without, the second
 slash is appealed and reversed, and a whale with 60 % of all stake loses a vote. Every
-claim it prints is checked; if one does not hold, it says which and exits with 1.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			home, err := os.MkdirTemp("", "essaim-demo-")
-			if err != nil {
-				return err
-			}
-			if keep {
-				fmt.Fprintf(cmd.ErrOrStderr(), "home: %s\n", home)
-			} else {
-				defer os.RemoveAll(home)
-			}
-			d := &demo{out: s.Stdout, shell: s, home: home}
-			ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Minute)
-			defer cancel()
-			return d.play(ctx)
-		},
-	}
-	cmd.Flags().BoolVar(&keep, "keep", false, "keep the network's folder")
+claim it prints is checked; if one does not hold, it says which and exits with 1.`
 	return cmd
 }
 
 // demo is one telling of the story.
 type demo struct {
-	out   io.Writer
+	term.Teller
 	shell *Shell
 	home  string
 
@@ -99,50 +82,15 @@ func periods(g *chain.Genesis) {
 
 func (d *demo) play(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, d.stop()) }()
-	began := time.Now()
-	for _, chapter := range []struct {
-		title string
-		tell  func(context.Context) error
-	}{
-		{"A network", d.network},
-		{"Stake: a coin behind a miner", d.stake},
-		{"Work: the miner draws, and its stakers earn", d.work},
-		{"Three proposals: a slash with cause, one without, and a whale's wish", d.votes},
-		{"An appeal: the slash without cause is reversed", d.appeal},
-		{"The end of an appeal window, and of the user's stake", d.leave},
-		{"The books", d.books},
-	} {
-		fmt.Fprintf(d.out, "\n%s\n", chapter.title)
-		if err := chapter.tell(ctx); err != nil {
-			return err
-		}
-	}
-	fmt.Fprintf(d.out, "\nEvery line marked ok was checked on the way (%.0f s).\n", time.Since(began).Seconds())
-	return nil
-}
-
-// say tells; ok tells a claim that was checked, or ends the story.
-func (d *demo) say(format string, args ...any) { d.print("      ", fmt.Sprintf(format, args...)) }
-
-func (d *demo) print(mark, text string) {
-	if text == "" {
-		fmt.Fprintln(d.out)
-		return
-	}
-	for _, line := range wrap(text, width-6) {
-		fmt.Fprintf(d.out, "%s%s\n", mark, line)
-		mark = "      "
-	}
-}
-
-func (d *demo) ok(holds bool, format string, args ...any) error {
-	claim := fmt.Sprintf(format, args...)
-	if !holds {
-		d.print("  NO  ", claim)
-		return d.shell.No(essaim.Errorf(essaim.CodeInternal, "this is a fault of the program: please report it", "the story does not hold: %s", claim))
-	}
-	d.print("  ok  ", claim)
-	return nil
+	return d.Play(ctx,
+		term.Chapter{Title: "A network", Tell: d.network},
+		term.Chapter{Title: "Stake: a coin behind a miner", Tell: d.stake},
+		term.Chapter{Title: "Work: the miner draws, and its stakers earn", Tell: d.work},
+		term.Chapter{Title: "Three proposals: a slash with cause, one without, and a whale's wish", Tell: d.votes},
+		term.Chapter{Title: "An appeal: the slash without cause is reversed", Tell: d.appeal},
+		term.Chapter{Title: "The end of an appeal window, and of the user's stake", Tell: d.leave},
+		term.Chapter{Title: "The books", Tell: d.books},
+	)
 }
 
 func (d *demo) network(ctx context.Context) error {
@@ -170,14 +118,14 @@ func (d *demo) network(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("a validator with 100,000 AIM, a coordinator with a bond of 20,000 AIM, and three miners with bonds of %s each; %s in all", aim(p.MinBondMiner), aim(d.supply))
-	d.say("what takes weeks on a public network takes seconds here: stake leaves after %d blocks, a vote takes %.0f s; one account counts at most %s of the stake that votes (a public network has more voters, and 5 %%)",
+	d.Say("a validator with 100,000 AIM, a coordinator with a bond of 20,000 AIM, and three miners with bonds of %s each; %s in all", aim(p.MinBondMiner), aim(d.supply))
+	d.Say("what takes weeks on a public network takes seconds here: stake leaves after %d blocks, a vote takes %.0f s; one account counts at most %s of the stake that votes (a public network has more voters, and 5 %%)",
 		p.UnbondingBlocks, (unbonding * blockTime).Seconds(), stakeCap)
 	miners, err := d.chain.Standings(ctx, essaim.RoleMiner, 0)
 	if err != nil {
 		return err
 	}
-	return d.ok(len(miners) == 3, "three miners of three owners are registered; each is a process of its own")
+	return d.OK(len(miners) == 3, "three miners of three owners are registered; each is a process of its own")
 }
 
 func (d *demo) startMiners(ctx context.Context) error {
@@ -197,26 +145,10 @@ func (d *demo) startMiners(ctx context.Context) error {
 
 // connected waits until the coordinator has so many miners.
 func (d *demo) connected(ctx context.Context, n int) error {
-	return until(ctx, func() (bool, error) {
+	return term.Until(ctx, func() (bool, error) {
 		info, err := d.net.Coordinator().Info(ctx)
 		return info.Miners == n, err
 	})
-}
-
-// until asks until the answer is yes.
-func until(ctx context.Context, yes func() (bool, error)) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if ok, err := yes(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // miner is the actor in one of the miners' folders.
@@ -259,7 +191,7 @@ type ballot struct {
 
 // decided waits for a proposal's end and shows its count.
 func (d *demo) decided(ctx context.Context, id uint64) (p chainclient.Proposal, err error) {
-	err = until(ctx, func() (bool, error) {
+	err = term.Until(ctx, func() (bool, error) {
 		p, err = d.chain.Proposal(ctx, id)
 		return err == nil && p.Status != "voting" && p.Status != "deposit", err
 	})
@@ -273,14 +205,14 @@ func (d *demo) houses(o chainclient.Outcome) error {
 	}
 	for line := range strings.Lines(text.String()) {
 		if !strings.Contains(line, " counts ") {
-			fmt.Fprint(d.out, clip("      "+line, width+1))
+			fmt.Fprint(d.Out, term.Clip("      "+line, term.Width+1))
 		}
 	}
 	return nil
 }
 
 // aim is an amount in groups of three.
-func aim(a essaim.Amount) string { return coins(a) + " AIM" }
+func aim(a essaim.Amount) string { return term.Coins(a) + " AIM" }
 
 func problem(err error) string {
 	if err == nil {

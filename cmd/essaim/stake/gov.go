@@ -16,6 +16,7 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 )
 
 func newVote(s *Shell) *cobra.Command {
@@ -89,10 +90,10 @@ func (s *Shell) vote(ctx context.Context, f *sending, id uint64, choices []chain
 		for _, c := range choices {
 			words = append(words, c.Option+" with "+c.Weight.String())
 		}
-		o.say("%s", clip(fmt.Sprintf("vote on proposal %d, %s", id, p.Title), width))
+		o.say("%s", term.Clip(fmt.Sprintf("vote on proposal %d, %s", id, p.Title), term.Width))
 		o.say("  %s votes %s", f.from, strings.Join(words, ", "))
-		o.say("  stake      %s AIM, %s of all", coins(power.Stake), percent(power.Stake, power.TotalStake))
-		o.say("  work       %s AIM of fees, %s of all", coins(power.Work), percent(power.Work, power.TotalWork))
+		o.say("  stake      %s AIM, %s of all", term.Coins(power.Stake), percent(power.Stake, power.TotalStake))
+		o.say("  work       %s AIM of fees, %s of all", term.Coins(power.Work), percent(power.Work, power.TotalWork))
 		o.say("  ends       %s", date(p.Until))
 		if power.Stake == 0 && power.Work == 0 {
 			o.say("  this vote weighs nothing: stake first")
@@ -202,10 +203,10 @@ func (s *Shell) propose(ctx context.Context, p *proposing, args []string, prepar
 	}
 	return s.send(ctx, &p.sending, plan{chain, by, func(ctx context.Context, on *chainclient.Client) (tx essaim.Tx, o outcome, err error) {
 		id, tx, err := do(ctx, on, by)
-		o.lines = wrap("propose "+words, width)
-		o.say("%s", clip("  title      "+p.draft.Title, width))
+		o.lines = term.Wrap("propose "+words, term.Width)
+		o.say("%s", term.Clip("  title      "+p.draft.Title, term.Width))
 		o.say("  number     %d", id)
-		o.say("  deposit    %s AIM, which come back unless it is vetoed", coins(p.draft.Deposit))
+		o.say("  deposit    %s AIM, which come back unless it is vetoed", term.Coins(p.draft.Deposit))
 		o.set("proposal", id)
 		o.set("deposit", p.draft.Deposit)
 		return tx, o, err
@@ -279,7 +280,7 @@ func (s *Shell) proposeSpend(_ context.Context, p *proposing, _ *chainclient.Cli
 	if err != nil {
 		return "", nil, err
 	}
-	words := fmt.Sprintf("to pay %s AIM from the community pool to %s", coins(amount), to)
+	words := fmt.Sprintf("to pay %s AIM from the community pool to %s", term.Coins(amount), to)
 	return words, func(ctx context.Context, on *chainclient.Client, by chainclient.Signer) (uint64, essaim.Tx, error) {
 		return on.ProposeSpend(ctx, by, p.draft, to, amount)
 	}, nil
@@ -293,7 +294,7 @@ func (s *Shell) proposeUpgrade(ctx context.Context, p *proposing, chain *chaincl
 	if now, err := chain.Height(ctx); err != nil || at <= now {
 		return "", nil, essaim.Errorf(essaim.CodeBadInput, "choose one that is still far when the vote ends", "height %d has passed (%v)", at, err)
 	}
-	words := fmt.Sprintf("that every node stops at %s and goes on with %q", when(ctx, chain, at), args[0])
+	words := fmt.Sprintf("that every node stops at %s and goes on with %q", term.When(ctx, chain, at), args[0])
 	return words, func(ctx context.Context, on *chainclient.Client, by chainclient.Signer) (uint64, essaim.Tx, error) {
 		return on.ProposeUpgrade(ctx, by, p.draft, args[0], at, p.info)
 	}, nil
@@ -328,7 +329,7 @@ func (s *Shell) proposeReverse(ctx context.Context, p *proposing, chain *chaincl
 	case len(p.evidence) == 0:
 		return "", nil, essaim.Errorf(essaim.CodeBadInput, "give --evidence CID", "a reversal needs evidence")
 	}
-	words := fmt.Sprintf("to give %s AIM back to the pool of %s: slash %d was wrong", coins(x.Amount), x.Actor.Short(), id)
+	words := fmt.Sprintf("to give %s AIM back to the pool of %s: slash %d was wrong", term.Coins(x.Amount), x.Actor.Short(), id)
 	return words, func(ctx context.Context, on *chainclient.Client, by chainclient.Signer) (uint64, essaim.Tx, error) {
 		return on.ProposeReverse(ctx, by, p.draft, id, p.evidence)
 	}, nil
@@ -375,7 +376,7 @@ func (s *Shell) proposals(ctx context.Context) error {
 		}
 		rows = append(rows, []string{fmt.Sprint(p.ID), p.Status, yes, turnout, date(p.Until), p.Title})
 	}
-	table(s.Stdout, "><>><<", rows...)
+	term.Table(s.Stdout, "><>><<", rows...)
 	return nil
 }
 
@@ -394,17 +395,17 @@ func (s *Shell) proposal(ctx context.Context, id uint64) error {
 	if s.JSON() {
 		return printJSON(s.Stdout, p)
 	}
-	fmt.Fprintln(s.Stdout, clip(fmt.Sprintf("proposal %d: %s", p.ID, p.Title), width))
-	for _, line := range wrap(p.Summary, width-2) {
+	fmt.Fprintln(s.Stdout, term.Clip(fmt.Sprintf("proposal %d: %s", p.ID, p.Title), term.Width))
+	for _, line := range term.Wrap(p.Summary, term.Width-2) {
 		fmt.Fprintln(s.Stdout, "  "+line)
 	}
-	fmt.Fprintf(s.Stdout, "\n  %s; deposit %s AIM; ends %s\n", p.Status, coins(p.Deposit), date(p.Until))
+	fmt.Fprintf(s.Stdout, "\n  %s; deposit %s AIM; ends %s\n", p.Status, term.Coins(p.Deposit), date(p.Until))
 	if p.Failure != "" {
-		fmt.Fprintln(s.Stdout, clip("  it failed: "+p.Failure, width))
+		fmt.Fprintln(s.Stdout, term.Clip("  it failed: "+p.Failure, term.Width))
 	}
 	if len(p.Messages) > 0 {
-		for _, line := range wrap("it does "+string(p.Messages), width-2) {
-			fmt.Fprintln(s.Stdout, clip("  "+line, width))
+		for _, line := range term.Wrap("it does "+string(p.Messages), term.Width-2) {
+			fmt.Fprintln(s.Stdout, term.Clip("  "+line, term.Width))
 		}
 	}
 	if p.Outcome == nil {
@@ -430,16 +431,16 @@ func houses(w io.Writer, o chainclient.Outcome) error {
 		for _, option := range []string{"yes", "no", "abstain", "veto"} {
 			row = append(row, percent(h.Options[option], h.Counted))
 		}
-		rows = append(rows, append(row, coins(h.Counted), coins(h.Voted)))
+		rows = append(rows, append(row, term.Coins(h.Counted), term.Coins(h.Voted)))
 	}
 	row := []string{"together"}
 	for _, option := range []string{"yes", "no", "abstain", "veto"} {
 		row = append(row, trillionths(o.Shares[option]))
 	}
 	rows = append(rows, append(row, "turnout "+trillionths(o.Turnout), ""))
-	table(w, "<>>>>>>", rows...)
+	term.Table(w, "<>>>>>>", rows...)
 	for _, who := range slices.Sorted(maps.Keys(o.Capped)) {
-		fmt.Fprintln(w, clip(fmt.Sprintf("  %s has %s AIM and counts %s", who, coins(o.Capped[who]), coins(o.Cap)), width))
+		fmt.Fprintln(w, term.Clip(fmt.Sprintf("  %s has %s AIM and counts %s", who, term.Coins(o.Capped[who]), term.Coins(o.Cap)), term.Width))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -67,28 +68,28 @@ func (s *Shell) show(ctx context.Context, name string) error {
 	fmt.Fprintf(s.Stdout, "%s %s\n", a.Role, a.NodeKey)
 	p("state", "%s", state(a))
 	p("owner", "%s", a.Owner)
-	p("stake", "%s AIM, of which %s AIM are the bond", coins(a.Stake), coins(a.Bond))
+	p("stake", "%s AIM, of which %s AIM are the bond", term.Coins(a.Stake), term.Coins(a.Bond))
 	if leaving := a.Pool - min(a.Stake, a.Pool); leaving > 0 {
-		p("leaving", "%s AIM", coins(leaving))
+		p("leaving", "%s AIM", term.Coins(leaving))
 	}
 	p("commission", "%s, changing by at most %s in an epoch", a.Commission, a.CommissionChange)
 	if a.URL != "" {
-		p("gateway", "%s", clip(a.URL, width-13))
+		p("gateway", "%s", term.Clip(a.URL, term.Width-13))
 	}
 	for _, h := range []struct {
 		name string
 		at   int64
 	}{{"jailed", a.JailedUntil}, {"frozen", a.FrozenUntil}, {"away until", a.AwayUntil}, {"bond back", a.ReleaseAt}} {
 		if h.at != 0 {
-			p(h.name, "%s", when(ctx, chain, h.at))
+			p(h.name, "%s", term.When(ctx, chain, h.at))
 		}
 	}
 	fmt.Fprintln(s.Stdout)
 	rows := [][]string{{"staked by", "AIM", "of its stake"}}
 	for _, d := range who {
-		rows = append(rows, []string{d.Delegator.String(), coins(d.Value), percent(d.Value, a.Stake)})
+		rows = append(rows, []string{d.Delegator.String(), term.Coins(d.Value), percent(d.Value, a.Stake)})
 	}
-	table(s.Stdout, "<>>", rows...)
+	term.Table(s.Stdout, "<>>", rows...)
 	return nil
 }
 
@@ -144,8 +145,8 @@ func (o *owning) bond(ctx context.Context, on *chainclient.Client, args []string
 	if err != nil {
 		return tx, out, err
 	}
-	out.say("add %s AIM to the bond of %s", coins(amount), label(o.actor))
-	out.say("  bond       %s AIM, with which its stake is %s AIM", coins(o.actor.Bond+amount), coins(o.actor.Stake+amount))
+	out.say("add %s AIM to the bond of %s", term.Coins(amount), label(o.actor))
+	out.say("  bond       %s AIM, with which its stake is %s AIM", term.Coins(o.actor.Bond+amount), term.Coins(o.actor.Stake+amount))
 	out.set("bond", o.actor.Bond+amount)
 	tx, err = on.AddBond(ctx, o.by, o.actor.NodeKey, amount)
 	return tx, out, err
@@ -175,8 +176,8 @@ func (o *owning) away(ctx context.Context, on *chainclient.Client, args []string
 	if until == 0 {
 		out.lines = []string{"take back that " + label(o.actor) + " is away"}
 	} else {
-		out.say("  from       %s", when(ctx, on, from))
-		out.say("  until      %s", when(ctx, on, until))
+		out.say("  from       %s", term.When(ctx, on, from))
+		out.say("  until      %s", term.When(ctx, on, until))
 	}
 	out.set("away_from", from)
 	out.set("away_until", until)
@@ -199,7 +200,7 @@ func (o *owning) rotate(ctx context.Context, on *chainclient.Client, args []stri
 		return tx, out, err
 	}
 	out.say("give %s the node key %s", label(o.actor), keys.ID().Short())
-	out.say("  old key    answers until %s", when(ctx, on, until))
+	out.say("  old key    answers until %s", term.When(ctx, on, until))
 	out.set("new_key", keys.ID())
 	out.set("overlap_until", until)
 	return tx, out, nil
@@ -221,8 +222,8 @@ func (o *owning) retire(ctx context.Context, on *chainclient.Client, _ []string)
 	}
 	now, err := on.Height(ctx)
 	out.say("take %s out of work for good", label(o.actor))
-	out.say("  bond       %s AIM come back at %s", coins(o.actor.Bond), when(ctx, on, now+p.UnbondingBlocks))
-	out.say("  others     get their %s AIM back then, too", coins(o.actor.Stake-min(o.actor.Bond, o.actor.Stake)))
+	out.say("  bond       %s AIM come back at %s", term.Coins(o.actor.Bond), term.When(ctx, on, now+p.UnbondingBlocks))
+	out.say("  others     get their %s AIM back then, too", term.Coins(o.actor.Stake-min(o.actor.Bond, o.actor.Stake)))
 	return tx, out, err
 }
 

@@ -21,6 +21,7 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/wallet"
 )
@@ -109,7 +110,7 @@ func (s *Shell) send(ctx context.Context, f *sending, p plan) error {
 		if s.JSON() {
 			return printJSON(s.Stdout, o.fields)
 		}
-		_, err := fmt.Fprintf(s.Stdout, "\nfee 0 AIM, gas %s; tried on the node, nothing was sent\n", grouped(tried.Gas))
+		_, err := fmt.Fprintf(s.Stdout, "\nfee 0 AIM, gas %s; tried on the node, nothing was sent\n", term.Grouped(tried.Gas))
 		return err
 	}
 	tx, done, err := p.do(ctx, p.chain)

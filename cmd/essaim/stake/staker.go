@@ -10,6 +10,7 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 )
 
@@ -68,12 +69,12 @@ func (s *Shell) stake(ctx context.Context, f *sending, name string, amount essai
 			return tx, o, err
 		}
 		shares, err := a.SharesFor(amount)
-		o.say("stake %s AIM of %s on %s", coins(amount), f.from, label(a))
-		o.say("  makes      %s shares, %s of its pool", grouped(shares), percent(essaim.Amount(shares), essaim.Amount(shares+a.Shares)))
-		o.say("  yours      %s AIM on it", coins(mine.Value+amount))
-		o.say("  its stake  %s AIM; its owner takes %s of income first", coins(a.Stake+amount), a.Commission)
-		o.say("  left       %s AIM in %s", coins(have-amount), f.from)
-		o.say("  back       %s blocks after you unstake", grouped(uint64(p.UnbondingBlocks)))
+		o.say("stake %s AIM of %s on %s", term.Coins(amount), f.from, label(a))
+		o.say("  makes      %s shares, %s of its pool", term.Grouped(shares), percent(essaim.Amount(shares), essaim.Amount(shares+a.Shares)))
+		o.say("  yours      %s AIM on it", term.Coins(mine.Value+amount))
+		o.say("  its stake  %s AIM; its owner takes %s of income first", term.Coins(a.Stake+amount), a.Commission)
+		o.say("  left       %s AIM in %s", term.Coins(have-amount), f.from)
+		o.say("  back       %s blocks after you unstake", term.Grouped(uint64(p.UnbondingBlocks)))
 		o.set("actor", a.NodeKey)
 		o.set("amount", amount)
 		o.set("shares", shares)
@@ -141,19 +142,19 @@ func (s *Shell) leave(ctx context.Context, f *sending, name, destination, text s
 	return s.send(ctx, f, plan{chain, by, func(ctx context.Context, on *chainclient.Client) (tx essaim.Tx, o outcome, err error) {
 		var due int64
 		if destination == "" {
-			o.say("take %s AIM of %s back from %s", coins(amount), f.from, label(a))
+			o.say("take %s AIM of %s back from %s", term.Coins(amount), f.from, label(a))
 			due, tx, err = on.Undelegate(ctx, by, a.NodeKey, amount)
 		} else {
-			o.say("move %s AIM of %s from %s to %s", coins(amount), f.from, label(a), label(to))
+			o.say("move %s AIM of %s from %s to %s", term.Coins(amount), f.from, label(a), label(to))
 			o.set("to", to.NodeKey)
 			due, tx, err = on.Redelegate(ctx, by, a.NodeKey, to.NodeKey, amount)
 		}
 		if err != nil {
 			return tx, o, err
 		}
-		o.say("  arrives    at %s", when(ctx, chain, due))
+		o.say("  arrives    at %s", term.When(ctx, chain, due))
 		o.say("  until then it earns nothing, does not vote, and a slash reaches it")
-		o.say("  stays      %s AIM of yours on it; its stake becomes %s AIM", coins(mine.Value-amount), coins(a.Stake-min(amount, a.Stake)))
+		o.say("  stays      %s AIM of yours on it; its stake becomes %s AIM", term.Coins(mine.Value-amount), term.Coins(a.Stake-min(amount, a.Stake)))
 		if a.Held > 0 {
 			o.say("  its pool is frozen until height %d: it arrives after that", a.FrozenUntil)
 		}
@@ -221,7 +222,7 @@ func (s *Shell) rewards(ctx context.Context, name string) error {
 		if d.Compound {
 			claims = "join the stake"
 		}
-		rows = append(rows, []string{d.Actor.Short(), coins(d.Value), coins(d.Reward), claims})
+		rows = append(rows, []string{d.Actor.Short(), term.Coins(d.Value), term.Coins(d.Reward), claims})
 	}
 	if s.JSON() {
 		return printJSON(s.Stdout, map[string]any{
@@ -232,7 +233,7 @@ func (s *Shell) rewards(ctx context.Context, name string) error {
 		_, err := fmt.Fprintf(s.Stdout, "%s has nothing staked\n", name)
 		return err
 	}
-	table(s.Stdout, "<>><", append(rows, []string{"all", coins(value), coins(reward), ""})...)
+	term.Table(s.Stdout, "<>><", append(rows, []string{"all", term.Coins(value), term.Coins(reward), ""})...)
 	if len(exits) == 0 {
 		return nil
 	}
@@ -243,9 +244,9 @@ func (s *Shell) rewards(ctx context.Context, name string) error {
 		if !e.To.IsZero() {
 			to = "on " + e.To.Short()
 		}
-		rows = append(rows, []string{e.Actor.Short(), coins(e.Value), when(ctx, chain, e.DueAt), to})
+		rows = append(rows, []string{e.Actor.Short(), term.Coins(e.Value), term.When(ctx, chain, e.DueAt), to})
 	}
-	table(s.Stdout, "<><<", rows...)
+	term.Table(s.Stdout, "<><<", rows...)
 	return nil
 }
 
@@ -268,8 +269,8 @@ func (s *Shell) claim(ctx context.Context, f *sending, name string) error {
 			err = essaim.Errorf(essaim.CodeConflict, "wait until the actor has earned", "%s has no rewards on %s yet", f.from, on)
 		}
 		o.say("claim the rewards of %s on %s", f.from, on)
-		o.say("  paid       %s AIM", coins(got.Paid))
-		o.say("  joins      %s AIM the stake", coins(got.Compounded))
+		o.say("  paid       %s AIM", term.Coins(got.Paid))
+		o.say("  joins      %s AIM the stake", term.Coins(got.Compounded))
 		o.set("paid", got.Paid)
 		o.set("compounded", got.Compounded)
 		return tx, o, err

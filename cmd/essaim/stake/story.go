@@ -31,12 +31,12 @@ func (d *demo) stake(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.say("the user stakes %s on miner %s, which raises its chance of work: transaction %.8s…, height %d", aim(userStake), d.accused.NodeKey.Short(), tx.Hash, tx.Height)
+	d.Say("the user stakes %s on miner %s, which raises its chance of work: transaction %.8s…, height %d", aim(userStake), d.accused.NodeKey.Short(), tx.Hash, tx.Height)
 	after, err := d.chain.Standing(ctx, d.accused.NodeKey)
 	if err != nil {
 		return err
 	}
-	if err := d.ok(after.Stake == d.accused.Stake+userStake && after.Bond == d.accused.Bond, "its stake is %s, of which the bond is %s", aim(after.Stake), aim(after.Bond)); err != nil {
+	if err := d.OK(after.Stake == d.accused.Stake+userStake && after.Bond == d.accused.Bond, "its stake is %s, of which the bond is %s", aim(after.Stake), aim(after.Bond)); err != nil {
 		return err
 	}
 	coordinators, err := d.chain.Standings(ctx, essaim.RoleCoordinator, 1)
@@ -50,7 +50,7 @@ func (d *demo) stake(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return d.ok(power.Stake*10 == power.TotalStake*6, "a whale stakes on the coordinator: %s are 60 %% of all stake, pools and validators", aim(power.Stake))
+	return d.OK(power.Stake*10 == power.TotalStake*6, "a whale stakes on the coordinator: %s are 60 %% of all stake, pools and validators", aim(power.Stake))
 }
 
 // draw draws one picture in a session of its own and settles it.
@@ -80,14 +80,14 @@ func (d *demo) work(ctx context.Context) error {
 	var earned essaim.Amount
 	for tries := 0; d.picture == nil; tries++ {
 		if tries == 12 {
-			return d.ok(false, "one of 12 pictures is drawn by the miner with 6 of 8 parts of the stake")
+			return d.OK(false, "one of 12 pictures is drawn by the miner with 6 of 8 parts of the stake")
 		}
 		picture, settled, err := d.draw(ctx)
 		if err != nil {
 			return err
 		}
 		r := picture.Receipt
-		d.say("miner %s draws “%s”, seed %d; transaction %.8s… pays", r.Miner.Short(), d.drawn.Prompt, d.drawn.Seed, settled.Tx.Hash)
+		d.Say("miner %s draws “%s”, seed %d; transaction %.8s… pays", r.Miner.Short(), d.drawn.Prompt, d.drawn.Seed, settled.Tx.Hash)
 		if r.Miner != d.accused.NodeKey {
 			continue
 		}
@@ -107,15 +107,15 @@ func (d *demo) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.ok(got.Paid == mine.Reward && share-got.Paid <= 1, "the miner earned %s; the user has 5 of 6 parts of its stake and claims %s", earned, got.Paid); err != nil {
+	if err := d.OK(got.Paid == mine.Reward && share-got.Paid <= 1, "the miner earned %s; the user has 5 of 6 parts of its stake and claims %s", earned, got.Paid); err != nil {
 		return err
 	}
-	d.say("transaction %.8s…, height %d; nobody had to pay them out", tx.Hash, tx.Height)
+	d.Say("transaction %.8s…, height %d; nobody had to pay them out", tx.Hash, tx.Height)
 	power, err := d.chain.VotingPower(ctx, d.accused.Owner)
 	if err != nil {
 		return err
 	}
-	return d.ok(power.Work > 0, "protocol fees on its work, %s, are its owner's voice in the house of work", power.Work)
+	return d.OK(power.Work > 0, "protocol fees on its work, %s, are its owner's voice in the house of work", power.Work)
 }
 
 func (d *demo) votes(ctx context.Context) error {
@@ -147,10 +147,10 @@ func (d *demo) votes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("proposal %d: slash %s for missed_duty; evidence: the coordinator's own list of miners, without it", first, d.dead.NodeKey.Short())
-	d.say("proposal %d: slash %s for wrong_result; evidence: the picture's receipt, %.16s…", second, d.accused.NodeKey.Short(), receipt)
-	d.say("proposal %d: pay the whale from the community pool", third)
-	d.say("six people vote: yes, yes (they believe it), no; the whale: nothing, nothing, yes")
+	d.Say("proposal %d: slash %s for missed_duty; evidence: the coordinator's own list of miners, without it", first, d.dead.NodeKey.Short())
+	d.Say("proposal %d: slash %s for wrong_result; evidence: the picture's receipt, %.16s…", second, d.accused.NodeKey.Short(), receipt)
+	d.Say("proposal %d: pay the whale from the community pool", third)
+	d.Say("six people vote: yes, yes (they believe it), no; the whale: nothing, nothing, yes")
 	if d.before, err = d.chain.Standing(ctx, d.accused.NodeKey); err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (d *demo) kill(ctx context.Context) error {
 	if d.statement, err = json.Marshal(info); err != nil {
 		return err
 	}
-	return d.ok(info.Miners == 2, "miner %s, pid %d, is killed: the coordinator lists two miners", d.dead.NodeKey.Short(), cmd.Process.Pid)
+	return d.OK(info.Miners == 2, "miner %s, pid %d, is killed: the coordinator lists two miners", d.dead.NodeKey.Short(), cmd.Process.Pid)
 }
 
 // slashed waits until a proposal to slash has passed, and checks what it did.
@@ -197,20 +197,20 @@ func (d *demo) slashed(ctx context.Context, proposal uint64, a chainclient.Stand
 		return err
 	}
 	if p.Status != "passed" || len(list) != 1 || p.Outcome == nil {
-		return d.ok(false, "proposal %d is %s %s, and miner %s has %d slashes", proposal, p.Status, p.Failure, a.NodeKey.Short(), len(list))
+		return d.OK(false, "proposal %d is %s %s, and miner %s has %d slashes", proposal, p.Status, p.Failure, a.NodeKey.Short(), len(list))
 	}
 	*into = list[0]
 	now, err := d.chain.Standing(ctx, a.NodeKey)
 	if err != nil {
 		return err
 	}
-	d.say("")
-	d.say("proposal %d passed:", proposal)
+	d.Say("")
+	d.Say("proposal %d passed:", proposal)
 	if err := d.houses(*p.Outcome); err != nil {
 		return err
 	}
 	want := into.Part.Of(now.Pool + into.Amount)
-	return d.ok(p.Outcome.Work.Seated && into.Amount == want, "slash %d took %s, %s of the whole pool, at height %d; the coins are held until %d, the pool is frozen, and the miner is %s",
+	return d.OK(p.Outcome.Work.Seated && into.Amount == want, "slash %d took %s, %s of the whole pool, at height %d; the coins are held until %d, the pool is frozen, and the miner is %s",
 		into.ID, into.Amount, into.Part, into.At, into.EndsAt, state(now))
 }
 
@@ -220,15 +220,15 @@ func (d *demo) whaleLoses(ctx context.Context, proposal uint64) error {
 		return err
 	}
 	if p.Outcome == nil {
-		return d.ok(false, "proposal %d was voted on", proposal)
+		return d.OK(false, "proposal %d was voted on", proposal)
 	}
-	d.say("")
-	d.say("proposal %d, the whale's, is %s:", proposal, p.Status)
+	d.Say("")
+	d.Say("proposal %d, the whale's, is %s:", proposal, p.Status)
 	if err := d.houses(*p.Outcome); err != nil {
 		return err
 	}
 	o := p.Outcome
-	return d.ok(p.Status == "rejected" && o.Capped[d.net.Account(whale).Address().String()] == whaleStake,
+	return d.OK(p.Status == "rejected" && o.Capped[d.net.Account(whale).Address().String()] == whaleStake,
 		"the whale has 60 %% of all stake, and counts %s in its house: as much as the cap lets it, %s; work does not speak for it", percent(o.Cap, o.Stake.Counted), aim(o.Cap))
 }
 
@@ -237,12 +237,12 @@ func (d *demo) appeal(ctx context.Context) error {
 	if err := d.connected(ctx, 1); err != nil {
 		return err
 	}
-	d.say("miner %s is in jail, and the coordinator has sent it away; the same task is drawn again, by another", d.accused.NodeKey.Short())
+	d.Say("miner %s is in jail, and the coordinator has sent it away; the same task is drawn again, by another", d.accused.NodeKey.Short())
 	again, _, err := d.draw(ctx)
 	if err != nil {
 		return err
 	}
-	if err := d.ok(again.Receipt.Miner != d.accused.NodeKey && slices.Equal(again.Data, d.picture.Data), "miner %s gives the same picture, byte for byte: the accused did not lie", again.Receipt.Miner.Short()); err != nil {
+	if err := d.OK(again.Receipt.Miner != d.accused.NodeKey && slices.Equal(again.Data, d.picture.Data), "miner %s gives the same picture, byte for byte: the accused did not lie", again.Receipt.Miner.Short()); err != nil {
 		return err
 	}
 	evidence := []string{essaim.CIDOf(essaim.DigestOf(again.ReceiptFile))}
@@ -251,7 +251,7 @@ func (d *demo) appeal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("its owner appeals slash %d with that receipt, %.16s…; the coins stay until height %d", d.foul.ID, evidence[0], ends)
+	d.Say("its owner appeals slash %d with that receipt, %.16s…; the coins stay until height %d", d.foul.ID, evidence[0], ends)
 	deposit, err := leastDeposit(ctx, d.chain, true)
 	if err != nil {
 		return err
@@ -261,7 +261,7 @@ func (d *demo) appeal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("proposal %d, expedited: reverse it; all vote yes", id)
+	d.Say("proposal %d, expedited: reverse it; all vote yes", id)
 	if err := d.vote(ctx, ballot{id, "yes", "yes"}); err != nil {
 		return err
 	}
@@ -277,10 +277,10 @@ func (d *demo) appeal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.ok(p.Status == "passed" && x.State == chainclient.SlashReversed, "proposal %d passed: slash %d is %s", id, x.ID, x.State); err != nil {
+	if err := d.OK(p.Status == "passed" && x.State == chainclient.SlashReversed, "proposal %d passed: slash %d is %s", id, x.ID, x.State); err != nil {
 		return err
 	}
-	return d.ok(now.Stake == d.before.Stake && now.Bond == d.before.Bond && state(now) == "active", "every share has back exactly what it lost: its stake is %s again, it is %s, and its pool is open", aim(now.Stake), state(now))
+	return d.OK(now.Stake == d.before.Stake && now.Bond == d.before.Bond && state(now) == "active", "every share has back exactly what it lost: its stake is %s again, it is %s, and its pool is open", aim(now.Stake), state(now))
 }
 
 func (d *demo) leave(ctx context.Context) error {
@@ -289,7 +289,7 @@ func (d *demo) leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("the user takes %s back: asked at height %d, due at %d", aim(userStake), tx.Height, due)
+	d.Say("the user takes %s back: asked at height %d, due at %d", aim(userStake), tx.Height, due)
 	have, err := d.chain.Balance(ctx, user.Address())
 	if err != nil {
 		return err
@@ -301,14 +301,14 @@ func (d *demo) leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.ok(got == have+userStake, "exactly %s have come back", aim(got-have)); err != nil {
+	if err := d.OK(got == have+userStake, "exactly %s have come back", aim(got-have)); err != nil {
 		return err
 	}
 	x, err := d.chain.Slash(ctx, d.fair.ID)
 	if err != nil {
 		return err
 	}
-	return d.ok(x.State == chainclient.SlashFinal && !x.Appealed, "slash %d was not appealed: its window ended at height %d, and %s are burned", x.ID, x.EndsAt, x.Amount)
+	return d.OK(x.State == chainclient.SlashFinal && !x.Appealed, "slash %d was not appealed: its window ended at height %d, and %s are burned", x.ID, x.EndsAt, x.Amount)
 }
 
 func (d *demo) books(ctx context.Context) error {
@@ -320,26 +320,26 @@ func (d *demo) books(ctx context.Context) error {
 	for _, epoch := range e.Last {
 		fees, emitted = fees+epoch.Fees, emitted+epoch.Emission
 	}
-	if err := d.ok(emitted*10 <= fees*8, "%d epochs have closed: for %s of protocol fees %s are emitted to those who worked, never more than 80 %%", len(e.Last), fees, emitted); err != nil {
+	if err := d.OK(emitted*10 <= fees*8, "%d epochs have closed: for %s of protocol fees %s are emitted to those who worked, never more than 80 %%", len(e.Last), fees, emitted); err != nil {
 		return err
 	}
 	t, err := d.chain.Totals(ctx)
 	if err != nil {
 		return err
 	}
-	if err := d.ok(t.Deposited == t.Paid+t.Refunded+t.Escrowed && t.Escrowed == 0, "sessions: deposited %s = paid %s + refunded %s", t.Deposited, t.Paid, t.Refunded); err != nil {
+	if err := d.OK(t.Deposited == t.Paid+t.Refunded+t.Escrowed && t.Escrowed == 0, "sessions: deposited %s = paid %s + refunded %s", t.Deposited, t.Paid, t.Refunded); err != nil {
 		return err
 	}
 	now, err := d.total(ctx)
 	if err != nil {
 		return err
 	}
-	if err := d.ok(now+d.fair.Amount == d.supply, "supply: %s at the beginning = %s now + %s burned", aim(d.supply), aim(now), d.fair.Amount); err != nil {
+	if err := d.OK(now+d.fair.Amount == d.supply, "supply: %s at the beginning = %s now + %s burned", aim(d.supply), aim(now), d.fair.Amount); err != nil {
 		return err
 	}
 	if err := d.stop(); err != nil {
 		return err
 	}
 	err = devnet.Check(d.home)
-	return d.ok(err == nil, "the ledger is stopped and its state recounted: every pool, every reward, every escrow, every vote, and all balances together are the supply %s", problem(err))
+	return d.OK(err == nil, "the ledger is stopped and its state recounted: every pool, every reward, every escrow, every vote, and all balances together are the supply %s", problem(err))
 }

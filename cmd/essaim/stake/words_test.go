@@ -9,14 +9,15 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 )
 
 // TestTables: with the largest numbers and the longest names, what is printed fits.
 func TestTables(t *testing.T) {
 	most := essaim.Amount(1_000_000_000 * essaim.AIM)
 	var out strings.Builder
-	table(&out, "<<>>><", []string{"coordinator", "state", "stake AIM", "bond AIM", "commission", "gateway"},
-		[]string{"3f9a1c20", "retired", coins(most - 1), coins(most - 1), essaim.Bps(10_000).String(), "https://" + strings.Repeat("long.", 40)})
+	term.Table(&out, "<<>>><", []string{"coordinator", "state", "stake AIM", "bond AIM", "commission", "gateway"},
+		[]string{"3f9a1c20", "retired", term.Coins(most - 1), term.Coins(most - 1), essaim.Bps(10_000).String(), "https://" + strings.Repeat("long.", 40)})
 	house := chainclient.House{Seated: true, Total: most, Voted: most - 1, Counted: most - 1, Options: map[string]essaim.Amount{"yes": most / 3}}
 	o := chainclient.Outcome{
 		Stake: house, Work: house, Turnout: 999_999_999_999, Shares: map[string]uint64{"yes": 333_333_333_333},
@@ -26,7 +27,7 @@ func TestTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(out.String()) {
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > term.Width {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
@@ -37,15 +38,15 @@ func TestTables(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	for got, want := range map[string]string{
-		coins(0):                 "0",
-		coins(1_234_567_000_001): "1,234,567.000001",
-		coins(999 * essaim.AIM):  "999",
-		percent(1, 3):            "33.33 %",
-		percent(0, 0):            "0 %",
+		term.Coins(0):                 "0",
+		term.Coins(1_234_567_000_001): "1,234,567.000001",
+		term.Coins(999 * essaim.AIM):  "999",
+		percent(1, 3):                 "33.33 %",
+		percent(0, 0):                 "0 %",
 		percent(^essaim.Amount(0), ^essaim.Amount(0)): "100 %",
 		trillionths(333_333_333_333):                  "33.33 %",
-		clip("abcdef", 4):                             "abc…",
-		strings.Join(wrap("a bc def g", 4), "|"):      "a bc|def|g",
+		term.Clip("abcdef", 4):                        "abc…",
+		strings.Join(term.Wrap("a bc def g", 4), "|"): "a bc|def|g",
 		date(time.Now().Add(90 * time.Second)):        "in 1m30s",
 	} {
 		if got != want {

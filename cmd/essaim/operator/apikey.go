@@ -1,0 +1,205 @@
+// Package operator is the commands of people who run a node: the API keys of a coordinator
+// and the books of what they spend. They work on the
+// files in a node's folder, beside a node that runs or without one; what they compare with
+// the ledger they ask it for. The package must not decide what a role or the books decide.
+package operator
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	chainclient "github.com/essaim/essaim/chain/client"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
+	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/node"
+)
+
+// Shell is what the commands need of the program around them.
+type Shell struct {
+	Stdout io.Writer
+	JSON   func() bool
+	Dial   func(context.Context) (*chainclient.Client, error)
+	Home   func() (string, error) // of a network; an error if there is none
+	No     func(error) error      // the answer is no: the program ends with 1
+	Shown  func(error) error      // stdout has told the error already
+}
+
+// Commands are those of this package.
+func Commands(s *Shell) []*cobra.Command { return []*cobra.Command{newAPIKey(s)} }
+
+func newAPIKey(s *Shell) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "apikey",
+		Short: "Keys for OpenAI-style clients, and the books of what they spend",
+		Long: `API keys are the coordinator's: it pays for what they draw from a session of its own,
+and sees their prompts, since such clients cannot seal. The secret is shown once; the
+file holds its hash.
+
+A key spends what was deposited for it. Each request reserves its maximum price; the
+receipt's price is captured and the rest released. The books are double entry and only
+ever appended to; reconcile compares them with the chain.`,
+	}
+	cmd.AddCommand(newCreate(s), newList(s), newRevoke(s), newDeposit(s, true), newDeposit(s, false), newBalance(s), newLedger(s), newReconcile(s))
+	return cmd
+}
+
+// folder is the coordinator's in the network's home.
+func (s *Shell) folder() (string, error) {
+	home, err := s.Home()
+	return filepath.Join(home, "coordinator"), err
+}
+
+// withKeys opens the coordinator's API keys. It is an operator's file: these commands need
+// the folder, not the network.
+func (s *Shell) withKeys(do func(*apikey.Store) error) error {
+	dir, err := s.folder()
+	if err != nil {
+		return err
+	}
+	store, err := apikey.Open(filepath.Join(dir, node.KeysFile))
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	return do(store)
+}
+
+func newCreate(s *Shell) *cobra.Command {
+	var limit string
+	cmd := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Make a key and print its secret, once",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			amount, err := essaim.ParseAmount(limit)
+			if err != nil {
+				return essaim.Errorf(essaim.CodeBadInput, "write AIM like 0.5", "--limit: %w", err)
+			}
+			return s.withKeys(func(store *apikey.Store) error {
+				secret, key, err := store.Create(cmd.Context(), args[0], amount)
+				if err != nil {
+					return err
+				}
+				if s.JSON() {
+					return term.JSON(s.Stdout, map[string]any{"secret": secret, "key": key})
+				}
+				_, err = fmt.Fprintln(s.Stdout, secret)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&limit, "limit", "1", "AIM that it may spend: its first deposit")
+	return cmd
+}
+
+func newList(s *Shell) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the keys and what they have spent", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.withKeys(func(store *apikey.Store) error {
+				list, err := store.List(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if s.JSON() {
+					return term.JSON(s.Stdout, map[string]any{"keys": append([]apikey.Key{}, list...)})
+				}
+				for _, k := range list {
+					state := ""
+					if k.Revoked {
+						state = "  revoked"
+					}
+					fmt.Fprintln(s.Stdout, term.Clip(fmt.Sprintf("%-10s %-16s spent %s of %s%s", k.ID, term.Clip(k.Name, 16), k.Spent, k.Limit, state), term.Width))
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func newRevoke(s *Shell) *cobra.Command {
+	return &cobra.Command{
+		Use: "revoke ID", Short: "Make a key useless", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.withKeys(func(store *apikey.Store) error { return store.Revoke(cmd.Context(), args[0]) })
+		},
+	}
+}
+
+// newDeposit is the command that adds to what a key may spend, or takes back.
+func newDeposit(s *Shell, add bool) *cobra.Command {
+	var ref string
+	cmd := &cobra.Command{
+		Use:   "deposit ID AMOUNT",
+		Short: "Add to what a key may spend",
+		Long: `Enters that somebody has paid you for a key; it moves no coin on the chain. With --ref,
+such as the hash of the transaction that paid you, the same payment is entered once
+however often you say so.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			amount, err := essaim.ParseAmount(args[1])
+			if err != nil {
+				return essaim.Errorf(essaim.CodeBadInput, "write AIM like 1.25, or 1250000uaim", "%w", err)
+			}
+			return s.withKeys(func(store *apikey.Store) error {
+				move := store.Deposit
+				if !add {
+					move = store.Withdraw
+				}
+				k, again, err := move(cmd.Context(), args[0], amount, ref)
+				if err != nil {
+					return err
+				}
+				if s.JSON() {
+					return term.JSON(s.Stdout, map[string]any{"key": k, "again": again})
+				}
+				if again {
+					fmt.Fprintln(s.Stdout, "this reference was entered before: nothing has changed")
+				}
+				_, err = fmt.Fprintf(s.Stdout, "key %s may spend %s\n", k.ID, k.Balance)
+				return err
+			})
+		},
+	}
+	if !add {
+		cmd.Use, cmd.Short = "withdraw ID AMOUNT", "Take back what a key has not spent"
+		cmd.Long = `Enters that you have paid back what somebody had paid you for a key; it moves no coin on
+the chain.`
+	}
+	cmd.Flags().StringVar(&ref, "ref", "", "what stands for the payment; entered once")
+	return cmd
+}
+
+func newBalance(s *Shell) *cobra.Command {
+	return &cobra.Command{
+		Use: "balance [ID]", Short: "Show what keys may still spend, and what the operator has borne", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.withKeys(func(store *apikey.Store) error {
+				list, err := store.List(cmd.Context())
+				if err == nil && len(args) > 0 {
+					var k apikey.Key
+					k, err = store.Key(cmd.Context(), args[0])
+					list = []apikey.Key{k}
+				}
+				if err != nil {
+					return err
+				}
+				if s.JSON() {
+					return term.JSON(s.Stdout, map[string]any{"keys": append([]apikey.Key{}, list...)})
+				}
+				rows := [][]string{{"KEY", "BALANCE AIM", "RESERVED", "SPENT", "DEPOSITED", "NAME"}}
+				for _, k := range list {
+					rows = append(rows, []string{k.ID, term.Coins(k.Balance), term.Coins(k.Reserved), term.Coins(k.Spent), term.Coins(k.Limit), k.Name})
+				}
+				term.Table(s.Stdout, "<>>>><", rows...)
+				return nil
+			})
+		},
+	}
+}
