@@ -1,29 +1,28 @@
 // Package receipts is what remains of a settled session's work: the set of signed tasks
-// and signed receipts that it was settled from. The set is one blob. The ledger has its
-// digest beside the settlement, so that the payer and each payee can fetch it from the
-// coordinator's gateway and do the sum again. Whoever shows one of its receipts gets it.
+// and signed receipts that it was settled from. A set is an index and parts, each a blob.
+// The ledger has the index's digest beside the settlement, so that the payer and each payee
+// can fetch it from the coordinator's gateway and do the sum again. Whoever shows one of
+// its receipts gets it.
 //
 // Sum is the coordinator's side: it turns receipts into a settlement with its
-// Merkle-sum root and the blob. Audit is everybody else's: it reads a blob, believes
-// nothing of it, and names what does not hold. One package has both, so that there is one
-// definition of the tree.
+// Merkle-sum root and the set. Audit is everybody else's: it reads a set, believes
+// nothing of it, and names what does not hold. Open shows single leaves with their way to the
+// root, to the ledger. All three need the memory of one part, whatever the session holds,
+// and some ten bytes for each leaf. One package has them, so that there is one definition of the tree.
 //
 // A set holds digests, sizes, seeds, prices and keys. It holds no prompt and no picture,
 // and must never: what its readers do with it is out of our hands. The package must not ask a
-// network or a ledger; what the ledger says is given to it.
+// network or a ledger; what the ledger says and how a blob is read is given to it.
 package receipts
 
 import (
-	"crypto/sha256"
-	"fmt"
-	"slices"
+	"context"
+	"encoding/binary"
 
 	"github.com/fxamacker/cbor/v2"
-	"github.com/pokt-network/smt"
-	"github.com/pokt-network/smt/kvstore/simplemap"
 
 	"github.com/essaim/essaim"
-	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/receipts/sumtree"
 )
 
 const (
@@ -31,18 +30,57 @@ const (
 	// 270 and a receipt some 550.
 	MaxSigned = 1 << 10
 
-	// MaxLeaves bounds the tasks of a session: as many fit a blob whatever they say.
-	MaxLeaves = (blob.MaxSize - 1<<10) / (2*MaxSigned + 16)
+	// MaxLeaves bounds the tasks of a session: the index of so many fits a blob.
+	MaxLeaves = 1 << 22
 
-	version = 1
+	// PartLeaves is how many leaves a part has; the last has fewer. It is a power of two,
+	// so that each part is a subtree.
+	PartLeaves = 1 << 11
+
+	kindIndex = "essaim.receipts"
+	kindPart  = "essaim.receipts.part"
+	tagSize   = 4
 )
 
-// Set is the content of a blob. Leaves are in the order of the tasks' numbers.
-type Set struct {
-	Version uint64               `cbor:"1,keyasint"`
-	ChainID string               `cbor:"2,keyasint"`
-	Session essaim.SessionID     `cbor:"3,keyasint"`
-	Leaves  []essaim.ReceiptFile `cbor:"4,keyasint"`
+// Leaf is one leaf of the tree.
+type Leaf struct {
+	Task    []byte        `cbor:"1,keyasint"` // COSE_Sign1 by the session's key
+	Receipt []byte        `cbor:"2,keyasint"` // COSE_Sign1 by the miner
+	Amount  essaim.Amount `cbor:"3,keyasint"` // what it counts for: honest is the receipt's price
+}
+
+func (l Leaf) node() sumtree.Leaf {
+	return sumtree.Leaf{Task: essaim.DigestOf(l.Task), Receipt: essaim.DigestOf(l.Receipt), Amount: l.Amount}
+}
+
+// Part is the content of a part's blob. Leaves are in the order of the tree.
+type Part struct {
+	Kind    string           `cbor:"1,keyasint"`
+	ChainID string           `cbor:"2,keyasint"`
+	Session essaim.SessionID `cbor:"3,keyasint"`
+	Leaves  []Leaf           `cbor:"4,keyasint"`
+}
+
+// Index is the content of the blob that the ledger names.
+type Index struct {
+	Kind    string           `cbor:"1,keyasint"`
+	ChainID string           `cbor:"2,keyasint"`
+	Session essaim.SessionID `cbor:"3,keyasint"`
+	Parts   []Entry          `cbor:"4,keyasint"`
+}
+
+// Entry is what an index has of a part.
+type Entry struct {
+	Blob essaim.Digest  `cbor:"1,keyasint"`
+	Root essaim.SumRoot `cbor:"2,keyasint"` // of the part's subtree
+
+	// First is the SHA-256 of the part's first signed receipt. Who has the index can show
+	// it where the part is kept.
+	First essaim.Digest `cbor:"3,keyasint"`
+
+	// Tags are the first four bytes of the SHA-256 of each signed receipt, in the order of
+	// the leaves: where to look for a receipt.
+	Tags []byte `cbor:"4,keyasint"`
 }
 
 var (
@@ -52,7 +90,7 @@ var (
 		IndefLength:       cbor.IndefLengthForbidden,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 		TagsMd:            cbor.TagsForbidden,
-		MaxArrayElements:  MaxLeaves,
+		MaxArrayElements:  max(PartLeaves, MaxLeaves/PartLeaves),
 	}.DecMode())
 )
 
@@ -63,110 +101,72 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// encode is the blob.
-func (s Set) encode() ([]byte, error) { return encMode.Marshal(s) }
-
-// Read decodes a blob. What its leaves say is for Audit to check.
+// ReadIndex decodes an index. What it says is for Audit to check.
 //
 // Errors: CodeBadInput.
-func Read(b []byte) (Set, error) {
-	var s Set
-	if err := decMode.Unmarshal(b, &s); err != nil {
-		return s, essaim.Errorf(essaim.CodeBadInput, "the bytes were damaged, or are something else", "not a set of receipts: %v", err)
+func ReadIndex(b []byte) (x Index, err error) {
+	if err = decMode.Unmarshal(b, &x); err == nil && x.Kind == kindIndex {
+		return x, nil
 	}
-	if s.Version != version {
-		return s, essaim.Errorf(essaim.CodeBadInput, "upgrade this program", "set of receipts of version %d, this program reads %d", s.Version, version)
-	}
-	return s, nil
+	return x, essaim.Errorf(essaim.CodeBadInput, "the bytes were damaged, or are something else", "not an index of receipts")
 }
 
-// Has reports whether a signed receipt of this digest is in the set. Nobody can know such
-// a digest who has not seen the receipt: the payer, the miner and the coordinator have.
-func (s Set) Has(signed essaim.Digest) bool {
-	return slices.ContainsFunc(s.Leaves, func(l essaim.ReceiptFile) bool { return essaim.DigestOf(l.Receipt) == signed })
-}
-
-// Sum adds a session's receipts up. It returns the settlement and the blob that it names;
-// without a receipt there is no blob. The root and the lines are a pure function of the
-// set of receipts, so that the tree can be built again whenever one is to be shown with
-// its path to the root.
+// ReadPart decodes a part.
 //
-// Errors: CodeRefused or CodeBadInput for a receipt that is not signed.
-func Sum(chainID string, id essaim.SessionID, leaves []essaim.ReceiptFile) (essaim.Settlement, []byte, error) {
-	out := essaim.Settlement{ChainID: chainID, Session: id}
-	t := newTree()
-	for _, l := range leaves {
-		r, err := essaim.OpenReceipt(l.Receipt)
+// Errors: CodeBadInput.
+func ReadPart(b []byte) (p Part, err error) {
+	if err = decMode.Unmarshal(b, &p); err == nil && p.Kind == kindPart {
+		return p, nil
+	}
+	return p, essaim.Errorf(essaim.CodeBadInput, "the bytes were damaged, or are something else", "not a part of a set of receipts")
+}
+
+// Fetch reads a blob of a set. shown is a receipt's digest that whoever keeps the blob may
+// want to see; zero: any that the reader has.
+type Fetch func(ctx context.Context, blob, shown essaim.Digest) ([]byte, error)
+
+// Guarded reports whether b is a blob of a set, and if so whether the digest of a signed
+// receipt opens it: an index opens with any receipt of its set, a part with its own.
+// Nobody can know such a digest who has not seen the receipt: the payer, the miner and
+// the coordinator have.
+func Guarded(ctx context.Context, fetch Fetch, b []byte, shown essaim.Digest) (guarded, opens bool) {
+	if p, err := ReadPart(b); err == nil {
+		return true, p.has(shown)
+	}
+	x, err := ReadIndex(b)
+	if err != nil {
+		return false, false
+	}
+	for _, e := range x.Parts {
+		if !e.mayHave(shown) {
+			continue
+		}
+		part, err := fetch(ctx, e.Blob, e.First)
 		if err != nil {
-			return out, nil, fmt.Errorf("session %s: %w", id, err)
+			continue
 		}
-		if err := t.add(r, l.Receipt); err != nil {
-			return out, nil, fmt.Errorf("session %s: %w", id, err)
+		if p, err := ReadPart(part); err == nil && p.has(shown) {
+			return true, true
 		}
 	}
-	var err error
-	if out.Root, err = t.root(); err != nil {
-		return out, nil, fmt.Errorf("session %s: %w", id, err)
-	}
-	if out.Lines = t.sorted(); len(leaves) == 0 {
-		return out, nil, nil
-	}
-	b, err := Set{Version: version, ChainID: chainID, Session: id, Leaves: leaves}.encode()
-	out.Receipts = essaim.DigestOf(b)
-	return out, b, err
+	return true, false
 }
 
-// tree is the Merkle-sum tree of a session. A leaf is a signed receipt: its path is the
-// receipt's digest, its weight the price.
-type tree struct {
-	smt   smt.SparseMerkleSumTrie
-	sum   essaim.Amount // of all receipts, also of one that is there twice
-	lines []essaim.Line
-	at    map[payee]int // where in lines
-}
-
-// payee is one line of a settlement.
-type payee struct {
-	miner essaim.NodeKey
-	model essaim.Digest
-}
-
-func newTree() *tree {
-	return &tree{smt: smt.NewSparseMerkleSumTrie(simplemap.NewSimpleMap(), sha256.New()), at: map[payee]int{}}
-}
-
-func (t *tree) add(r essaim.Receipt, signed []byte) error {
-	sum, ok := t.sum.Add(r.Price)
-	if !ok {
-		return essaim.Errorf(essaim.CodeBadInput, "no honest session costs as much", "the prices overflow at receipt %s", r.Digest().Short())
+func (p Part) has(signed essaim.Digest) bool {
+	for _, l := range p.Leaves {
+		if essaim.DigestOf(l.Receipt) == signed {
+			return true
+		}
 	}
-	t.sum = sum
-	digest := r.Digest()
-	if err := t.smt.Update(digest[:], signed, uint64(r.Price)); err != nil {
-		return fmt.Errorf("add receipt %s to the tree: %w", digest.Short(), err)
-	}
-	p := payee{r.Miner, r.Model}
-	i, ok := t.at[p]
-	if !ok {
-		i = len(t.lines)
-		t.at[p] = i
-		t.lines = append(t.lines, essaim.Line{Miner: r.Miner, Model: r.Model})
-	}
-	t.lines[i].Amount += r.Price // at most the sum
-	t.lines[i].Tasks++
-	return nil
+	return false
 }
 
-func (t *tree) root() (out essaim.SumRoot, err error) {
-	root := t.smt.Root()
-	if len(root) != len(out) {
-		return out, fmt.Errorf("tree: root of %d bytes, want %d", len(root), len(out))
+func (e Entry) mayHave(signed essaim.Digest) bool {
+	want := binary.BigEndian.Uint32(signed[:])
+	for t := e.Tags; len(t) >= tagSize; t = t[tagSize:] {
+		if binary.BigEndian.Uint32(t) == want {
+			return true
+		}
 	}
-	copy(out[:], root)
-	return out, nil
-}
-
-func (t *tree) sorted() []essaim.Line {
-	slices.SortFunc(t.lines, essaim.Line.Compare)
-	return t.lines
+	return false
 }

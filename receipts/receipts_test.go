@@ -1,13 +1,18 @@
 package receipts
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"testing"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/receipts/sumtree"
 )
 
 const chainID = "essaim-test"
@@ -65,28 +70,75 @@ func honest() []job {
 	return out
 }
 
-// sum settles whatever the leaves are, as a lying coordinator would: what is not signed
-// is in the blob and not in the root.
-func sum(t testing.TB, leaves []essaim.ReceiptFile) ([]byte, Claim) {
-	t.Helper()
-	var good []essaim.ReceiptFile
-	for _, l := range leaves {
-		if _, err := essaim.OpenReceipt(l.Receipt); err == nil {
-			good = append(good, l)
+// store is where sets are kept.
+type store map[essaim.Digest][]byte
+
+func (s store) put(_ context.Context, b []byte) (essaim.Digest, error) {
+	s[essaim.DigestOf(b)] = b
+	return essaim.DigestOf(b), nil
+}
+
+func (s store) fetch(_ context.Context, d, _ essaim.Digest) ([]byte, error) {
+	if b, ok := s[d]; ok {
+		return b, nil
+	}
+	return nil, essaim.Errorf(essaim.CodeNotFound, "", "no blob %s", d.Short())
+}
+
+// ordered sorts leaves as the tree has them, true or not, and tells where each went.
+func ordered(leaves []essaim.ReceiptFile) (out []essaim.ReceiptFile, paid []essaim.Receipt, place map[int]int) {
+	all := make([]essaim.Receipt, len(leaves))
+	order := make([]int, len(leaves))
+	for i, l := range leaves {
+		all[i], _, _ = essaim.ReadReceipt(l.Receipt)
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return Compare(all[a], all[b]) })
+	place = map[int]int{}
+	for at, i := range order {
+		out, paid = append(out, leaves[i]), append(paid, all[i])
+		place[i+1] = at + 1
+	}
+	return out, paid, place
+}
+
+func each(leaves []essaim.ReceiptFile) iter.Seq2[essaim.ReceiptFile, error] {
+	return func(yield func(essaim.ReceiptFile, error) bool) {
+		for _, l := range leaves {
+			if !yield(l, nil) {
+				return
+			}
 		}
 	}
-	s, _, err := Sum(chainID, 3, good)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := Set{Version: version, ChainID: chainID, Session: 3, Leaves: leaves}.encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b, Claim{
+}
+
+func claimOf(s essaim.Settlement) Claim {
+	return Claim{
 		ChainID: chainID, Session: essaim.Session{ID: 3, SessionKey: public("payer"), Coordinator: public("coordinator")},
-		Root: s.Root, Receipts: essaim.DigestOf(b), Lines: s.Lines,
+		Root: s.Root, Receipts: s.Receipts, Lines: s.Lines,
 	}
+}
+
+// sum settles whatever the leaves are, as a lying coordinator would. amount, which may be
+// nil, is what leaf i of the tree counts for.
+func sum(t testing.TB, all []essaim.ReceiptFile, amount func(i int, r essaim.Receipt) essaim.Amount) (store, Claim, map[int]int) {
+	t.Helper()
+	kept := store{}
+	w := writer{ctx: t.Context(), put: kept.put, settlement: essaim.Settlement{ChainID: chainID, Session: 3}}
+	files, paid, place := ordered(all)
+	for i, f := range files {
+		l := Leaf{f.Task, f.Receipt, paid[i].Price}
+		if amount != nil {
+			l.Amount = amount(i+1, paid[i])
+		}
+		if err := w.add(l, paid[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.finish(); err != nil {
+		t.Fatal(err)
+	}
+	return kept, claimOf(w.settlement), place
 }
 
 func leaves(t testing.TB, jobs []job) (out []essaim.ReceiptFile) {
@@ -98,34 +150,41 @@ func leaves(t testing.TB, jobs []job) (out []essaim.ReceiptFile) {
 }
 
 func TestHonestSessionIsClean(t *testing.T) {
-	settlement, b, err := Sum(chainID, 3, leaves(t, honest()))
+	kept := store{}
+	files, _, _ := ordered(leaves(t, honest()))
+	settlement, err := Sum(t.Context(), kept.put, chainID, 3, each(files))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := settlement.Check(1500); err != nil || settlement.Root.Sum() != 1500 || settlement.Root.Count() != 5 || settlement.Receipts != essaim.DigestOf(b) {
+	if err := settlement.Check(1500); err != nil || settlement.Root.Sum() != 1500 || settlement.Root.Count() != 5 || kept[settlement.Receipts] == nil {
 		t.Fatalf("%+v: %v", settlement, err)
 	}
-	claim := Claim{
-		ChainID: chainID, Session: essaim.Session{ID: 3, SessionKey: public("payer"), Coordinator: public("coordinator")},
-		Root: settlement.Root, Receipts: settlement.Receipts, Lines: settlement.Lines,
-	}
+	claim := claimOf(settlement)
 	for _, lines := range [][]essaim.Line{settlement.Lines, nil} { // with the lines and without
 		claim.Lines = lines
-		r, err := Audit(b, claim)
-		if err != nil || len(r.Findings) != 0 || r.Leaves != 5 || r.Counted != 5 || r.Sum != 1500 || len(r.Totals) != 4 || r.Compared != (lines != nil) {
+		r, err := Audit(t.Context(), kept.fetch, claim)
+		if err != nil || r.Faults != 0 || r.Leaves != 5 || r.Counted != 5 || r.Sum != 1500 || len(r.Totals) != 4 || !r.Proven || r.Compared != (lines != nil) {
 			t.Errorf("%+v: %v", r, err)
 		}
+	}
+	slices.Reverse(files)
+	if _, err := Sum(t.Context(), kept.put, chainID, 3, each(files)); err == nil {
+		t.Error("leaves out of order are settled")
+	}
+	files[0].Task[len(files[0].Task)-1] ^= 1
+	if _, err := Sum(t.Context(), kept.put, chainID, 3, each(files[:1])); essaim.CodeOf(err) != essaim.CodeRefused {
+		t.Errorf("a damaged log is settled: %v", err)
 	}
 }
 
 // TestEmptySession: nothing was drawn, nothing is named, nothing is wrong.
 func TestEmptySession(t *testing.T) {
-	settlement, b, err := Sum(chainID, 3, nil)
-	if err != nil || b != nil || settlement.Check(0) != nil || !settlement.Receipts.IsZero() {
-		t.Fatalf("%+v %x: %v", settlement, b, err)
+	settlement, err := Sum(t.Context(), nil, chainID, 3, each(nil))
+	if err != nil || settlement.Check(0) != nil || !settlement.Receipts.IsZero() {
+		t.Fatalf("%+v: %v", settlement, err)
 	}
-	r, err := Audit(nil, Claim{ChainID: chainID, Session: essaim.Session{ID: 3}, Root: settlement.Root})
-	if err != nil || len(r.Findings) != 0 || !r.Compared {
+	r, err := Audit(t.Context(), nil, Claim{ChainID: chainID, Session: essaim.Session{ID: 3}, Root: settlement.Root})
+	if err != nil || r.Faults != 0 || !r.Compared {
 		t.Fatalf("%+v: %v", r, err)
 	}
 }
@@ -179,12 +238,12 @@ func TestEveryLieIsFound(t *testing.T) {
 		}, want: []fault{{FaultUnbound, 3}}},
 		"another root": {claim: func(c *Claim) { c.Root[0] ^= 1 }, want: []fault{{FaultRoot, 0}}},
 		"more for one, less for another": {claim: func(c *Claim) { c.Lines[0].Amount++; c.Lines[1].Amount-- },
-			want: []fault{{FaultLine, 0}, {FaultLine, 0}}},
+			want: []fault{{FaultLine, 2}, {FaultLine, 0}, {FaultLine, 0}}},
 		"a payee without receipts": {claim: func(c *Claim) { c.Lines[3].Miner = public("ghost") },
-			want: []fault{{FaultLine, 0}, {FaultLine, 0}}},
+			want: []fault{{FaultLine, 1}, {FaultLine, 0}, {FaultLine, 0}}},
 		"lines that say nothing": {claim: func(c *Claim) { c.Lines = []essaim.Line{} },
-			want: []fault{{FaultLine, 0}, {FaultLine, 0}, {FaultLine, 0}, {FaultLine, 0}}},
-		"a count that differs": {claim: func(c *Claim) { c.Lines[0].Tasks++ }, want: []fault{{FaultLine, 0}}},
+			want: []fault{{FaultLine, 1}, {FaultLine, 0}, {FaultLine, 0}, {FaultLine, 0}, {FaultLine, 0}}},
+		"a count that differs": {claim: func(c *Claim) { c.Lines[0].Tasks++ }, want: []fault{{FaultLine, 2}, {FaultLine, 0}}},
 		"another blob":         {claim: func(c *Claim) { c.Receipts[0] ^= 1 }, want: []fault{{FaultBlob, 0}}},
 		"another session's set": {claim: func(c *Claim) { c.ChainID = "essaim-other" },
 			want: []fault{{FaultForeign, 0}, {FaultForeign, 1}, {FaultForeign, 2}, {FaultForeign, 3}, {FaultForeign, 4}, {FaultForeign, 5}}},
@@ -194,97 +253,222 @@ func TestEveryLieIsFound(t *testing.T) {
 			if c.jobs != nil {
 				jobs = c.jobs(jobs)
 			}
-			b, claim := sum(t, leaves(t, jobs))
+			kept, claim, place := sum(t, leaves(t, jobs), nil)
+			named := claim.Receipts
 			if c.claim != nil {
 				claim.Lines = slices.Clone(claim.Lines)
 				c.claim(&claim)
 				slices.SortFunc(claim.Lines, essaim.Line.Compare)
 			}
-			r, err := Audit(b, claim)
+			fetch := func(ctx context.Context, d, shown essaim.Digest) ([]byte, error) {
+				if d == claim.Receipts {
+					d = named
+				}
+				return kept.fetch(ctx, d, shown)
+			}
+			r, err := Audit(t.Context(), fetch, claim)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got []fault
-			for _, f := range r.Findings {
-				got = append(got, fault{f.Fault, f.Leaf})
+			want := map[fault]int{}
+			for _, f := range c.want {
+				want[fault{f.Fault, place[f.leaf]}]++
 			}
-			if !slices.Equal(got, c.want) {
-				t.Errorf("found %+v, want %+v", r.Findings, c.want)
+			got := map[fault]int{}
+			for _, f := range r.Findings {
+				if f.Fault == FaultLine && want[fault{FaultUnsigned, place[4]}] > 0 {
+					continue // what nobody signed is paid to nobody
+				}
+				got[fault{f.Fault, f.Leaf}]++
+				showLeaves(t, kept, named, claim, r, f)
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("found %+v, want %+v with leaves at %v", r.Findings, c.want, place)
 			}
 		})
 	}
 }
 
-// TestOmissionShowsInTheRoot: a blob without one of the receipts that were settled.
+// showLeaves: what proves a finding can be shown with its way to the root.
+func showLeaves(t *testing.T, kept store, named essaim.Digest, claim Claim, r Report, f Finding) {
+	t.Helper()
+	o, err := Open(t.Context(), kept.fetch, named)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range f.Leaves() {
+		shown, err := o.Leaf(t.Context(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := verify(claim.Root, shown); (err == nil) != r.Proven || shown.Index != uint64(at) {
+			t.Errorf("leaf %d: %v", at, err)
+		}
+	}
+}
+
+func verify(root essaim.SumRoot, o essaim.Opening) (essaim.Amount, error) {
+	leaf := sumtree.Leaf{Task: essaim.DigestOf(o.Task), Receipt: essaim.DigestOf(o.Receipt), Amount: o.Amount}
+	return sumtree.Verify(root, leaf, sumtree.Proof{Index: o.Index, Siblings: o.Siblings})
+}
+
+// TestAmountsAreHeldAgainstReceipts: a leaf that counts for more than its receipt says.
+func TestAmountsAreHeldAgainstReceipts(t *testing.T) {
+	kept, claim, _ := sum(t, leaves(t, honest()), func(i int, r essaim.Receipt) essaim.Amount {
+		if i == 2 {
+			return r.Price + 1
+		}
+		return r.Price
+	})
+	r, err := Audit(t.Context(), kept.fetch, claim)
+	if err != nil || r.Faults != 1 || r.Findings[0].Fault != FaultOverpriced || r.Findings[0].Leaf != 2 || !r.Proven {
+		t.Fatalf("%+v: %v", r, err)
+	}
+}
+
+// TestEveryPointIsShown: each point of a sum of several parts has a leaf that covers it,
+// whose path holds, and each receipt is found.
+func TestEveryPointIsShown(t *testing.T) {
+	kept := store{}
+	w := writer{ctx: t.Context(), put: kept.put, settlement: essaim.Settlement{ChainID: chainID, Session: 3}}
+	const n = 2*PartLeaves + 5
+	for i := range n {
+		l := Leaf{Task: fmt.Appendf(nil, "task %d", i), Receipt: fmt.Appendf(nil, "receipt %d", i), Amount: essaim.Amount(i % 7)}
+		if err := w.add(l, essaim.Receipt{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.finish(); err != nil {
+		t.Fatal(err)
+	}
+	root := w.settlement.Root
+	o, err := Open(t.Context(), kept.fetch, w.settlement.Receipts)
+	if err != nil || o.Root() != root || root.Count() != n {
+		t.Fatal(err)
+	}
+	var before essaim.Amount
+	for i := 0; i < n; i++ {
+		shown, err := o.Leaf(t.Context(), i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at, err := verify(root, shown); err != nil || at != before {
+			t.Fatalf("leaf %d: %d before it, want %d: %v", i, at, before, err)
+		}
+		if i%100 == 1 {
+			for point := before; point < before+shown.Amount; point++ {
+				if got, err := o.At(t.Context(), point); err != nil || got.Index != uint64(i) {
+					t.Fatalf("point %d is in leaf %d, want %d: %v", point, got.Index, i, err)
+				}
+			}
+			found, err := o.Receipt(t.Context(), essaim.DigestOf(shown.Receipt))
+			if err != nil || len(found) != 1 || found[0].Index != uint64(i) {
+				t.Fatalf("receipt %d is found %d times: %v", i, len(found), err)
+			}
+		}
+		before += shown.Amount
+	}
+	if _, err := o.At(t.Context(), root.Sum()); essaim.CodeOf(err) != essaim.CodeBadInput {
+		t.Errorf("a point beyond the sum: %v", err)
+	}
+	if _, err := o.Leaf(t.Context(), n); essaim.CodeOf(err) != essaim.CodeNotFound {
+		t.Errorf("a leaf beyond the last: %v", err)
+	}
+}
+
+// TestOmissionShowsInTheRoot: a set without one of the receipts that were settled.
 func TestOmissionShowsInTheRoot(t *testing.T) {
 	all := leaves(t, honest())
-	_, whole := sum(t, all)
-	b, claim := sum(t, all[:4])
+	_, whole, _ := sum(t, all, nil)
+	kept, claim, _ := sum(t, all[:4], nil)
 	claim.Root, claim.Lines = whole.Root, whole.Lines
-	r, err := Audit(b, claim)
-	if err != nil || len(r.Findings) != 2 || r.Findings[0].Fault != FaultRoot || r.Findings[1].Fault != FaultLine {
+	r, err := Audit(t.Context(), kept.fetch, claim)
+	if err != nil || r.Proven || !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Fault == FaultRoot }) {
 		t.Fatalf("%+v: %v", r, err)
 	}
 }
 
 // TestPricesThatOverflow are a finding, not a failure.
 func TestPricesThatOverflow(t *testing.T) {
-	jobs := honest()
-	for i := range jobs[:2] {
-		jobs[i].task.MaxPrice = ^essaim.Amount(0)
-		jobs[i].change = func(r *essaim.Receipt) { r.Price = 1 << 63 }
-	}
-	all := leaves(t, jobs)
-	b, err := Set{Version: version, ChainID: chainID, Session: 3, Leaves: all}.encode()
+	kept, claim, _ := sum(t, leaves(t, honest()), nil)
+	x, err := ReadIndex(kept[claim.Receipts])
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, claim := sum(t, all[2:])
-	claim.Receipts = essaim.DigestOf(b)
-	r, err := Audit(b, claim)
-	if err != nil || len(r.Findings) == 0 || r.Findings[0].Fault != FaultDamaged || r.Findings[0].Leaf != 2 {
+	p, err := ReadPart(kept[x.Parts[0].Blob])
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Leaves[0].Amount, p.Leaves[1].Amount = 1<<63, 1<<63
+	x.Parts[0].Blob, _ = kept.put(t.Context(), must(encMode.Marshal(p)))
+	claim.Receipts, _ = kept.put(t.Context(), must(encMode.Marshal(x)))
+	r, err := Audit(t.Context(), kept.fetch, claim)
+	if err != nil || r.Faults == 0 || r.Findings[0].Fault != FaultDamaged {
 		t.Fatalf("%+v: %v", r, err)
 	}
 }
 
-func TestSettlementIsAFunctionOfTheSetOfReceipts(t *testing.T) {
-	all := leaves(t, honest())
-	a, _, err := Sum(chainID, 3, all)
-	if err != nil {
-		t.Fatal(err)
+// TestLargestSetFitsBlobs: what a coordinator lets in can always be settled.
+func TestLargestSetFitsBlobs(t *testing.T) {
+	part := Part{Kind: kindPart, ChainID: chainID, Leaves: slices.Repeat([]Leaf{{make([]byte, MaxSigned), make([]byte, MaxSigned), ^essaim.Amount(0)}}, PartLeaves)}
+	if b := must(encMode.Marshal(part)); len(b) > 5<<20 {
+		t.Errorf("a part of %d bytes", len(b))
 	}
-	slices.Reverse(all)
-	b, _, err := Sum(chainID, 3, all)
-	if err != nil || a.Root != b.Root || !slices.Equal(a.Lines, b.Lines) {
-		t.Fatalf("in another order: %+v (%v), want %+v", b, err, a)
+	x := Index{Kind: kindIndex, ChainID: chainID, Parts: slices.Repeat([]Entry{{Tags: make([]byte, tagSize*PartLeaves)}}, MaxLeaves/PartLeaves)}
+	b := must(encMode.Marshal(x))
+	if len(b) > blob.MaxSize {
+		t.Errorf("an index of %d bytes", len(b))
 	}
-}
-
-// TestLargestSetFitsABlob: what a coordinator lets in can always be settled.
-func TestLargestSetFitsABlob(t *testing.T) {
-	f := essaim.ReceiptFile{Task: make([]byte, MaxSigned), Receipt: make([]byte, MaxSigned)}
-	one, err := Set{Leaves: []essaim.ReceiptFile{f}}.encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	two, err := Set{Leaves: []essaim.ReceiptFile{f, f}}.encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if size := 1<<10 + MaxLeaves*(len(two)-len(one)); size > blob.MaxSize {
-		t.Errorf("%d leaves of %d bytes do not fit %d", MaxLeaves, len(two)-len(one), blob.MaxSize)
+	if _, err := ReadIndex(b); err != nil {
+		t.Error(err)
 	}
 	real := newJob(1, "m1").leaf(t)
-	t.Logf("a task of %d bytes, a receipt of %d", len(real.Task), len(real.Receipt))
+	t.Logf("a task of %d bytes, a receipt of %d, an index of %d", len(real.Task), len(real.Receipt), len(b))
+}
+
+// TestGuarded: an index opens with any receipt of its set, a part with its own.
+func TestGuarded(t *testing.T) {
+	all := leaves(t, honest())
+	kept, claim, _ := sum(t, all, nil)
+	x, err := ReadIndex(kept[claim.Receipts])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		b              []byte
+		shown          essaim.Digest
+		guarded, opens bool
+	}{
+		"index, a receipt":    {kept[claim.Receipts], essaim.DigestOf(all[3].Receipt), true, true},
+		"index, a task":       {kept[claim.Receipts], essaim.DigestOf(all[3].Task), true, false},
+		"index, nothing":      {kept[claim.Receipts], essaim.Digest{}, true, false},
+		"part, its first":     {kept[x.Parts[0].Blob], x.Parts[0].First, true, true},
+		"part, something":     {kept[x.Parts[0].Blob], essaim.Digest{1}, true, false},
+		"something, anything": {[]byte("something"), essaim.Digest{}, false, false},
+	} {
+		if guarded, opens := Guarded(t.Context(), kept.fetch, c.b, c.shown); guarded != c.guarded || opens != c.opens {
+			t.Errorf("%s: guarded %t, opens %t", name, guarded, opens)
+		}
+	}
 }
 
 // FuzzAudit: whatever the bytes are, an audit ends and does not panic.
 func FuzzAudit(f *testing.F) {
-	b, claim := sum(f, leaves(f, honest()))
-	f.Add(b)
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if r, err := Audit(b, claim); err == nil && len(r.Findings) == 0 && essaim.DigestOf(b) != claim.Receipts {
+	kept, claim, _ := sum(f, leaves(f, honest()), nil)
+	x, err := ReadIndex(kept[claim.Receipts])
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(kept[claim.Receipts], kept[x.Parts[0].Blob])
+	f.Add([]byte{}, []byte{})
+	f.Fuzz(func(t *testing.T, index, part []byte) {
+		fetch := func(_ context.Context, d, _ essaim.Digest) ([]byte, error) {
+			if d == claim.Receipts {
+				return index, nil
+			}
+			return part, nil
+		}
+		if r, err := Audit(t.Context(), fetch, claim); err == nil && r.Faults == 0 && essaim.DigestOf(index) != claim.Receipts {
 			t.Error("other bytes pass")
 		}
 	})

@@ -123,6 +123,14 @@ func Build(leaves iter.Seq[Leaf]) (*Tree, error) {
 	for l := range leaves {
 		level = append(level, leafNode(l))
 	}
+	return Over(level)
+}
+
+// Over makes the upper part of a tree from the roots of its lower parts, in their order.
+// Each part has the same power of two leaves; the last may have fewer. Its leaves are the parts.
+//
+// Errors: CodeBadInput if the amounts overflow.
+func Over(level []essaim.SumRoot) (*Tree, error) {
 	t := &Tree{levels: [][]essaim.SumRoot{level}}
 	for len(level) > 1 {
 		up := make([]essaim.SumRoot, 0, (len(level)+1)/2)
