@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
+	"math"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
@@ -24,7 +25,7 @@ func mode(t testing.TB) cbor.EncMode {
 }
 
 func drawTask(t *rapid.T) essaim.Task {
-	d := essaim.NewTask(rapid.String().Draw(t, "chain"), essaim.SessionID(rapid.Uint64().Draw(t, "session")), rapid.Uint64Min(1).Draw(t, "seq"))
+	d := essaim.NewTask(rapid.String().Draw(t, "chain"), essaim.SessionID(rapid.Uint64().Draw(t, "session")), rapid.Uint64Range(1, math.MaxInt64).Draw(t, "seq"))
 	d.Kind = rapid.SampledFrom([]essaim.Kind{essaim.KindImage, essaim.KindEmbed}).Draw(t, "kind")
 	d.Model, d.Input = drawDigest(t), drawDigest(t)
 	d.Seed, d.MaxPrice = rapid.Uint64().Draw(t, "seed"), essaim.Amount(rapid.Uint64().Draw(t, "price"))

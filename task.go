@@ -1,6 +1,9 @@
 package essaim
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Kind says what sort of work a task is. Kinds are part of signed objects: add to
 // the list, never rename.
@@ -63,7 +66,7 @@ func (t Task) Check() error {
 		return Errorf(CodeBadInput, "upgrade the older of the two programs", "task version %d is not known", t.Version)
 	case t.Kind != KindImage && t.Kind != KindEmbed:
 		return Errorf(CodeBadInput, fmt.Sprintf("ask for kind %q or %q", KindImage, KindEmbed), "task kind %q is not known", t.Kind)
-	case t.Seq == 0:
+	case t.Seq == 0 || t.Seq > math.MaxInt64:
 		return Errorf(CodeBadInput, "number a session's tasks from 1", "task has no sequence number")
 	case t.Input.IsZero() || t.Model.IsZero():
 		return Errorf(CodeBadInput, "fill in both digests", "task has no input or no model")

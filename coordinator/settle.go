@@ -160,23 +160,14 @@ func (c *Coordinator) settledAs(id essaim.SessionID, i *receiptlog.Intent, tx es
 }
 
 // decide builds the settlement of a session's delivered tasks, signs it and puts it
-// into the log. The blob of its receipts is there before the settlement names it.
+// into the log. The set of its receipts is stored before the settlement names it.
 func (c *Coordinator) decide(ctx context.Context, s essaim.Session) (*receiptlog.Intent, error) {
-	leaves, err := c.store.Leaves(ctx, s.ID)
-	if err != nil {
-		return nil, fmt.Errorf("read receipts of session %s: %w", s.ID, err)
-	}
-	settlement, set, err := receipts.Sum(c.cfg.ChainID, s.ID, leaves)
+	settlement, err := receipts.Sum(ctx, c.cfg.Blobs.Put, c.cfg.ChainID, s.ID, c.store.Leaves(ctx, s.ID))
 	if err != nil {
 		return nil, fmt.Errorf("own log: %w", err)
 	}
 	if err := settlement.Check(s.Deposit); err != nil {
 		return nil, err
-	}
-	if set != nil {
-		if _, err := c.cfg.Blobs.Put(ctx, set); err != nil {
-			return nil, fmt.Errorf("store receipts of session %s: %w", s.ID, err)
-		}
 	}
 	i := receiptlog.Intent{Settlement: settlement, Signature: ed25519.Sign(c.cfg.Key, settlement.SignBytes(c.key))}
 	return &i, c.store.Intend(i)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"time"
 
@@ -17,7 +18,8 @@ const immutable = "public, max-age=31536000, immutable"
 //
 // A settlement's receipts are for those who have one of them, whose digest the parameter
 // receipt shows: the ledger tells everybody the CID of the set, and a set tells the CIDs
-// of pictures.
+// of pictures. A part of a set is shown to those who have one of the part's: the index tells
+// its first.
 func (g *Gateway) ipfs(w http.ResponseWriter, r *http.Request) {
 	allowAnyOrigin(w)
 	d, err := essaim.ParseCID(r.PathValue("cid"))
@@ -31,9 +33,11 @@ func (g *Gateway) ipfs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	cid, cache := essaim.CIDOf(d), immutable
-	if set, err := receipts.Read(b); err == nil {
-		var shown essaim.Digest
-		if shown.UnmarshalText([]byte(r.URL.Query().Get("receipt"))) != nil || !set.Has(shown) {
+	var shown essaim.Digest
+	noneShown := shown.UnmarshalText([]byte(r.URL.Query().Get("receipt"))) != nil
+	fetch := func(ctx context.Context, d, _ essaim.Digest) ([]byte, error) { return g.cfg.Blobs.Get(ctx, d) }
+	if guarded, opens := receipts.Guarded(r.Context(), fetch, b, shown); guarded {
+		if noneShown || !opens {
 			g.writeError(w, essaim.Errorf(essaim.CodeRefused, "add ?receipt= and the SHA-256 of a signed receipt of this session", "these receipts are for who has one of them"))
 			return
 		}

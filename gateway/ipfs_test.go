@@ -66,16 +66,28 @@ func TestIPFS(t *testing.T) {
 // TestReceiptsAreShownToThoseWhoHaveOne: the ledger tells everybody the CID of a set.
 func TestReceiptsAreShownToThoseWhoHaveOne(t *testing.T) {
 	r := newRig(t)
-	leaf := essaim.ReceiptFile{Task: []byte("task"), Receipt: []byte("signed receipt")}
-	b, err := cbor.Marshal(receipts.Set{Version: 1, ChainID: "c", Session: 7, Leaves: []essaim.ReceiptFile{leaf}})
-	if err != nil {
-		t.Fatal(err)
+	leaf := receipts.Leaf{Task: []byte("task"), Receipt: []byte("signed receipt")}
+	put := func(v any) ([]byte, essaim.Digest) {
+		b, err := cbor.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := r.blobs.Put(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b, d
 	}
-	d, err := r.blobs.Put(t.Context(), b)
-	if err != nil {
-		t.Fatal(err)
+	part, at := put(receipts.Part{Kind: "essaim.receipts.part", ChainID: "c", Session: 7, Leaves: []receipts.Leaf{leaf}})
+	first := essaim.DigestOf(leaf.Receipt)
+	index, set := put(receipts.Index{Kind: "essaim.receipts", ChainID: "c", Session: 7, Parts: []receipts.Entry{{Blob: at, First: first, Tags: first[:4]}}})
+	for cid, b := range map[string][]byte{essaim.CIDOf(at): part, essaim.CIDOf(set): index} {
+		r.shownToThoseWhoHaveOne(t, "/ipfs/"+cid, leaf, b)
 	}
-	path := "/ipfs/" + essaim.CIDOf(d)
+}
+
+func (r *rig) shownToThoseWhoHaveOne(t *testing.T, path string, leaf receipts.Leaf, b []byte) {
+	t.Helper()
 	for query, status := range map[string]int{
 		"": 403, "?receipt=": 403, "?receipt=zz": 403, "?receipt=" + essaim.DigestOf(leaf.Task).String(): 403, "?format=raw": 403,
 		"?receipt=" + essaim.Digest{}.String(): 403, "?receipt=" + essaim.DigestOf(leaf.Receipt).String(): 200,

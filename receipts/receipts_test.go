@@ -1,6 +1,7 @@
 package receipts
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -253,39 +254,45 @@ func TestEveryLieIsFound(t *testing.T) {
 			if c.jobs != nil {
 				jobs = c.jobs(jobs)
 			}
-			kept, claim, place := sum(t, leaves(t, jobs), nil)
-			named := claim.Receipts
-			if c.claim != nil {
-				claim.Lines = slices.Clone(claim.Lines)
-				c.claim(&claim)
-				slices.SortFunc(claim.Lines, essaim.Line.Compare)
-			}
-			fetch := func(ctx context.Context, d, shown essaim.Digest) ([]byte, error) {
-				if d == claim.Receipts {
-					d = named
-				}
-				return kept.fetch(ctx, d, shown)
-			}
-			r, err := Audit(t.Context(), fetch, claim)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := map[fault]int{}
-			for _, f := range c.want {
-				want[fault{f.Fault, place[f.leaf]}]++
-			}
-			got := map[fault]int{}
-			for _, f := range r.Findings {
-				if f.Fault == FaultLine && want[fault{FaultUnsigned, place[4]}] > 0 {
-					continue // what nobody signed is paid to nobody
-				}
-				got[fault{f.Fault, f.Leaf}]++
-				showLeaves(t, kept, named, claim, r, f)
-			}
-			if !maps.Equal(got, want) {
-				t.Errorf("found %+v, want %+v with leaves at %v", r.Findings, c.want, place)
-			}
+			finds(t, leaves(t, jobs), c.claim, c.want)
 		})
+	}
+}
+
+// finds audits a lying settlement, whose claim is changed if change is not nil.
+func finds(t *testing.T, all []essaim.ReceiptFile, change func(*Claim), faults []fault) {
+	t.Helper()
+	kept, claim, place := sum(t, all, nil)
+	named := claim.Receipts
+	if change != nil {
+		claim.Lines = slices.Clone(claim.Lines)
+		change(&claim)
+		slices.SortFunc(claim.Lines, essaim.Line.Compare)
+	}
+	fetch := func(ctx context.Context, d, shown essaim.Digest) ([]byte, error) {
+		if d == claim.Receipts {
+			d = named
+		}
+		return kept.fetch(ctx, d, shown)
+	}
+	r, err := Audit(t.Context(), fetch, claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[fault]int{}
+	for _, f := range faults {
+		want[fault{f.Fault, place[f.leaf]}]++
+	}
+	got := map[fault]int{}
+	for _, f := range r.Findings {
+		if f.Fault == FaultLine && want[fault{FaultUnsigned, place[4]}] > 0 {
+			continue // what nobody signed is paid to nobody
+		}
+		got[fault{f.Fault, f.Leaf}]++
+		showLeaves(t, kept, named, claim, r, f)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("found %+v, want %+v with leaves at %v", r.Findings, faults, place)
 	}
 }
 
@@ -373,6 +380,26 @@ func TestEveryPointIsShown(t *testing.T) {
 	}
 	if _, err := o.Leaf(t.Context(), n); essaim.CodeOf(err) != essaim.CodeNotFound {
 		t.Errorf("a leaf beyond the last: %v", err)
+	}
+}
+
+// TestFileIsAuditedAgain: what was read can be kept, and is not believed either.
+func TestFileIsAuditedAgain(t *testing.T) {
+	kept, claim, _ := sum(t, leaves(t, honest()), nil)
+	var file bytes.Buffer
+	if r, err := Audit(t.Context(), Keep(kept.fetch, &file), claim); err != nil || r.Faults != 0 {
+		t.Fatalf("%+v: %v", r, err)
+	}
+	b := file.Bytes()
+	if r, err := Audit(t.Context(), From(bytes.NewReader(b)), claim); err != nil || r.Faults != 0 || r.Leaves != 5 {
+		t.Fatalf("%+v: %v", r, err)
+	}
+	if _, err := Audit(t.Context(), From(bytes.NewReader(b[:len(b)-1])), claim); essaim.CodeOf(err) != essaim.CodeBadInput {
+		t.Errorf("a file that was cut off: %v", err)
+	}
+	b[len(b)-100] ^= 1
+	if r, err := Audit(t.Context(), From(bytes.NewReader(b)), claim); err != nil || r.Faults == 0 {
+		t.Errorf("a changed file: %+v %v", r, err)
 	}
 }
 

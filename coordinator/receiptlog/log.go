@@ -12,6 +12,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -32,9 +33,10 @@ func (l *Log) write(stmts ...durable.Stmt) (affected int64, err error) {
 // kept as the signed integers with the same bits, and never computed with in SQL.
 const logSchema = `
 CREATE TABLE IF NOT EXISTS tasks (
-	digest   BLOB PRIMARY KEY,
 	session  INTEGER NOT NULL,
 	seq      INTEGER NOT NULL,
+	digest   BLOB NOT NULL,
+	model    BLOB NOT NULL,
 	task     BLOB NOT NULL,    -- COSE_Sign1 by the session's key
 	state    TEXT NOT NULL,    -- essaim.TaskState
 	reason   TEXT NOT NULL DEFAULT '',
@@ -46,9 +48,10 @@ CREATE TABLE IF NOT EXISTS tasks (
 	receipt  BLOB,             -- COSE_Sign1 by the miner
 	sealed   BLOB,             -- digest of the sealed result
 	accepted INTEGER,          -- Unix milliseconds
-	UNIQUE (session, seq)
+	PRIMARY KEY (session, seq) -- the order in which they come: neighbours are written together
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS tasks_unsettled ON tasks (session) WHERE state = 'delivered';
+CREATE INDEX IF NOT EXISTS tasks_digest ON tasks (digest);
+CREATE INDEX IF NOT EXISTS tasks_payable ON tasks (session, miner, model, seq) WHERE state = 'delivered'; -- the order of a settlement
 CREATE INDEX IF NOT EXISTS tasks_undelivered ON tasks (session) WHERE state = 'submitted';
 CREATE TABLE IF NOT EXISTS settlements (
 	session    INTEGER PRIMARY KEY,
@@ -74,31 +77,35 @@ func Open(path string) (*Log, error) {
 // Errors: CodeConflict if the sequence number belongs to another task of the
 // session, or the task is there already.
 func (l *Log) Admit(digest essaim.Digest, t essaim.Task, signed []byte, v *Voucher) error {
-	stmts := []durable.Stmt{{Query: `INSERT INTO tasks (digest, session, seq, task, state, admitted) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (digest) DO UPDATE SET state = excluded.state, reason = '', code = '', attempts = 0, admitted = excluded.admitted
-		WHERE receipt IS NULL AND state IN (?, ?)`,
-		Args: []any{digest[:], int64(t.Session), int64(t.Seq), signed, string(essaim.TaskSubmitted), time.Now().UnixMilli(),
+	stmts := []durable.Stmt{{Query: `INSERT INTO tasks (session, seq, digest, model, task, state, admitted) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (session, seq) DO UPDATE SET state = excluded.state, reason = '', code = '', attempts = 0, admitted = excluded.admitted
+		WHERE digest = excluded.digest AND receipt IS NULL AND state IN (?, ?)`,
+		Args: []any{int64(t.Session), int64(t.Seq), digest[:], t.Model[:], signed, string(essaim.TaskSubmitted), time.Now().UnixMilli(),
 			string(essaim.TaskRefunded), string(essaim.TaskExpired)}}}
 	if v != nil {
 		stmts = append(stmts, v.put())
 	}
 	n, err := l.write(stmts...)
-	if durable.IsDuplicate(err) {
-		return essaim.Errorf(essaim.CodeConflict, "number each task of a session differently", "session %s has another task with number %d", t.Session, t.Seq)
+	if err != nil || n > 0 {
+		return err
 	}
-	if err == nil && n == 0 {
+	switch _, err := l.Task(context.Background(), digest); {
+	case err == nil:
 		return essaim.Errorf(essaim.CodeConflict, "", "task %s is there already", digest.Short())
+	case essaim.CodeOf(err) == essaim.CodeNotFound:
+		return essaim.Errorf(essaim.CodeConflict, "number each task of a session differently", "session %s has another task with number %d", t.Session, t.Seq)
+	default:
+		return err
 	}
-	return err
 }
 
 // Accept stores a receipt that stood the checks: from now on the task will be
 // settled.
 func (l *Log) Accept(digest essaim.Digest, r essaim.Receipt, signed []byte, state essaim.TaskState) error {
 	n, err := l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, attempts = ?, miner = ?, price = ?, receipt = ?, sealed = ?, accepted = ?
-		WHERE digest = ? AND state = ?`,
+		WHERE session = ? AND seq = ? AND digest = ? AND state = ?`,
 		Args: []any{string(state), int64(r.Attempt), r.Miner[:], int64(r.Price), signed, r.Sealed[:], time.Now().UnixMilli(),
-			digest[:], string(essaim.TaskSubmitted)}})
+			int64(r.Session), int64(r.Seq), digest[:], string(essaim.TaskSubmitted)}})
 	if err == nil && n != 1 {
 		err = fmt.Errorf("task %s is not waiting for a receipt", digest.Short())
 	}
@@ -153,22 +160,28 @@ func (l *Log) SealedOf(ctx context.Context, digest essaim.Digest) (d essaim.Dige
 }
 
 // Leaves reads the signed tasks and receipts of a session's delivered, not yet settled
-// tasks.
-func (l *Log) Leaves(ctx context.Context, id essaim.SessionID) ([]essaim.ReceiptFile, error) {
-	rows, err := l.file.Query(ctx, `SELECT task, receipt FROM tasks WHERE session = ? AND state = 'delivered' ORDER BY seq`, int64(id))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []essaim.ReceiptFile
-	for rows.Next() {
-		var f essaim.ReceiptFile
-		if err := rows.Scan(&f.Task, &f.Receipt); err != nil {
-			return nil, err
+// tasks, one after the other in the order of a settlement.
+func (l *Log) Leaves(ctx context.Context, id essaim.SessionID) iter.Seq2[essaim.ReceiptFile, error] {
+	return func(yield func(essaim.ReceiptFile, error) bool) {
+		rows, err := l.file.Query(ctx, `SELECT task, receipt FROM tasks WHERE session = ? AND state = 'delivered' ORDER BY miner, model, seq`, int64(id))
+		if err != nil {
+			yield(essaim.ReceiptFile{}, err)
+			return
 		}
-		out = append(out, f)
+		defer rows.Close()
+		for rows.Next() {
+			var f essaim.ReceiptFile
+			if err := rows.Scan(&f.Task, &f.Receipt); err != nil || !yield(f, nil) {
+				if err != nil {
+					yield(f, err)
+				}
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(essaim.ReceiptFile{}, err)
+		}
 	}
-	return out, rows.Err()
 }
 
 // Payee is one line of a settlement.
@@ -179,22 +192,22 @@ type Payee struct {
 
 // Earned sums all accepted receipts of a session up, settled or not, by who is paid.
 func (l *Log) Earned(ctx context.Context, id essaim.SessionID) (map[Payee]essaim.Amount, error) {
-	rows, err := l.file.Query(ctx, `SELECT receipt FROM tasks WHERE session = ? AND receipt IS NOT NULL`, int64(id))
+	rows, err := l.file.Query(ctx, `SELECT miner, model, price FROM tasks WHERE session = ? AND receipt IS NOT NULL`, int64(id))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	out := map[Payee]essaim.Amount{}
 	for rows.Next() {
-		var b []byte
-		if err := rows.Scan(&b); err != nil {
+		var miner, model sql.RawBytes
+		var price int64
+		if err := rows.Scan(&miner, &model, &price); err != nil {
 			return nil, err
 		}
-		r, err := essaim.OpenReceipt(b)
-		if err != nil {
-			return nil, err
-		}
-		out[Payee{r.Miner, r.Model}] += r.Price
+		var p Payee
+		copy(p.Miner[:], miner)
+		copy(p.Model[:], model)
+		out[p] += essaim.Amount(price)
 	}
 	return out, rows.Err()
 }

@@ -90,15 +90,30 @@ func (l *Log) finish(id essaim.SessionID, e essaim.Event, reason string, also du
 	if err != nil {
 		return err
 	}
-	_, err = l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, reason = ? WHERE session = ? AND state = ?`,
-		Args: []any{string(to), reason, int64(id), string(essaim.TaskDelivered)}}, also)
+	for { // in pieces, so that other writes need not wait for a million rows
+		n, err := l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, reason = ? WHERE session = ? AND seq IN (
+			SELECT seq FROM tasks WHERE session = ? AND state = 'delivered' LIMIT ?)`,
+			Args: []any{string(to), reason, int64(id), int64(id), finishRows}})
+		if err != nil {
+			return err
+		}
+		if n < finishRows {
+			break
+		}
+	}
+	_, err = l.write(also) // last: until then the session is unsettled, and this is done again
 	return err
 }
+
+const finishRows = 2000
 
 // Unsettled lists the sessions with delivered tasks, or with a settlement, that the
 // ledger has not paid yet.
 func (l *Log) Unsettled(ctx context.Context) ([]essaim.SessionID, error) {
-	rows, err := l.file.Query(ctx, `SELECT session FROM tasks WHERE state = 'delivered'
+	rows, err := l.file.Query(ctx, `WITH RECURSIVE due (id) AS ( -- one look into the index for each session, however many tasks it has
+			SELECT min(session) FROM tasks WHERE state = 'delivered'
+			UNION ALL SELECT (SELECT min(session) FROM tasks WHERE state = 'delivered' AND session > id) FROM due WHERE id IS NOT NULL)
+		SELECT id FROM due WHERE id IS NOT NULL
 		UNION SELECT session FROM settlements WHERE tx IS NULL AND expired = 0`)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@
 package session
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,16 +84,7 @@ coordinator's promise: essaim miner promises), and that the work was done well.`
 			if err != nil {
 				return err
 			}
-			b, err := c.receiptsOf(cmd.Context(), chain, claim, shown, file)
-			if err != nil {
-				return err
-			}
-			if out != "" {
-				if err := os.WriteFile(out, b, 0o644); err != nil {
-					return essaim.Errorf(essaim.CodeBadInput, "name a file that can be written", "keep the receipts: %w", err)
-				}
-			}
-			report, err := receipts.Audit(b, claim)
+			report, err := c.audit(cmd.Context(), chain, claim, shown, file, out)
 			if err != nil {
 				return err
 			}
@@ -123,42 +115,64 @@ func claimOf(ctx context.Context, chain *chainclient.Client, id essaim.SessionID
 	return receipts.Claim{ChainID: status.ChainID, Session: s, Root: settled.Root, Receipts: settled.Receipts, Lines: settled.Lines}, err
 }
 
-// receiptsOf reads the blob of a settlement's receipts from a file, the network's gateway,
-// or the gateway that the ledger has for the session's coordinator.
-func (c *Shell) receiptsOf(ctx context.Context, chain *chainclient.Client, claim receipts.Claim, shown, file string) ([]byte, error) {
-	if file != "" {
-		b, err := os.ReadFile(file)
+// audit reads a settlement's receipts from a file, the network's gateway, or the gateway
+// that the ledger has for the session's coordinator, and does their sum again. With out it
+// keeps what it has read.
+func (c *Shell) audit(ctx context.Context, chain *chainclient.Client, claim receipts.Claim, shown, file, out string) (r receipts.Report, err error) {
+	var fetch receipts.Fetch
+	switch {
+	case file != "":
+		f, err := os.Open(file)
 		if err != nil {
-			return nil, essaim.Errorf(essaim.CodeNotFound, "without --file the receipts are fetched", "read receipts: %w", err)
+			return r, essaim.Errorf(essaim.CodeNotFound, "without --file the receipts are fetched", "read receipts: %w", err)
 		}
-		return b, nil
+		defer f.Close()
+		fetch = receipts.From(bufio.NewReader(f))
+	case !claim.Receipts.IsZero():
+		own, err := signedReceipt(shown)
+		if err != nil {
+			return r, err
+		}
+		fetch = c.receiptsOf(ctx, chain, claim, own)
 	}
-	if claim.Receipts.IsZero() {
-		return nil, nil
+	if out != "" {
+		f, err := os.Create(out)
+		if err != nil {
+			return r, essaim.Errorf(essaim.CodeBadInput, "name a file that can be written", "keep the receipts: %w", err)
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		fetch = receipts.Keep(fetch, f)
 	}
-	receipt, err := signedReceipt(shown)
-	if err != nil {
-		return nil, err
-	}
+	return receipts.Audit(ctx, fetch, claim)
+}
+
+// receiptsOf reads blobs of a settlement's receipts from gateways. They are shown one of
+// them: own for the index, for a part the one that the index names.
+func (c *Shell) receiptsOf(ctx context.Context, chain *chainclient.Client, claim receipts.Claim, own essaim.Digest) receipts.Fetch {
 	gateways := []string{c.Gateway()}
 	if a, err := chain.Actor(ctx, claim.Session.Coordinator); err == nil {
 		gateways = append(gateways, a.URL)
 	}
-	var missed error
-	for _, url := range gateways {
-		if url == "" {
-			continue
+	return func(ctx context.Context, d, shown essaim.Digest) ([]byte, error) {
+		if shown.IsZero() {
+			shown = own
 		}
-		api, err := client.Dial(url)
-		if err == nil {
-			var b []byte
-			if b, err = api.Receipts(ctx, claim.Receipts, receipt); err == nil {
-				return b, nil
+		var missed error
+		for _, url := range gateways {
+			if url == "" {
+				continue
 			}
+			api, err := client.Dial(url)
+			if err == nil {
+				var b []byte
+				if b, err = api.Receipts(ctx, d, shown); err == nil {
+					return b, nil
+				}
+			}
+			missed = errors.Join(missed, err)
 		}
-		missed = errors.Join(missed, err)
+		return nil, essaim.Errorf(essaim.CodeNotFound, "ask a payee or the payer for the file, and give --file", "receipts %s cannot be fetched: %w", essaim.CIDOf(d), missed)
 	}
-	return nil, essaim.Errorf(essaim.CodeNotFound, "ask a payee or the payer for the file, and give --file", "receipts %s cannot be fetched: %w", essaim.CIDOf(claim.Receipts), missed)
 }
 
 // signedReceipt is the digest of the signed receipt in a receipt file.
@@ -177,7 +191,7 @@ func signedReceipt(file string) (essaim.Digest, error) {
 // tellAudit prints what was found, and ends with the answer.
 func (c *Shell) tellAudit(claim receipts.Claim, r receipts.Report) error {
 	var answer error
-	if n := len(r.Findings); n > 0 {
+	if n := r.Faults; n > 0 {
 		answer = c.No(essaim.Errorf(essaim.CodeRefused, "keep the receipts (--out FILE): the coordinator has signed for them", "the settlement of session %s does not hold: faults found: %d", claim.Session.ID, n))
 	}
 	if c.JSON() {
