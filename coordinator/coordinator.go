@@ -48,20 +48,36 @@ import (
 // Errors: CodeNotFound if the ledger answered that there is no such thing; any other
 // code is taken as no answer.
 type Ledger interface {
+	Registry
+	Market
+}
+
+// Registry is the part of the ledger that knows who is who.
+type Registry interface {
 	// Height is the last committed block's.
 	Height(ctx context.Context) (int64, error)
-	Session(ctx context.Context, id essaim.SessionID) (essaim.Session, error)
 	Actor(ctx context.Context, node essaim.NodeKey) (essaim.Actor, error)
 	Model(ctx context.Context, digest essaim.Digest) (essaim.Model, error)
 
 	// Cover is how much work may rest on stake, as governance has it now.
 	Cover(ctx context.Context) (essaim.Cover, error)
+}
+
+// Market is the part of the ledger that holds sessions' money.
+type Market interface {
+	Session(ctx context.Context, id essaim.SessionID) (essaim.Session, error)
 
 	// Settle submits a settlement with the node key's Ed25519 signature of
 	// Settlement.SignBytes and returns when it is committed. What the payer's voucher
 	// covers is paid at once; nil: there is none. Settling a session twice fails and
 	// pays nothing.
 	Settle(ctx context.Context, s essaim.Settlement, sig, voucher []byte) (essaim.Tx, error)
+
+	// ShowVoucher shows a voucher that came after the settlement, so that more is paid
+	// at once.
+	//
+	// Errors: CodeConflict if nothing waits for it.
+	ShowVoucher(ctx context.Context, id essaim.SessionID, voucher []byte) (essaim.Tx, error)
 }
 
 // Config is what a coordinator needs. Fields with a stated default may be zero.

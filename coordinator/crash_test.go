@@ -63,6 +63,10 @@ func (l *till) Settle(_ context.Context, s essaim.Settlement, _, voucher []byte)
 	return essaim.Tx{Hash: "TX", Height: 1}, nil
 }
 
+func (l *till) ShowVoucher(context.Context, essaim.SessionID, []byte) (essaim.Tx, error) {
+	return essaim.Tx{}, errCut
+}
+
 // shop is a coordinator's books without its network: the log, the escrows and the
 // ledger.
 type shop struct {

@@ -1,9 +1,11 @@
 package coordinator
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -139,7 +141,18 @@ func (c *Coordinator) settleQuiet(ctx context.Context, id essaim.SessionID) (ess
 	if err != nil {
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeUnavailable, "it is tried again until it succeeds", "settle session %s: %w", id, err)
 	}
-	return c.settledAs(id, i, tx)
+	out, err := c.settledAs(id, i, tx)
+	if err != nil {
+		return out, err
+	}
+	// One that came while the ledger was asked is in the log by now, or comes after it
+	// has seen that the session is settled.
+	if late, err := c.voucherFor(ctx, id); err != nil || !bytes.Equal(late, voucher) {
+		if err := errors.Join(err, c.showLedger(ctx, id, late)); err != nil {
+			c.log.Warn("voucher is not shown", "session", id.String(), "err", err)
+		}
+	}
+	return out, nil
 }
 
 // settledAs notes that the ledger has paid. Without an intent the settlement is not

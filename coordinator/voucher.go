@@ -40,7 +40,25 @@ func (c *Coordinator) Acknowledge(ctx context.Context, voucher []byte) error {
 	if err != nil || newer == nil {
 		return err
 	}
-	return c.store.PutVoucher(*newer)
+	if err := c.store.PutVoucher(*newer); err != nil {
+		return err
+	}
+	i, err := c.store.Intent(ctx, v.Session)
+	if err != nil || i == nil || i.Tx == nil {
+		return err
+	}
+	return c.showLedger(ctx, v.Session, voucher)
+}
+
+// showLedger shows a voucher that came too late for the settlement.
+func (c *Coordinator) showLedger(ctx context.Context, id essaim.SessionID, voucher []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	_, err := c.cfg.Ledger.ShowVoucher(ctx, id, voucher)
+	if err != nil && essaim.CodeOf(err) == essaim.CodeConflict {
+		return nil // nothing waits for it
+	}
+	return err
 }
 
 // enclosed takes the voucher that came with something else for a session. It returns it if

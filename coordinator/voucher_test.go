@@ -24,6 +24,12 @@ func (l *ledger) Record(context.Context, essaim.NodeKey) (essaim.Record, error) 
 
 func (l *ledger) ClaimUnpaid(context.Context, []byte) (essaim.Tx, error) { return essaim.Tx{}, nil }
 
+func (l *ledger) ClaimLapsed(context.Context, []byte, []byte) (essaim.Tx, error) {
+	return essaim.Tx{}, nil
+}
+
+func (l *ledger) Waiting(context.Context, essaim.SessionID) (essaim.Amount, error) { return 0, nil }
+
 // settledWith is the amount of the voucher that a session was settled with; 0: none.
 func (n *network) settledWith(id essaim.SessionID) essaim.Amount {
 	n.t.Helper()
@@ -196,5 +202,35 @@ func TestMinersKeepVouchers(t *testing.T) {
 	m.stop()
 	if kept() != 2*unitPrice {
 		t.Error("the voucher is lost")
+	}
+}
+
+func (l *ledger) ShowVoucher(_ context.Context, id essaim.SessionID, voucher []byte) (essaim.Tx, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sessions[id].State != essaim.SessionSettled {
+		return essaim.Tx{}, essaim.Errorf(essaim.CodeConflict, "", "nothing waits")
+	}
+	l.vouchers[id] = voucher
+	return essaim.Tx{Hash: "SHOW"}, nil
+}
+
+// TestLateVouchersAreShown: one that comes after the settlement goes to the ledger.
+func TestLateVouchersAreShown(t *testing.T) {
+	n := newNetwork(t, nil)
+	n.mine(&fake{}, nil)
+	p := n.payer(9 * unitPrice)
+	p.work(2)
+	if err := n.co.Acknowledge(t.Context(), p.voucher(1, nil)); err != nil {
+		t.Fatal(err)
+	}
+	p.settle(2)
+	for range 2 {
+		if err := n.co.Acknowledge(t.Context(), p.voucher(2, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := n.settledWith(p.session); got != 2*unitPrice {
+		t.Errorf("the ledger knows of %d, want %d", got, 2*unitPrice)
 	}
 }
