@@ -16,10 +16,12 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain"
 	chainnode "github.com/essaim/essaim/chain/node"
+	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/registry"
 	"github.com/essaim/essaim/chain/x/tally"
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/engine/text"
+	"github.com/essaim/essaim/gen/chain/marketv1"
 	"github.com/essaim/essaim/gen/chain/registryv1"
 	"github.com/essaim/essaim/gen/chain/tallyv1"
 	"github.com/essaim/essaim/wallet"
@@ -37,8 +39,10 @@ const (
 
 	modelPrice essaim.Amount = 1_000 // uaim a unit of work
 
-	unbonding               = 600 // blocks: two minutes of 200 ms; a vote takes as long
-	priceStep essaim.Amount = 50  // each further miner asks this much more
+	unbonding                = 600             // blocks: two minutes of 200 ms; a vote takes as long
+	challenges               = 60              // blocks: twelve seconds for objections, and for claims of a lapsed session
+	minerPoll                = 2 * time.Second // several looks in that time
+	priceStep  essaim.Amount = 50              // each further miner asks this much more
 
 	operatorName  = "operator"  // submits settlements, pays for API keys' sessions
 	modellerName  = "modeller"  // owns the models, receives their royalty
@@ -106,11 +110,12 @@ func hasNetworkParts(entries []os.DirEntry) bool {
 
 // periods are minutes where a public network has weeks, and a vote is not capped: a
 // handful of people could not pass anything.
-func (n *Network) periods() (*registryv1.Params, *tallyv1.Params) {
-	stakes, votes := registry.DefaultParams(), tally.DefaultParams()
+func (n *Network) periods() (*registryv1.Params, *marketv1.Params, *tallyv1.Params) {
+	stakes, sessions, votes := registry.DefaultParams(), market.DefaultParams(), tally.DefaultParams()
+	sessions.ChallengeBlocks = challenges
 	stakes.UnbondingBlocks, stakes.AppealBlocks, stakes.ExtensionBlocks = unbonding, unbonding, unbonding
 	votes.CapBps, votes.MinBlockMs = uint32(essaim.BpsWhole), uint32(max(1, n.cfg.BlockTime.Milliseconds()))
-	return &stakes, &votes
+	return &stakes, &sessions, &votes
 }
 
 func (n *Network) writeGenesis() error {
@@ -131,7 +136,7 @@ func (n *Network) writeGenesis() error {
 			g.Accounts = append(g.Accounts, chain.Account{Address: n.accounts[f.Name].Address(), Balance: f.Has})
 		}
 	}
-	g.Registry, g.Tally = n.periods()
+	g.Registry, g.Market, g.Tally = n.periods()
 	if n.cfg.Genesis != nil {
 		n.cfg.Genesis(&g)
 	}

@@ -73,7 +73,7 @@ func (n *Network) minerConfig(i int) node.Config {
 		Role: node.RoleMiner, ChainID: n.info.ChainID, Dir: filepath.Join(n.cfg.Home, minerName(i)), Ledger: n.ports.ledgerURL(),
 		Miner: &node.Miner{
 			Coordinators: n.info.Peers[:1], Price: uint64(minerPrice(i)), Capacity: 1, Pace: node.Duration(n.cfg.Pace),
-			Submitter: minerName(i), Keys: filepath.Join(n.cfg.Home, "keys"),
+			Poll: node.Duration(minerPoll), Submitter: minerName(i), Keys: filepath.Join(n.cfg.Home, "keys"),
 		},
 	}
 }

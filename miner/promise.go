@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS promises (
 	outcome     TEXT NOT NULL DEFAULT '', -- of Outcome
 	PRIMARY KEY (coordinator, session, model)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS promises_open ON promises (deadline) WHERE outcome IN ('', 'unpaid');
+CREATE INDEX IF NOT EXISTS promises_undone ON promises (deadline) WHERE outcome IN ('', 'lapsed', 'unpaid');
 CREATE TABLE IF NOT EXISTS blocked (
 	coordinator BLOB PRIMARY KEY,
 	reason      TEXT NOT NULL,
@@ -39,6 +39,7 @@ type Outcome string
 // The outcomes of a promise.
 const (
 	OutcomeOpen    Outcome = ""        // the session is not over
+	OutcomeLapsed  Outcome = "lapsed"  // nobody settled it in time; the ledger was shown the promise
 	OutcomePaid    Outcome = "paid"    // the settlement pays what was promised
 	OutcomeUnpaid  Outcome = "unpaid"  // it does not: it can be claimed on the ledger
 	OutcomeClaimed Outcome = "claimed" // the ledger has upheld the claim

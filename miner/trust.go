@@ -20,12 +20,22 @@ type Ledger interface {
 	// is 0 if the settlement does not name it.
 	Line(ctx context.Context, id essaim.SessionID, miner essaim.NodeKey, model essaim.Digest) (essaim.Line, error)
 
+	// Waiting is how much of a settled session is paid later, if nobody shows until then
+	// that it is not due.
+	Waiting(ctx context.Context, id essaim.SessionID) (essaim.Amount, error)
+
 	// Record is how a coordinator has paid so far.
 	Record(ctx context.Context, coordinator essaim.NodeKey) (essaim.Record, error)
 
 	// ClaimUnpaid shows the ledger a promise that was not kept, and returns when the
 	// ledger has decided.
 	ClaimUnpaid(ctx context.Context, ack []byte) (essaim.Tx, error)
+
+	// ClaimLapsed shows the ledger a promise of a session that its coordinator did not
+	// settle in time, with what is known of the payer's vouchers; nil: nothing.
+	//
+	// Errors: CodeConflict if as much was shown before.
+	ClaimLapsed(ctx context.Context, ack, voucher []byte) (essaim.Tx, error)
 }
 
 // ledgerTimeout bounds one question to the ledger.
@@ -92,7 +102,7 @@ func (m *Miner) watch(ctx context.Context) {
 // audit compares promises with what the ledger has paid, and claims those that were not
 // kept.
 func (m *Miner) audit(ctx context.Context) error {
-	for _, o := range []Outcome{OutcomeOpen, OutcomeUnpaid} {
+	for _, o := range []Outcome{OutcomeOpen, OutcomeLapsed, OutcomeUnpaid} {
 		list, err := m.receipts.waiting(ctx, o)
 		if err != nil {
 			return err
@@ -112,6 +122,9 @@ func (m *Miner) auditOne(ctx context.Context, p Promise) error {
 	o, err := Kept(ctx, m.cfg.Ledger, m.key, p)
 	if err != nil || o == OutcomeOpen {
 		return err
+	}
+	if o == OutcomeLapsed {
+		return m.claimLapsed(ctx, p)
 	}
 	if o == OutcomeUnpaid {
 		if p.Outcome != OutcomeUnpaid {
@@ -139,16 +152,40 @@ func (m *Miner) auditOne(ctx context.Context, p Promise) error {
 	return m.receipts.note(p, o)
 }
 
-// Kept compares a promise with the ledger: OutcomeOpen while the session is not over.
+// claimLapsed shows a promise of a session that its coordinator did not settle, once.
+func (m *Miner) claimLapsed(ctx context.Context, p Promise) error {
+	if p.Outcome == OutcomeLapsed {
+		return nil
+	}
+	amount, voucher, err := m.receipts.voucher(ctx, p.Coordinator, p.Session)
+	if err != nil {
+		return err
+	}
+	tx, err := m.cfg.Ledger.ClaimLapsed(ctx, p.Ack, voucher)
+	if err != nil && essaim.CodeOf(err) != essaim.CodeConflict {
+		return err
+	}
+	m.log.Warn("a session has lapsed, the promise was shown", "coordinator", p.Coordinator.Short(), "session", p.Session.String(),
+		"promised", uint64(p.Total), "acknowledged by the payer", uint64(amount), "tx", tx.Hash)
+	return m.receipts.note(p, OutcomeLapsed)
+}
+
+// Kept compares a promise with the ledger: OutcomeOpen while the session is not over, or
+// part of it waits.
 func Kept(ctx context.Context, l Ledger, miner essaim.NodeKey, p Promise) (Outcome, error) {
 	s, err := l.Session(ctx, p.Session)
 	if err != nil {
 		return OutcomeOpen, err
 	}
 	switch s.State {
-	case essaim.SessionExpired:
-		return OutcomeUnpaid, nil
+	case essaim.SessionLapsed:
+		return OutcomeLapsed, nil
 	case essaim.SessionSettled:
+		if waits, err := l.Waiting(ctx, p.Session); err != nil || waits > 0 {
+			return OutcomeOpen, err
+		}
+		fallthrough
+	case essaim.SessionExpired:
 		line, err := l.Line(ctx, p.Session, miner, p.Model)
 		switch {
 		case essaim.CodeOf(err) == essaim.CodeExpired:

@@ -21,6 +21,13 @@ type court struct {
 	record  essaim.Record
 	claims  []essaim.Ack
 	refuses bool
+	waiting essaim.Amount // of the settlement
+	shown   []shown       // promises of a lapsed session
+}
+
+type shown struct {
+	ack     essaim.Ack
+	voucher essaim.Amount // 0: none
 }
 
 func (c *court) change(f func()) { c.mu.Lock(); defer c.mu.Unlock(); f() }
@@ -56,6 +63,40 @@ func (c *court) ClaimUnpaid(_ context.Context, signed []byte) (essaim.Tx, error)
 		c.claims = append(c.claims, a)
 	}
 	return essaim.Tx{Hash: "CLAIM"}, err
+}
+
+func (c *court) Waiting(context.Context, essaim.SessionID) (essaim.Amount, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting, nil
+}
+
+func (c *court) ClaimLapsed(_ context.Context, signed, voucher []byte) (essaim.Tx, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var s shown
+	var err error
+	if s.ack, _, err = essaim.OpenAck(signed); err != nil {
+		return essaim.Tx{}, err
+	}
+	if voucher != nil {
+		v, _, err := essaim.OpenVoucher(voucher)
+		if err != nil {
+			return essaim.Tx{}, err
+		}
+		s.voucher = v.Amount
+	}
+	if c.refuses {
+		return essaim.Tx{}, essaim.Errorf(essaim.CodeUnavailable, "", "not now")
+	}
+	c.shown = append(c.shown, s)
+	return essaim.Tx{Hash: "LAPSED"}, nil
+}
+
+func (c *court) lapsed() []shown {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]shown(nil), c.shown...)
 }
 
 func (c *court) claimed() []essaim.Ack {

@@ -2,7 +2,9 @@ package miner_test
 
 import (
 	"crypto/ed25519"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/miner"
@@ -74,4 +76,59 @@ func TestOnlyTrueVouchersAreKept(t *testing.T) {
 	if d.kept() != 1001 {
 		t.Error("the voucher is lost")
 	}
+}
+
+// TestLapsedSessionsAreClaimed: the coordinator is no more. The ledger is shown the last
+// promise with the highest voucher, once; what it pays then counts, and the rest is claimed
+// against the coordinator's stake.
+func TestLapsedSessionsAreClaimed(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		paid   essaim.Amount
+		want   miner.Outcome
+		claims int
+	}{
+		{"all was acknowledged", 3 * price, miner.OutcomePaid, 0},
+		{"a part was acknowledged", 2 * price, miner.OutcomeClaimed, 1},
+		{"nothing was acknowledged", 0, miner.OutcomeClaimed, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, l := newCourt(t, essaim.SessionOpen, nil)
+			if c.paid > 0 {
+				l.change(func() {
+					l.session = essaim.Session{Coordinator: d.host.Key(), SessionKey: essaim.NodeKeyOf(d.payer), Deposit: 9 * price}
+				})
+				d.pass(d.voucher(price, d.payer, nil))
+				d.pass(d.voucher(c.paid, d.payer, nil))
+				d.eventually("the voucher is kept", func() bool { return d.kept() == c.paid })
+			}
+			l.change(func() { l.state, l.refuses = essaim.SessionLapsed, true })
+			d.eventually("the ledger does not answer", func() bool { return strings.Contains(d.logs.String(), "not now") })
+			d.stop()
+			d.mine() // a restart loses nothing
+			l.change(func() { l.refuses = false })
+			d.eventually("the promise was shown", func() bool { return d.promises()[0].Outcome == miner.OutcomeLapsed })
+			if s := l.lapsed(); len(s) != 1 || s[0].ack.Total != 3*price || s[0].voucher != c.paid {
+				t.Errorf("shown %+v", s)
+			}
+			l.change(func() { l.state, l.line = essaim.SessionExpired, c.paid })
+			d.eventually("the promise is done with", func() bool { return d.promises()[0].Outcome == c.want })
+			if len(l.claimed()) != c.claims || len(l.lapsed()) != 1 {
+				t.Errorf("%d claims, shown %d times", len(l.claimed()), len(l.lapsed()))
+			}
+		})
+	}
+}
+
+// TestWhatWaitsIsNotPaidYet: while part of a settlement can still be taken away, the
+// promise stays open; when it was, it is claimed.
+func TestWhatWaitsIsNotPaidYet(t *testing.T) {
+	d, l := newCourt(t, essaim.SessionOpen, nil)
+	l.change(func() { l.state, l.line, l.waiting = essaim.SessionSettled, 3*price, price })
+	time.Sleep(100 * time.Millisecond)
+	if o := d.promises()[0].Outcome; o != miner.OutcomeOpen {
+		t.Fatalf("outcome %q", o)
+	}
+	l.change(func() { l.line, l.waiting = 2*price, 0 })
+	d.eventually("the promise was claimed", func() bool { return d.promises()[0].Outcome == miner.OutcomeClaimed })
 }

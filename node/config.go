@@ -56,6 +56,8 @@ type Miner struct {
 	Capacity     int      `toml:"capacity" comment:"attempts at a time"`
 	Pace         Duration `toml:"pace,omitempty" comment:"waits before each step, for people who want to watch"`
 
+	Poll Duration `toml:"poll,omitempty" comment:"between looks at what became of coordinators' promises; default 10s"`
+
 	MaxUnacknowledged int      `toml:"max_unacknowledged,omitempty" comment:"receipts that a coordinator may leave unacknowledged; default 4"`
 	Blocked           []string `toml:"blocked,omitempty" comment:"node keys of coordinators that are not served"`
 	Trusted           []string `toml:"trusted,omitempty" comment:"node keys of coordinators that are served though they left work unpaid"`

@@ -42,7 +42,7 @@ func (n *Node) newMiner(keys wallet.NodeKeys) (*miner.Miner, error) {
 		return nil, err
 	}
 	return miner.New(miner.Config{
-		Ledger: ledger, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged,
+		Ledger: ledger, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged, Poll: time.Duration(m.Poll),
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Coordinators: m.Coordinators, Engines: list, Blobs: blobs,
 		Offers: offers, Receipts: filepath.Join(n.cfg.Dir, ReceiptsFile), Capacity: m.Capacity, Pace: time.Duration(m.Pace),
 		Version: n.opt.Version, Logger: n.opt.Logger,

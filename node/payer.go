@@ -51,11 +51,36 @@ type promises struct {
 
 func (p promises) ClaimUnpaid(ctx context.Context, ack []byte) (essaim.Tx, error) {
 	if p.account == nil {
-		return essaim.Tx{}, essaim.Errorf(essaim.CodeUnavailable, "use `essaim miner claim`, or name an account key in "+configName, "no account submits claims")
+		return essaim.Tx{}, errNobody()
 	}
-	return p.Client.ClaimUnpaid(ctx, p.account, ack, ed25519.Sign(p.keys.Sign, essaim.ClaimBytes(ack, p.keys.ID())))
+	return p.Client.ClaimUnpaid(ctx, p.account, ack, p.sign(ack))
+}
+
+func (p promises) Waiting(ctx context.Context, id essaim.SessionID) (essaim.Amount, error) {
+	s, err := p.Client.Settlement(ctx, id)
+	return s.Pending, err
+}
+
+func (p promises) ClaimLapsed(ctx context.Context, ack, voucher []byte) (essaim.Tx, error) {
+	if p.account == nil {
+		return essaim.Tx{}, errNobody()
+	}
+	return p.Client.ClaimLapsed(ctx, p.account, ack, p.sign(ack), voucher)
+}
+
+// sign chooses a promise to be shown.
+func (p promises) sign(ack []byte) []byte {
+	return ed25519.Sign(p.keys.Sign, essaim.ClaimBytes(ack, p.keys.ID()))
+}
+
+func errNobody() error {
+	return essaim.Errorf(essaim.CodeUnavailable, "use `essaim miner claim`, or name an account key in "+configName, "no account submits claims")
 }
 
 func (s settler) Settle(ctx context.Context, settlement essaim.Settlement, sig, voucher []byte) (essaim.Tx, error) {
 	return s.Client.Settle(ctx, s.account, settlement, sig, voucher)
+}
+
+func (s settler) ShowVoucher(ctx context.Context, id essaim.SessionID, voucher []byte) (essaim.Tx, error) {
+	return s.Client.ShowVoucher(ctx, s.account, id, voucher)
 }
