@@ -43,7 +43,7 @@ var meanings = func() map[string]meaning {
 	add(essaim.CodeBadInput, "", sdkerrors.ErrInvalidRequest, sdkerrors.ErrUnknownRequest, sdkerrors.ErrInvalidAddress, sdkerrors.ErrInvalidCoins,
 		sdkerrors.ErrTxTooLarge, sdkerrors.ErrTxDecode,
 		registry.ErrNodeKey, registry.ErrBond, registry.ErrOffer, registry.ErrHPKEKey, registry.ErrFee, registry.ErrURL, registry.ErrOwner,
-		registry.ErrParams, registry.ErrRole, registry.ErrCommission, registry.ErrSlash, registry.ErrEvidence, registry.ErrAway, model.ErrManifest, model.ErrRoyalty, model.ErrDigest, model.ErrOwner,
+		registry.ErrParams, registry.ErrRole, registry.ErrCommission, registry.ErrSlash, registry.ErrEvidence, registry.ErrAway, model.ErrManifest, model.ErrRoyalty, model.ErrDigest, model.ErrOwner, model.ErrData,
 		market.ErrDeposit, market.ErrSessionKey, market.ErrExpiry, market.ErrSettlement, market.ErrPayee, market.ErrModel, market.ErrPayer, market.ErrParams, market.ErrAck,
 		market.ErrVoucher, market.ErrOpening,
 		beacon.ErrParams, beacon.ErrAddress, beacon.ErrKey, beacon.ErrPossession)

@@ -73,21 +73,18 @@ func (s msgServer) ClaimLapsed(ctx context.Context, m *marketv1.MsgClaimLapsed) 
 	case !ok:
 		return nil, ErrModel.Wrap(ack.Model.String())
 	}
+	accepted := uint64(0)
 	if len(m.Voucher) > 0 {
-		amount, err := s.voucher(ctx, session, m.Voucher)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.accept(ctx, session, amount); err != nil && !errors.Is(err, ErrStale) {
+		if accepted, err = s.voucher(ctx, session, m.Voucher); err != nil {
 			return nil, err
 		}
 	}
-	l, err := s.enlist(ctx, session, ack)
+	l, err := s.enlist(ctx, session, ack, accepted)
 	return &marketv1.MsgClaimLapsedResponse{Claimed: l.Claimed, Acknowledged: l.Acknowledged}, err
 }
 
-// enlist writes a claim as a line of the session.
-func (s msgServer) enlist(ctx context.Context, session marketv1.Session, ack essaim.Ack) (marketv1.Lapse, error) {
+// enlist writes a claim as a line of the session, and the voucher that came with it.
+func (s msgServer) enlist(ctx context.Context, session marketv1.Session, ack essaim.Ack, accepted uint64) (marketv1.Lapse, error) {
 	l, err := s.lapsed(ctx, session.Id)
 	if err != nil {
 		return l, err
@@ -109,7 +106,7 @@ func (s msgServer) enlist(ctx context.Context, session marketv1.Session, ack ess
 	if !ok {
 		return l, ErrAck.Wrap("the claims overflow")
 	}
-	l.Claimed = uint64(sum)
+	l.Claimed, l.Acknowledged = uint64(sum), max(l.Acknowledged, accepted)
 	line = marketv1.SettledLine{Session: session.Id, Line: marketv1.Line{Miner: ack.Miner[:], Model: ack.Model[:], Amount: uint64(ack.Total)}}
 	return l, errors.Join(s.putLine(ctx, line), s.lapses.Set(ctx, session.Id, l))
 }

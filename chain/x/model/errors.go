@@ -17,4 +17,5 @@ var (
 	ErrNotOwner   = errorsmod.RegisterWithGRPCCode(Name, 6, codes.PermissionDenied, "only the model's owner may do this")
 	ErrDigest     = errorsmod.RegisterWithGRPCCode(Name, 7, codes.InvalidArgument, "digest must be 64 hex digits")
 	ErrOwner      = errorsmod.RegisterWithGRPCCode(Name, 8, codes.InvalidArgument, "account cannot own a model")
+	ErrData       = errorsmod.RegisterWithGRPCCode(Name, 9, codes.InvalidArgument, "owner of data is not acceptable")
 )

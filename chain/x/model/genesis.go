@@ -66,5 +66,5 @@ func (m Module) ExportGenesis(ctx sdk.Context, cdc codec.JSONCodec) json.RawMess
 }
 
 func registration(m modelv1.Model) *modelv1.MsgRegisterModel {
-	return &modelv1.MsgRegisterModel{Owner: m.Owner, Manifest: m.Manifest, UnitPrice: m.UnitPrice, RoyaltyBps: m.RoyaltyBps}
+	return &modelv1.MsgRegisterModel{Owner: m.Owner, Manifest: m.Manifest, UnitPrice: m.UnitPrice, RoyaltyBps: m.RoyaltyBps, Data: m.Data}
 }

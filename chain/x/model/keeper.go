@@ -56,11 +56,22 @@ func (k Keeper) Model(ctx context.Context, d essaim.Digest) (m essaim.Model, ok 
 // Word turns the stored form of a model into the network's word for it.
 func Word(m modelv1.Model) (essaim.Model, error) {
 	owner, err := essaim.ParseAddress(m.Owner)
+	if err != nil {
+		return essaim.Model{}, err
+	}
+	var data []essaim.DataShare
+	for _, d := range m.Data {
+		to, err := essaim.ParseAddress(d.Owner)
+		if err != nil {
+			return essaim.Model{}, err
+		}
+		data = append(data, essaim.DataShare{Owner: to, Royalty: essaim.Bps(d.RoyaltyBps)})
+	}
 	return essaim.Model{
 		Digest: essaim.DigestOf(m.Manifest), Owner: owner, Manifest: m.Manifest,
 		Name: m.Name, Kind: essaim.Kind(m.Kind), Engine: m.Engine, Licence: m.Licence,
-		UnitPrice: essaim.Amount(m.UnitPrice), Royalty: essaim.Bps(m.RoyaltyBps),
-	}, err
+		UnitPrice: essaim.Amount(m.UnitPrice), Royalty: essaim.Bps(m.RoyaltyBps), Data: data,
+	}, nil
 }
 
 // get returns the stored form of a model by the text of its digest.

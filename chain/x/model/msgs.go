@@ -20,6 +20,11 @@ func (s msgServer) RegisterModel(ctx context.Context, m *modelv1.MsgRegisterMode
 	if err != nil {
 		return nil, err
 	}
+	for _, d := range model.Data {
+		if to, err := essaim.ParseAddress(d.Owner); err != nil || s.bank.BlockedAddr(to[:]) {
+			return nil, ErrData.Wrapf("%s cannot receive coins", d.Owner)
+		}
+	}
 	switch known, err := s.models.Has(ctx, digest[:]); {
 	case err != nil:
 		return nil, err
@@ -40,8 +45,8 @@ func (s msgServer) UpdateOffer(ctx context.Context, m *modelv1.MsgUpdateOffer) (
 	if err != nil {
 		return nil, err
 	}
-	if m.RoyaltyBps > MaxRoyalty {
-		return nil, ErrRoyalty.Wrapf("%d basis points, at most %d", m.RoyaltyBps, MaxRoyalty)
+	if all := royalties(m.RoyaltyBps, model.Data); all > MaxRoyalty {
+		return nil, ErrRoyalty.Wrapf("%d basis points, at most %d", all, MaxRoyalty)
 	}
 	model.UnitPrice, model.RoyaltyBps = m.UnitPrice, m.RoyaltyBps
 	return &modelv1.MsgUpdateOfferResponse{}, s.models.Set(ctx, digest[:], model)
@@ -91,10 +96,14 @@ func parse(m *modelv1.MsgRegisterModel) (modelv1.Model, essaim.Digest, error) {
 	switch {
 	case err != nil:
 		return modelv1.Model{}, essaim.Digest{}, ErrOwner.Wrap(err.Error())
-	case m.RoyaltyBps > MaxRoyalty:
-		return modelv1.Model{}, essaim.Digest{}, ErrRoyalty.Wrapf("%d basis points, at most %d", m.RoyaltyBps, MaxRoyalty)
+	case royalties(m.RoyaltyBps, m.Data) > MaxRoyalty:
+		return modelv1.Model{}, essaim.Digest{}, ErrRoyalty.Wrapf("%d basis points, at most %d", royalties(m.RoyaltyBps, m.Data), MaxRoyalty)
 	case len(m.Manifest) > MaxManifest:
 		return modelv1.Model{}, essaim.Digest{}, ErrManifest.Wrapf("%d bytes, at most %d", len(m.Manifest), MaxManifest)
+	}
+	data, err := parseData(m.Data)
+	if err != nil {
+		return modelv1.Model{}, essaim.Digest{}, err
 	}
 	// Go replaces invalid UTF-8 silently; other JSON readers would show another name.
 	if !utf8.Valid(m.Manifest) || !bytes.HasPrefix(bytes.TrimSpace(m.Manifest), []byte("{")) {
@@ -115,6 +124,33 @@ func parse(m *modelv1.MsgRegisterModel) (modelv1.Model, essaim.Digest, error) {
 	return modelv1.Model{
 		Manifest: m.Manifest, Owner: owner.String(),
 		Name: f.Name, Kind: f.Kind, Engine: f.Engine, Licence: f.Licence,
-		UnitPrice: m.UnitPrice, RoyaltyBps: m.RoyaltyBps,
+		UnitPrice: m.UnitPrice, RoyaltyBps: m.RoyaltyBps, Data: data,
 	}, essaim.DigestOf(m.Manifest), nil
+}
+
+// royalties is the model's owner's and the data owners' part of each price. It cannot
+// overflow: 32 bits each.
+func royalties(owner uint32, data []modelv1.DataShare) uint64 {
+	sum := uint64(owner)
+	for _, d := range data {
+		sum += uint64(d.RoyaltyBps)
+	}
+	return sum
+}
+
+// parseData checks the owners of data, each named once.
+func parseData(data []modelv1.DataShare) (out []modelv1.DataShare, err error) {
+	if len(data) > MaxData {
+		return nil, ErrData.Wrapf("%d of them, at most %d", len(data), MaxData)
+	}
+	seen := map[essaim.Address]bool{}
+	for _, d := range data {
+		owner, err := essaim.ParseAddress(d.Owner)
+		if err != nil || owner.IsZero() || seen[owner] || d.RoyaltyBps == 0 {
+			return nil, ErrData.Wrapf("%q with %d basis points: malformed, repeated or without a share", d.Owner, d.RoyaltyBps)
+		}
+		seen[owner] = true
+		out = append(out, modelv1.DataShare{Owner: owner.String(), RoyaltyBps: d.RoyaltyBps})
+	}
+	return out, nil
 }
