@@ -95,16 +95,16 @@ func (k *Key) Check(sums []int32, x []int16) (wrong int, ok bool) {
 // multiply before it has added.
 func dot[T int16 | int32](a []uint64, b []T) uint64 {
 	var s0, s1, s2, s3 uint64
-	a = a[:len(b)]
-	for len(b) >= 4 && len(a) >= 4 {
-		s0 += a[0] * uint64(b[0])
-		s1 += a[1] * uint64(b[1])
-		s2 += a[2] * uint64(b[2])
-		s3 += a[3] * uint64(b[3])
-		a, b = a[4:], b[4:]
+	n := len(b) &^ 7
+	for i := 0; i < n; i += 8 {
+		p, q := (*[8]uint64)(a[i:]), (*[8]T)(b[i:])
+		s0 += p[0]*uint64(q[0]) + p[4]*uint64(q[4])
+		s1 += p[1]*uint64(q[1]) + p[5]*uint64(q[5])
+		s2 += p[2]*uint64(q[2]) + p[6]*uint64(q[6])
+		s3 += p[3]*uint64(q[3]) + p[7]*uint64(q[7])
 	}
-	for i, v := range b {
-		s0 += a[i] * uint64(v)
+	for i := n; i < len(b); i++ {
+		s0 += a[i] * uint64(b[i])
 	}
 	return s0 + s1 + s2 + s3
 }
