@@ -15,6 +15,7 @@ import (
 	stakepool "github.com/essaim/essaim/chain/x/registry/pool"
 	"github.com/essaim/essaim/gen/chain/marketv1"
 	"github.com/essaim/essaim/gen/chain/registryv1"
+	"github.com/essaim/essaim/verify/trust"
 )
 
 var update = flag.Bool("update-docs", false, "rewrite the worked examples in docs/")
@@ -307,6 +308,39 @@ func deterrenceExample(*testing.T) string {
 		})
 	}
 	return table(rows)
+}
+
+// TestParametersDeter: the inequality holds with the parameters that a network begins with, and
+// governance cannot change them so that it would not.
+func TestParametersDeter(t *testing.T) {
+	p := registry.DefaultParams()
+	for _, r := range p.Slashes {
+		if r.Cause != registry.CauseWrongResult {
+			continue
+		}
+		if least, ok := trust.Deters(essaim.Bps(r.MinBps), trust.ShareExact); !ok {
+			t.Errorf("a wrong result costs %s of the stake, %s would deter", essaim.Bps(r.MinBps), least)
+		}
+		// The smallest miner that may register, at the dearest job that it may get.
+		stake := essaim.Amount(p.MinBondMiner)
+		need, ok := trust.Typical(trust.LargestJob(stake), trust.ShareExact).Deterrent()
+		if lost := essaim.Bps(r.MinBps).Of(stake); !ok || lost < need {
+			t.Errorf("a miner with %s loses %s, at its dearest job %s would deter", stake, lost, need)
+		}
+	}
+	w := newMarket(t)
+	for why, change := range map[string]func(*registryv1.Params){
+		"a slash that is too small": func(p *registryv1.Params) { p.Slashes[0].MinBps = 488 },
+		"no slash":                  func(p *registryv1.Params) { p.Slashes = p.Slashes[1:] },
+	} {
+		p := registry.DefaultParams()
+		change(&p)
+		if _, err := w.do(&registryv1.MsgUpdateParams{Authority: governance(), Params: p}); err == nil || !strings.Contains(err.Error(), "deter") {
+			t.Errorf("governance may change to %s: %v", why, err)
+		}
+	}
+	p.Slashes[0].MinBps = 489
+	w.must(t, &registryv1.MsgUpdateParams{Authority: governance(), Params: p})
 }
 
 func coverExample(t *testing.T) string {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator/receiptlog"
+	"github.com/essaim/essaim/verify/trust"
 )
 
 // recheckParallel is how many questions about actors the ledger gets at the same time.
@@ -111,6 +112,9 @@ func (c *Coordinator) eligible(m *miner, price essaim.Amount) error {
 	}
 	if c.cover.AuditBlocks == 0 {
 		return nil
+	}
+	if most := trust.LargestJob(a.Stake); price > most {
+		return no("miner %s takes %d uaim, its stake stands for jobs of %d at most", m.key.Short(), price, most)
 	}
 	open, recent := c.exposed[m.key].at(height, c.cover.AuditBlocks)
 	// The ledger counts what all coordinators have settled, but was asked a while ago.

@@ -9,6 +9,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator"
 	"github.com/essaim/essaim/miner"
+	"github.com/essaim/essaim/verify/trust"
 )
 
 func (l *ledger) changeActor(k essaim.NodeKey, change func(*essaim.Actor)) {
@@ -92,12 +93,12 @@ func TestMaintenanceBeginsWithItsBlock(t *testing.T) {
 // have had their time; a restart of the coordinator forgets nothing of it.
 func TestMinersCover(t *testing.T) {
 	n := newNetwork(t, func(c *coordinator.Config) {
-		c.Ledger.(*ledger).setCover(essaim.Cover{Miner: 5000, AuditBlocks: 10})
+		c.Ledger.(*ledger).setCover(essaim.Cover{Miner: 50, AuditBlocks: 10})
 	})
 	key, hpke := newKey(t), newSeal(t)
 	n.mine(&fake{}, func(c *miner.Config) {
 		c.Key, c.Seal = key, hpke
-		n.register(key, hpke.PublicKey(), 4*unitPrice) // half of it covers two tasks
+		n.register(key, hpke.PublicKey(), 400*unitPrice) // 0.5 % of it covers two tasks
 	})
 	p := n.payer(10 * unitPrice)
 	p.must(p.imagine("a first", nil))
@@ -124,6 +125,24 @@ func TestMinersCover(t *testing.T) {
 		_, err := p.imagine("a fourth", nil)
 		return err == nil
 	})
+}
+
+// TestDearJobs: a miner whose stake is too small a multiple of the price to deter it from
+// cheating gets no work at that price.
+func TestDearJobs(t *testing.T) {
+	n := newNetwork(t, func(c *coordinator.Config) {
+		c.Ledger.(*ledger).setCover(essaim.Cover{Miner: 5000, AuditBlocks: 10})
+	})
+	key, hpke := newKey(t), newSeal(t)
+	n.mine(&fake{}, func(c *miner.Config) {
+		c.Key, c.Seal = key, hpke
+		n.register(key, hpke.PublicKey(), trust.StakePerPrice*unitPrice-1)
+	})
+	_, err := n.payer(10*unitPrice).imagine("a first", nil)
+	wantCode(t, "a job that is too dear", err, essaim.CodeUnavailable)
+	if err == nil || !strings.Contains(err.Error(), "its stake stands for jobs of") {
+		t.Errorf("%v does not say why", err)
+	}
 }
 
 // TestOwnCover: a coordinator takes no more work than its own stake answers for.

@@ -56,6 +56,26 @@ func (b Bargain) Deterrent() (s essaim.Amount, ok bool) {
 	return essaim.Amount(needed) - b.Price, true
 }
 
+// StakePerPrice is how many times a job's price must be behind its miner: coordinators give
+// dearer jobs to none. It makes what a slash takes a number of prices.
+const StakePerPrice = 400
+
+// LargestJob is the dearest job that a stake stands for.
+func LargestJob(stake essaim.Amount) essaim.Amount { return stake / StakePerPrice }
+
+// Deters reports whether a slash of this share of the stake, for one wrong result that is
+// proven, deters a miner from cheating at the dearest job that its stake stands for, if so
+// large a share of jobs is audited; and the least share that would.
+func Deters(slash, audits essaim.Bps) (least essaim.Bps, ok bool) {
+	const price = 1_000_000
+	need, possible := Typical(price, audits).Deterrent()
+	if !possible || need > price*StakePerPrice {
+		return essaim.BpsWhole + 1, false
+	}
+	least = essaim.Bps((uint64(need)*uint64(essaim.BpsWhole) + price*StakePerPrice - 1) / (price * StakePerPrice))
+	return least, slash >= least
+}
+
 // LargestPrice is the dearest job from which a miner that stands to lose s is deterred,
 // which is the largest Price for which Deterrent is at most s.
 func (b Bargain) LargestPrice(s essaim.Amount) essaim.Amount {

@@ -146,6 +146,31 @@ func TestDeterrent(t *testing.T) {
 	}
 }
 
+// TestDeters: a twentieth of the stake deters at the shares that jobs are audited with, and
+// the least slash that does is where the inequality says.
+func TestDeters(t *testing.T) {
+	for _, c := range []struct {
+		slash, audits essaim.Bps
+		least         essaim.Bps
+		ok            bool
+	}{
+		{500, trust.ShareExact, 489, true},
+		{489, trust.ShareExact, 489, true},
+		{488, trust.ShareExact, 489, false},
+		{500, trust.ShareInexact, 232, true},
+		{10_000, 100, 2_541, true},
+		{500, 100, 2_541, false},
+		{10_000, 0, 10_001, false},
+	} {
+		if least, ok := trust.Deters(c.slash, c.audits); ok != c.ok || least != c.least {
+			t.Errorf("a slash of %s with audits of %s: %v, least %s; want %v, %s", c.slash, c.audits, ok, least, c.ok, c.least)
+		}
+	}
+	if got := trust.LargestJob(1_000 * essaim.AIM); got != 2_500_000 {
+		t.Errorf("1000 AIM stand for a job of %s", got)
+	}
+}
+
 // TestIntegersOnly: the ledger may count with this package and the one that draws.
 func TestIntegersOnly(t *testing.T) {
 	for _, dir := range []string{".", "../duty"} {

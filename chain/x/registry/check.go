@@ -6,6 +6,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/gen/chain/registryv1"
+	"github.com/essaim/essaim/verify/trust"
 )
 
 // check refuses an actor that no state may hold, whoever asks for it, and spells its
@@ -117,6 +118,21 @@ func checkParams(p registryv1.Params) error {
 			return ErrParams.Wrapf("slash table: row %q is empty, repeated or out of range", r.Cause)
 		}
 		seen[r.Cause] = true
+	}
+	return nil
+}
+
+// checkDeterrence refuses a slash table under which cheating would pay at the rate at which
+// results are audited. Governance may not change to one; docs/economics.md has the inequality.
+func checkDeterrence(p registryv1.Params) error {
+	slash := essaim.Bps(0)
+	for _, r := range p.Slashes {
+		if r.Cause == CauseWrongResult {
+			slash = essaim.Bps(r.MinBps)
+		}
+	}
+	if least, ok := trust.Deters(slash, trust.ShareExact); !ok {
+		return ErrParams.Wrapf("slash table: %s of the stake for %s does not deter while %s of results are audited: at least %s does", slash, CauseWrongResult, trust.ShareExact, least)
 	}
 	return nil
 }

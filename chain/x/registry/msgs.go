@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -201,7 +202,7 @@ func (s msgServer) UpdateParams(ctx context.Context, m *registryv1.MsgUpdatePara
 	if m.Authority != s.authority {
 		return nil, ErrAuthority.Wrapf("%s is not %s", m.Authority, s.authority)
 	}
-	if err := checkParams(m.Params); err != nil {
+	if err := cmp.Or(checkParams(m.Params), checkDeterrence(m.Params)); err != nil {
 		return nil, err
 	}
 	return &registryv1.MsgUpdateParamsResponse{}, s.params.Set(ctx, m.Params)
