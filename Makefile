@@ -5,7 +5,7 @@ PROMPT  ?= a red apple
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: build imagine demo demo-stake test check fmt vet lint tidy gen gen-check cross vuln bench train clean help
+.PHONY: build imagine demo demo-stake test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
 
 build: ## build bin/essaim
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/essaim
@@ -54,6 +54,9 @@ vuln: ## known vulnerabilities in what is linked; asks vuln.go.dev
 
 bench: ## benchmarks of our own packages
 	$(GO) test -run '^$$' -bench . -benchmem ./quant ./engine/... ./seal ./blob/... ./coordinator ./gateway ./bench/...
+
+soak: build ## random sessions while every role is killed: SOAK=30m make soak
+	bench/soak.sh
 
 train: ## make the models anew from open data: hours of CPU; python3 with torch, npm (train/README.md)
 	train/run.sh
