@@ -15,13 +15,14 @@
 // # Concurrency
 //
 // Run owns all goroutines: one for each connected miner, one for each task under way
-// and each answer to a receipt, one that writes the log, and three that watch the
+// and each answer to a receipt, one that writes the log, and four that watch the
 // ledger. The exported methods may be called from anywhere while Run runs. Lock
 // order: Coordinator.mu before job.mu or book.mu; none is held during I/O.
 //
 // Reading order: submit.go and dispatch.go are the way of a task, match.go says who gets
 // it, share.go and cover.go who may get more, miners.go who is there, escrow.go what may
-// be spent, voucher.go what the payer has acknowledged, settle.go how it is paid; package receiptlog is what is kept.
+// be spent, voucher.go what the payer has acknowledged, settle.go how it is paid and
+// draws.go how that is shown to be true; package receiptlog is what is kept.
 package coordinator
 
 import (
@@ -78,6 +79,13 @@ type Market interface {
 	//
 	// Errors: CodeConflict if nothing waits for it.
 	ShowVoucher(ctx context.Context, id essaim.SessionID, voucher []byte) (essaim.Tx, error)
+
+	// Draws lists the leaves of a coordinator's settlements that the beacon asks for and
+	// that were not shown yet.
+	Draws(ctx context.Context, coordinator essaim.NodeKey) ([]essaim.Draw, error)
+
+	// Open shows the leaf that covers a draw's point.
+	Open(ctx context.Context, d essaim.Draw, o essaim.Opening) (essaim.Tx, error)
 }
 
 // Config is what a coordinator needs. Fields with a stated default may be zero.
@@ -253,6 +261,7 @@ func (c *Coordinator) Run(ctx context.Context) (err error) {
 	var group errgroup.Group
 	group.Go(func() error { return c.every(life, c.cfg.Poll, c.pollHeight) })
 	group.Go(func() error { return c.every(life, c.cfg.Poll, c.sweep) })
+	group.Go(func() error { return c.every(life, c.cfg.Poll, c.answerDraws) })
 	group.Go(func() error { return c.every(life, c.cfg.ActorTTL, c.recheck) })
 	<-life.Done()
 	c.setOpen(false)

@@ -67,6 +67,12 @@ func (l *till) ShowVoucher(context.Context, essaim.SessionID, []byte) (essaim.Tx
 	return essaim.Tx{}, errCut
 }
 
+func (l *till) Draws(context.Context, essaim.NodeKey) ([]essaim.Draw, error) { return nil, errCut }
+
+func (l *till) Open(context.Context, essaim.Draw, essaim.Opening) (essaim.Tx, error) {
+	return essaim.Tx{}, errCut
+}
+
 // shop is a coordinator's books without its network: the log, the escrows and the
 // ledger.
 type shop struct {
@@ -288,6 +294,15 @@ func check(t *rapid.T, s *shop, l *till, submitted, delivered []uint64) {
 	}
 	if root := l.paid[0].Root; root.Count() != uint64(len(delivered)) || root.Sum() != essaim.Amount(10*len(delivered)) {
 		t.Fatalf("paid %d tasks with %d uaim, delivered were %d", root.Count(), root.Sum(), len(delivered))
+	}
+	kept := 0
+	for _, err := range s.store.Counted(context.Background(), 1) {
+		if kept++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept != len(delivered) {
+		t.Fatalf("%d receipts are kept for the beacon, delivered were %d", kept, len(delivered))
 	}
 	was := map[uint64]bool{}
 	for _, seq := range delivered {

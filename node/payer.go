@@ -84,3 +84,12 @@ func (s settler) Settle(ctx context.Context, settlement essaim.Settlement, sig, 
 func (s settler) ShowVoucher(ctx context.Context, id essaim.SessionID, voucher []byte) (essaim.Tx, error) {
 	return s.Client.ShowVoucher(ctx, s.account, id, voucher)
 }
+
+// Open shows a leaf. That it convicts the coordinator is an error here.
+func (s settler) Open(ctx context.Context, d essaim.Draw, o essaim.Opening) (essaim.Tx, error) {
+	fault, tx, err := s.Client.Open(ctx, s.account, d.Session, d.Index, o)
+	if err == nil && fault != "" {
+		err = essaim.Errorf(essaim.CodeRefused, "", "the ledger found the leaf to be false (%s): transaction %s", fault, tx.Hash)
+	}
+	return tx, err
+}

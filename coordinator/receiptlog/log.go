@@ -162,8 +162,17 @@ func (l *Log) SealedOf(ctx context.Context, digest essaim.Digest) (d essaim.Dige
 // Leaves reads the signed tasks and receipts of a session's delivered, not yet settled
 // tasks, one after the other in the order of a settlement.
 func (l *Log) Leaves(ctx context.Context, id essaim.SessionID) iter.Seq2[essaim.ReceiptFile, error] {
+	return l.leaves(ctx, id, `SELECT task, receipt FROM tasks WHERE session = ? AND state = 'delivered' ORDER BY miner, model, seq`)
+}
+
+// Counted is Leaves of a session whose settlement was decided: it has the settled ones, too.
+func (l *Log) Counted(ctx context.Context, id essaim.SessionID) iter.Seq2[essaim.ReceiptFile, error] {
+	return l.leaves(ctx, id, `SELECT task, receipt FROM tasks WHERE session = ? AND state IN ('delivered', 'settled') ORDER BY miner, model, seq`)
+}
+
+func (l *Log) leaves(ctx context.Context, id essaim.SessionID, query string) iter.Seq2[essaim.ReceiptFile, error] {
 	return func(yield func(essaim.ReceiptFile, error) bool) {
-		rows, err := l.file.Query(ctx, `SELECT task, receipt FROM tasks WHERE session = ? AND state = 'delivered' ORDER BY miner, model, seq`, int64(id))
+		rows, err := l.file.Query(ctx, query, int64(id))
 		if err != nil {
 			yield(essaim.ReceiptFile{}, err)
 			return
