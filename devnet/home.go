@@ -41,6 +41,7 @@ const (
 
 	unbonding                = 600             // blocks: two minutes of 200 ms; a vote takes as long
 	challenges               = 60              // blocks: twelve seconds for objections, and for claims of a lapsed session
+	openings                 = 150             // blocks: half a minute to show what the beacon asks for, also after a restart of all
 	minerPoll                = 2 * time.Second // several looks in that time
 	priceStep  essaim.Amount = 50              // each further miner asks this much more
 
@@ -113,6 +114,7 @@ func hasNetworkParts(entries []os.DirEntry) bool {
 func (n *Network) periods() (*registryv1.Params, *marketv1.Params, *tallyv1.Params) {
 	stakes, sessions, votes := registry.DefaultParams(), market.DefaultParams(), tally.DefaultParams()
 	sessions.ChallengeBlocks = challenges
+	sessions.OpeningBps, sessions.Openings, sessions.OpeningBlocks = uint32(essaim.BpsWhole), 2, openings
 	stakes.UnbondingBlocks, stakes.AppealBlocks, stakes.ExtensionBlocks = unbonding, unbonding, unbonding
 	votes.CapBps, votes.MinBlockMs = uint32(essaim.BpsWhole), uint32(max(1, n.cfg.BlockTime.Milliseconds()))
 	return &stakes, &sessions, &votes
