@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -69,8 +72,15 @@ type local struct {
 	root    *essaim.Digest // of the trace; nil: none was written
 }
 
+// enough is the memory beyond its files, in bytes, that drawing is to get by with: below it a
+// collection follows every few large pictures instead of waiting until there is twice as much.
+const enough = 40 << 20
+
 func drawLocally(ctx context.Context, c *cli, o localOptions) error {
 	began := time.Now()
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // else GOMEMLIMIT says otherwise
+		debug.SetMemoryLimit(enough)
+	}
 	r, err := o.request()
 	if err != nil {
 		return err
@@ -88,7 +98,7 @@ func drawLocally(ctx context.Context, c *cli, o localOptions) error {
 	ready := time.Since(began)
 	st := newStatus(c.stderr)
 	defer st.clear()
-	var pictures []local
+	var report []map[string]any
 	for i := range o.count {
 		p, err := drawOne(ctx, e, model, r, o.trace, func(p engine.Progress) {
 			st.set("drawing %d of %d %s step %d of %d", i+1, o.count, bar(p.Step, p.Steps), p.Step, p.Steps)
@@ -100,14 +110,18 @@ func drawLocally(ctx context.Context, c *cli, o localOptions) error {
 		if err := writePicture(p.file, p.Data); err != nil {
 			return err
 		}
-		pictures = append(pictures, p)
+		st.clear()
+		if c.json {
+			report = append(report, p.report())
+		} else if err := c.tellLocal(model, p, o.trace); err != nil {
+			return err
+		}
 		r.Seed++
 	}
-	st.clear()
 	if c.json {
-		return term.JSON(c.stdout, localReport(model, pictures, ready))
+		return term.JSON(c.stdout, localReport(model, report, ready))
 	}
-	return c.tellLocal(model, pictures, o.trace)
+	return nil
 }
 
 func openPixel(manifest string) (*pixel.Engine, error) {
@@ -175,46 +189,44 @@ func (p *local) runTraced(ctx context.Context, e *pixel.Engine, name string) (er
 	return errors.Join(w.Flush(), f.Close())
 }
 
-func (c *cli) tellLocal(model engine.Model, pictures []local, trace string) error {
+// tellLocal tells of one picture as soon as it is drawn, so that none is kept for the next.
+func (c *cli) tellLocal(model engine.Model, p local, trace string) error {
 	w := c.stdout
-	for _, p := range pictures {
-		if err := showPicture(w, detectPictures(c.stdout, c.getenv), p.Data); err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "%s\n", p.file)
-		fmt.Fprintf(w, "  picture   %s, seed %d, %s of %s, drawn in %d ms\n",
-			engine.Size{Width: p.request.Width, Height: p.request.Height}, p.request.Seed, steps(p.Steps), model.Name, p.took.Milliseconds())
-		fmt.Fprintf(w, "  pixels    %s\n", p.PixelsDigest)
-		if p.root != nil {
-			fmt.Fprintf(w, "  trace     %s, root %s\n", trace, p.root)
-		}
-		for _, warning := range p.Warnings {
-			fmt.Fprintf(c.stderr, "essaim: warning: %s\n", oneLine(warning))
-		}
+	if err := showPicture(w, detectPictures(c.stdout, c.getenv), p.Data); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s\n", p.file)
+	fmt.Fprintf(w, "  picture   %s, seed %d, %s of %s, drawn in %d ms\n",
+		engine.Size{Width: p.request.Width, Height: p.request.Height}, p.request.Seed, steps(p.Steps), model.Name, p.took.Milliseconds())
+	fmt.Fprintf(w, "  pixels    %s\n", p.PixelsDigest)
+	if p.root != nil {
+		fmt.Fprintf(w, "  trace     %s, root %s\n", trace, p.root)
+	}
+	for _, warning := range p.Warnings {
+		fmt.Fprintf(c.stderr, "essaim: warning: %s\n", oneLine(warning))
 	}
 	return nil
 }
 
+// report is the JSON object of one picture, without the picture itself.
+func (p local) report() map[string]any {
+	out := map[string]any{
+		"picture": p.file, "pixels_sha256": p.PixelsDigest, "seed": p.request.Seed, "steps": p.Steps,
+		"width": p.request.Width, "height": p.request.Height, "elapsed_ms": p.took.Milliseconds(), "warnings": append([]string{}, p.Warnings...),
+	}
+	if p.root != nil {
+		out["trace_root"] = p.root
+	}
+	return out
+}
+
 // localReport is the JSON object of pixel. Its flat fields are about the first picture;
 // with --count above 1, "pictures" has them all.
-func localReport(model engine.Model, pictures []local, ready time.Duration) map[string]any {
-	one := func(p local) map[string]any {
-		return map[string]any{
-			"picture": p.file, "pixels_sha256": p.PixelsDigest, "seed": p.request.Seed, "steps": p.Steps,
-			"width": p.request.Width, "height": p.request.Height, "elapsed_ms": p.took.Milliseconds(), "warnings": append([]string{}, p.Warnings...),
-		}
-	}
-	out := one(pictures[0])
+func localReport(model engine.Model, pictures []map[string]any, ready time.Duration) map[string]any {
+	out := maps.Clone(pictures[0])
 	out["model"], out["model_digest"], out["engine"], out["ready_ms"] = model.Name, model.Digest, pixel.Name, ready.Milliseconds()
-	if pictures[0].root != nil {
-		out["trace_root"] = pictures[0].root
-	}
 	if len(pictures) > 1 {
-		all := make([]map[string]any, 0, len(pictures))
-		for _, p := range pictures {
-			all = append(all, one(p))
-		}
-		out["pictures"] = all
+		out["pictures"] = pictures
 	}
 	return out
 }
