@@ -1,7 +1,8 @@
 """Figures and contact sheets of the integer model:
 
-  evaluate.py MODEL.pt DATA_DIR OUT_DIR --judge NAME=A.pt,NAME=B.pt --colour NAME=C.pt [--sheets]
+  evaluate.py MODEL DATA_DIR OUT_DIR --judge NAME=A.pt,NAME=B.pt --colour NAME=C.pt [--sheets]
 
+MODEL is a .pt of train.py, or a folder that quantise.py wrote: the product itself, without floats to compare it with.
 Judges of judge.py, by names: those of --judge say which thing it is, those of --colour which colour. picture.sh has two
 trained on the generator's own sets and larger ones, of another architecture, on sets that it never saw (UNSEEN).
 Beside each figure stands the ceiling: the same judge on real pictures.
@@ -18,9 +19,9 @@ from PIL import Image
 
 from corpus import HELD_OUT, analyse, held_out, joined_names, load, recolour, typo
 from judge import open_judge
-from pixelmodel import LAYOUTS, Integer, Painter, pose
+from pixelmodel import LAYOUTS, Integer, Painter, open_model, pose
 from quantise import calibrated, open_checkpoint, quantise, tintable
-from words import COLOURS, Lexicon, words
+from words import COLOURS, STYLES, Lexicon, words
 
 UNSEEN = 'noto-v1,emojione'
 KNOWN = ('red apple;cat face;blue heart;pizza;sun;house with garden;rocket;dog face;tree;airplane;coeur rouge;visage de chat;banana;strawberry;car;bicycle;'
@@ -84,28 +85,34 @@ class Judges:
 def main(a):
     torch.set_num_threads(1)
     os.makedirs(a.out, exist_ok=True)
-    d, D = open_checkpoint(a.model)
+    product = os.path.isdir(a.model)
+    d, D = (None, dict(sets=STYLES)) if product else open_checkpoint(a.model)
     styles = D['sets']
     M, rgb = load(a.data, styles)
     real = to_numpy(rgb)
     look = {(m['set'], m['label']): i for i, m in enumerate(M)}
     concepts = {m['label']: m for m in M}
     joined = joined_names(concepts)
-    lex = Lexicon(D['vocabulary'], joined, D['variants'], tintable(concepts))
-    rng = random.Random(5)
-    f = calibrated(d, concepts, styles)
-    tensors = quantise(f)
-    f.seen = None
-    integer = Integer(tensors)
-    exact, floats = Painter(integer, lex, styles), Painter(f, lex, styles)
-    R = dict(samples=D['samples'], steps=D['steps'], int8_bytes=int(sum(v.size for k, v in tensors.items() if k.endswith('.w') or k.endswith('table'))))
+    rng, floats = random.Random(5), None
+    if product:
+        exact = open_model(a.model)
+        integer, lex, R = exact.net, exact.lex, {}
+    else:
+        lex = Lexicon(D['vocabulary'], joined, D['variants'], tintable(concepts))
+        f = calibrated(d, concepts, styles)
+        integer = Integer(quantise(f))
+        f.seen = None
+        exact, floats = Painter(integer, lex, styles), Painter(f, lex, styles)
+        R = dict(training=', then '.join(D['history']))
 
     # integers against floats
     P = KNOWN * 3 + ['%s %s' % p for p in HELD_OUT] * 3
     st = [s for s in styles for _ in KNOWN] + [s for s in styles for _ in HELD_OUT]
-    x, y = exact.pictures(P, [1] * len(P), st, True), floats.pictures(P, [1] * len(P), st, True)
-    q = 10 * np.log10(255 ** 2 / np.maximum(((x.astype(float) - y) ** 2).mean((1, 2, 3)), 1e-9))
-    R['psnr_integer_to_float'] = dict(median=round(float(np.median(q)), 1), p10=round(float(np.quantile(q, .1)), 1), least=round(float(q.min()), 1), pictures=len(q))
+    x = exact.pictures(P, [1] * len(P), st, True)
+    if floats:
+        y = floats.pictures(P, [1] * len(P), st, True)
+        q = 10 * np.log10(255 ** 2 / np.maximum(((x.astype(float) - y) ** 2).mean((1, 2, 3)), 1e-9))
+        R['psnr_integer_to_float'] = dict(median=round(float(np.median(q)), 1), p10=round(float(np.quantile(q, .1)), 1), least=round(float(q.min()), 1), pictures=len(q))
     if a.sheets:
         n = len(KNOWN)
         sheet(np.concatenate([x[s * n + h:s * n + h + 20] for h in (0, 20) for s in range(3)]), 20, a.out + '/known_styles.png')
@@ -139,7 +146,8 @@ def main(a):
     A['real pictures of sets never seen'] = J.both(to_numpy(rgb2[k]), [M2[i]['label'] for i in k])
     A['English name, unposed'] = J.both(exact.pictures(pick, seeds, st, True), pick)
     A['English name, as the seed chooses'] = J.both(exact.pictures(pick, seeds), pick)
-    A['float, English name, unposed'] = J.both(floats.pictures(pick, seeds, st, True), pick)
+    if floats:
+        A['float, English name, unposed'] = J.both(floats.pictures(pick, seeds, st, True), pick)
     fr = [l for l in pick if concepts[l]['fr']]
     A['French name'] = J.both(exact.pictures([concepts[l]['fr'] for l in fr], seeds[:len(fr)], st[:len(fr)], True), fr)
     bad = [' '.join(typo(rng, w) for w in l.split()) for l in pick]

@@ -8,13 +8,13 @@
 import argparse
 import math
 import random
-import time
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
 from corpus import COLOURS, HELD_OUT, SETS, analyse, load, recolour
+from train import work_clock
 from words import words
 
 
@@ -102,8 +102,9 @@ def main(a):
     x, y = x.to(dev), y.to(dev)
     net = network(len(labels), a.colour, a.large).to(dev)
     opt = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=.05)
-    k, acc, t0 = 0, [], time.time()
-    while (el := (time.time() - t0) / 60 / a.minutes) < 1:
+    k, acc, clock = 0, [], work_clock(dev)
+    t0 = clock()
+    while (el := (clock() - t0) / 60 / a.minutes) < 1:
         i = torch.randint(len(x), (128,), device=dev)
         b = augment(x[i], not a.colour)
         with torch.autocast(dev.type, torch.bfloat16, enabled=not a.fp32):
@@ -117,7 +118,7 @@ def main(a):
         if k % 50 == 0:
             print(k, 'loss %.3f' % (sum(acc[-50:]) / 50), '%.1f min' % (el * a.minutes), flush=True)
     torch.save(dict(net={k: v.cpu() for k, v in net.state_dict().items()}, labels=labels, sets=a.sets, colour=a.colour, large=a.large), a.out)
-    print('steps', k)
+    print('steps', k, 'minutes', round((clock() - t0) / 60, 1))
 
 
 def open_judge(path):

@@ -2,6 +2,8 @@
 
 DIR holds what quantise.py wrote, EVALUATION.json is what evaluate.py found out about those very weights. manifest.json is
 written beside them; the model's digest is the SHA-256 of that file, so nothing in it may depend on when or where this runs.
+What only the float weights could tell, their training and how far the integers are from them, is kept from the manifest that
+is there if EVALUATION.json is about the folder DIR itself.
 """
 import json
 import os
@@ -10,7 +12,6 @@ import sys
 from tensors import listed, model_root
 
 FILES = ('weights.bin', 'vocabulary.tsv', 'joined.txt', 'variants.tsv', 'tintable.txt')
-TRAINING = '0.88 million samples in 53 minutes of a fifth to a half of one CPU thread, started from the integer weights of the first pixel-2 (1.83 million samples, themselves started from pixel-1)'
 
 
 def evaluation(e):
@@ -19,7 +20,8 @@ def evaluation(e):
         'rule': 'shares of 50 to 300 pictures, judged by small networks that were trained on real pictures only; each figure stands beside its ceiling, '
                 'the same judge on real pictures. One run, one person looking; a difference of .04 means nothing.',
         'right_thing_among_50': {
-            'judges': 'same_sets: a small convolutional network, of the sets that the model learned from',
+            'judges': 'same_sets: a small convolutional network, of the sets that the model learned from; unseen_sets: a residual network of another start, of noto-v1 and emojione, '
+                      'which the model never saw',
             'ceiling': names['real pictures of the training sets (ceiling)'],
             'english_name': names['English name, as the seed chooses'],
             'french_name': names['French name'],
@@ -27,7 +29,7 @@ def evaluation(e):
             'one_slip_without_spelling_table': names['same, without the spelling table'],
         },
         'colour_asked_for': {
-            'judges': 'same_sets: of the same sets, other nouns; unseen_sets: a residual network of another start, of noto-v1 and emojione, which the model never saw',
+            'judges': 'same_sets: of the same sets, other nouns; unseen_sets: as above',
             'pairs_never_trained': {k: colour['held-out pairs'][k] for k in ('right', 'ceiling', 'pictures')},
             'all_pictures_withheld': {k: colour['all pictures withheld'][k] for k in ('right', 'ceiling', 'pictures')},
             'random_pairs': {k: colour['random pairs, mostly trained'][k] for k in ('right', 'ceiling', 'pictures')},
@@ -39,7 +41,18 @@ def evaluation(e):
     }
 
 
+def kept(folder):
+    """What the manifest in a folder knows from the float weights; nothing if there is none."""
+    try:
+        with open(os.path.join(folder, 'manifest.json'), encoding='utf-8') as f:
+            old = json.load(f)
+    except FileNotFoundError:
+        return {}
+    return {'training': old['recipe']['training'], 'psnr_integer_to_float': old['evaluation']['integers_to_floats_psnr_db']}
+
+
 def manifest(folder, figures):
+    figures = {**kept(folder), **figures}
     return {
         'name': 'pixel-2',
         'kind': 'image',
@@ -63,7 +76,7 @@ def manifest(folder, figures):
             'method': 'one pass of a residual ReLU network from text to the coefficients of a linear picture basis, int8 weights and activations; no noise, no sampling',
             'code': 'train/',
             'parameters': 19136512,
-            'training': TRAINING,
+            'training': figures['training'],
         },
         'exact': True,
         'sizes': [[256, 256], [64, 64], [512, 512]],
@@ -86,7 +99,7 @@ def manifest(folder, figures):
 
 if __name__ == '__main__':
     with open(sys.argv[2], encoding='utf-8') as f:
-        figures = json.load(f)
+        whole = manifest(sys.argv[1], json.load(f))
     with open(os.path.join(sys.argv[1], 'manifest.json'), 'w', encoding='utf-8') as f:
-        json.dump(manifest(sys.argv[1], figures), f, indent=2, ensure_ascii=False)
+        json.dump(whole, f, indent=2, ensure_ascii=False)
         f.write('\n')

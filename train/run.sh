@@ -7,7 +7,7 @@
 #   PYTHON   the interpreter                                       (default: python3)
 #   BUILD    folder for everything in between, relative to train/  (default: build)
 #   OUT      where OUT/text and OUT/pixel go, relative to train/   (default: ../engine)
-# and, to try the way without walking it: TEXT_STEPS, PICTURE_MINUTES.
+# and, to try the way without walking it: TEXT_STEPS, PICTURE_MINUTES, JUDGE_MINUTES.
 set -eu
 cd "$(dirname "$0")"
 PYTHON=${PYTHON:-python3}

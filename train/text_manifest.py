@@ -1,17 +1,20 @@
-"""The manifest of the text model in a folder:  text_manifest.py DIR FIGURES.json
+"""The manifest of the text model in a folder:  text_manifest.py DIR FIGURES.json FLOAT.npz
 
-DIR holds weights.bin and concepts.txt; FIGURES.json is what text_evaluate.py --json wrote about those very weights.
+DIR holds weights.bin and concepts.txt; FIGURES.json is what text_evaluate.py --json wrote about those very weights, FLOAT.npz
+is what text_train.py made them from and says what that took.
 manifest.json is written beside them; the model's digest is the SHA-256 of that file.
 """
 import json
 import os
 import sys
 
+import numpy as np
+
 from tensors import listed, model_root
 from text_corpus import LANGUAGES
 
 
-def manifest(folder, figures):
+def manifest(folder, figures, samples, seconds):
     return {
         'name': 'text-1',
         'kind': 'text.embed',
@@ -30,7 +33,7 @@ def manifest(folder, figures):
             'method': 'hashed letter groups, one ReLU layer, contrastive against all concepts; int8 weights and activations',
             'code': 'train/',
             'parameters': 7692032,
-            'training': '2.3 million samples, three minutes of one CPU core',
+            'training': f'{samples / 1e6:.2g} million samples, {seconds / 60:.2g} minutes of work of one process',
         },
         'exact': True,
         'output': {'media_type': 'application/vnd.essaim.embedding', 'type': 'int8', 'size': 128, 'measure': 'cosine'},
@@ -51,6 +54,7 @@ def manifest(folder, figures):
 
 
 if __name__ == '__main__':
+    whole = manifest(sys.argv[1], json.load(open(sys.argv[2])), *np.load(sys.argv[3])['cost'].tolist())
     with open(os.path.join(sys.argv[1], 'manifest.json'), 'w', encoding='utf-8') as f:
-        json.dump(manifest(sys.argv[1], json.load(open(sys.argv[2]))), f, indent=2, ensure_ascii=False)
+        json.dump(whole, f, indent=2, ensure_ascii=False)
         f.write('\n')

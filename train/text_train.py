@@ -78,8 +78,8 @@ class Texts:
         return (torch.from_numpy(self.rows[flat]), torch.from_numpy(offsets), torch.from_numpy(weights)), torch.from_numpy(self.owner[at])
 
 
-def save(net, path):
-    np.savez(path, **{('table' if k == 'table.weight' else k): v.cpu().numpy().astype(np.float32) for k, v in net.state_dict().items()})
+def save(net, path, samples):
+    np.savez(path, cost=[samples, time.process_time()], **{('table' if k == 'table.weight' else k): v.cpu().numpy().astype(np.float32) for k, v in net.state_dict().items()})
 
 
 def main(a):
@@ -89,7 +89,7 @@ def main(a):
     corpus, device = json.load(open(a.corpus)), 'cuda' if torch.cuda.is_available() else 'cpu'
     texts, net = Texts(corpus), Net(len(corpus['concepts'])).to(device)
     if a.init:
-        net.load_state_dict({('table.weight' if k == 'table' else k): torch.from_numpy(v) for k, v in np.load(a.init).items()})
+        net.load_state_dict({('table.weight' if k == 'table' else k): torch.from_numpy(v) for k, v in np.load(a.init).items() if k != 'cost'})
     adam = torch.optim.Adam(net.parameters(), lr=a.lr, betas=(.9, .99))
     shown, mean = 0, 0
     for step in range(a.steps):
@@ -106,8 +106,8 @@ def main(a):
         if time.time() - shown > 30:
             shown = time.time()
             print(f'step {step} of {a.steps}, loss {mean / (1 - .98 ** (step + 1)):.3f}, {time.process_time():.0f} cpu seconds', flush=True)
-            save(net, a.out)
-    save(net, a.out)
+            save(net, a.out, (step + 1) * BATCH)
+    save(net, a.out, a.steps * BATCH)
     print(a.steps * BATCH, 'samples,', round(time.process_time()), 'cpu seconds')
 
 

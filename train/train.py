@@ -77,6 +77,11 @@ class Net(nn.Module):
         return self.out(x).float()
 
 
+def work_clock(device):
+    """Seconds that --minutes counts: of this process's work on a processor, which it may have to share; on the clock where a GPU works."""
+    return time.process_time if device.type == 'cpu' else time.time
+
+
 def table(captions, styles):
     """Rows and weights of every caption, padded; the padding has weight 0. The first column is for the style's row."""
     enc = [encode(tuple(c), 'x') for c in captions]
@@ -109,8 +114,10 @@ def main(a):
     prob = ((1 - a.recol) * real / real.sum() + a.recol * tinted / tinted.sum()).double()
     cum = (prob.cumsum(0) / prob.sum()).to(dev)
     net = Net(D['U'].shape[1], a.w, a.h, a.l).to(dev)
+    history = []
     if a.resume:
         r = torch.load(a.resume)
+        history = r.get('history', ['integer weights made floats again'])
         turn = (D['U'].T @ r['U']) * r['sd'] / sd[:, None]                # the bases may differ a little
         r['net']['out.bias'] = turn @ r['net']['out.bias'] + D['U'].T @ (r['mean'] - D['mean']) / sd
         r['net']['out.weight'] = turn @ r['net']['out.weight']
@@ -122,9 +129,10 @@ def main(a):
     opt = torch.optim.AdamW([dict(params=matrices, weight_decay=a.wd), dict(params=rest, weight_decay=0.)], lr=a.lr, betas=(.9, .99), foreach=True)
     pairs = list(zip(ema.parameters(), net.parameters()))
     print('parameters %.2f M' % (sum(p.numel() for p in net.parameters()) / 1e6), len(D['table']), 'captions', len(target), 'pictures', flush=True)
-    t0, step, total, seen = time.time(), 0, 0., 0
+    clock = work_clock(dev)
+    t0, step, total, seen = clock(), 0, 0., 0
     while True:
-        el = (time.time() - t0) / 60 / a.minutes
+        el = (clock() - t0) / 60 / a.minutes
         if el >= 1 or step == a.steps:
             break
         if el >= 1 - a.qat and not Linear.quant:
@@ -154,19 +162,24 @@ def main(a):
         if step % 10 == 1 or dev.type == 'cpu':
             total += loss.item()
         if step % a.log == 0:
-            print('%d loss %.4f  %.0f samples/s  %.1f min' % (step, total / (a.log if dev.type == 'cpu' else a.log / 10), seen / (time.time() - t0), el * a.minutes), flush=True)
+            print('%d loss %.4f  %.0f samples/s  %.1f min' % (step, total / (a.log if dev.type == 'cpu' else a.log / 10), seen / (clock() - t0), el * a.minutes), flush=True)
             total = 0.
         if a.every and step % a.every == 0:
-            save(ema, net, D, sig, scale, a, step, seen)
-    save(ema, net, D, sig, scale, a, step, seen)
+            save(ema, net, D, sig, scale, a, step, seen, history + [chapter(seen, clock() - t0, dev)])
+    save(ema, net, D, sig, scale, a, step, seen, history + [chapter(seen, clock() - t0, dev)])
     print('steps', step, 'samples', seen, flush=True)
 
 
-def save(ema, net, D, sig, scale, a, step, seen):
+def chapter(samples, seconds, device):
+    """What the manifest says of a training; a list of them is a model's history."""
+    return '%.2f million samples in %.0f minutes of one %s' % (samples / 1e6, seconds / 60, 'CPU thread' if device.type == 'cpu' else 'GPU')
+
+
+def save(ema, net, D, sig, scale, a, step, seen, history):
     n = ema.state_dict()
     n.update({k: v for k, v in net.state_dict().items() if k.endswith('.top')})
     keep = ('U', 'mean', 'sd', 'sets', 'vocabulary', 'joined', 'variants')
-    torch.save(dict(net={k: v.cpu() for k, v in n.items()}, cfg=net.cfg, args=vars(a), sig=sig, scale=scale, steps=step, samples=seen, **{k: D[k] for k in keep}), a.out)
+    torch.save(dict(net={k: v.cpu() for k, v in n.items()}, cfg=net.cfg, args=vars(a), sig=sig, scale=scale, steps=step, samples=seen, history=history, **{k: D[k] for k in keep}), a.out)
 
 
 if __name__ == '__main__':
