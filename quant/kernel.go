@@ -9,6 +9,7 @@ type path struct {
 	name  string
 	wide  *kernels[int16] // for any activations
 	bytes *kernels[int8]  // faster, for activations that fit an int8; nil: none
+	tiles *tiles          // beside bytes, for many vectors; nil: none
 
 	// pack copies n activations, a multiple of packChunk, to dst and reports whether
 	// all of them fit. It is there if bytes is.
@@ -61,11 +62,16 @@ type kernels[T int8 | int16] struct {
 }
 
 // prepare returns a function that computes rows lo to hi, without hi, of all vectors'
-// sums. It may be called for several ranges at the same time. packed has the length of x and is
-// used while rows is.
+// sums. It may be called for several ranges at the same time. packed has twice the length of x and
+// is used while rows is.
 func (p *path) prepare(m *Matrix, dst []int32, x []int16, packed []int8, vectors int) (rows func(lo, hi int)) {
+	packed, laid := packed[:len(x)], packed[len(x):]
 	if p.bytes != nil && m.Cols >= p.bytes.chunk && p.packAll(packed, x) {
-		return func(lo, hi int) { p.bytes.rows(m, dst, packed, vectors, lo, hi) }
+		if p.tiles == nil || vectors < tileSide {
+			return func(lo, hi int) { p.bytes.rows(m, dst, packed, vectors, lo, hi) }
+		}
+		p.layOut(laid, packed, m, vectors)
+		return func(lo, hi int) { p.tiledRows(m, dst, packed, laid, vectors, lo, hi) }
 	}
 	if p.wide != nil && m.Cols >= p.wide.chunk {
 		return func(lo, hi int) { p.wide.rows(m, dst, x, vectors, lo, hi) }
@@ -88,11 +94,14 @@ func (p *path) packAll(packed []int8, x []int16) bool {
 	return true
 }
 
+// columns are those that the kernels take; what is left of a row is less than a chunk.
+func (k *kernels[T]) columns(m *Matrix) int { return m.Cols - m.Cols%k.chunk }
+
 func (k *kernels[T]) rows(m *Matrix, dst []int32, x []T, vectors, lo, hi int) {
 	// A few rows stay in the nearest cache while the vectors pass, and in that time the next ones come
 	// from memory: more at once would be waited for.
 	const bytes = 2 << 10
-	n, full := m.Cols-m.Cols%k.chunk, hi-(hi-lo)%4
+	n, full := k.columns(m), hi-(hi-lo)%4
 	block := max(4, full-lo)
 	if vectors > 1 {
 		block = max(4, bytes/m.Cols&^3)

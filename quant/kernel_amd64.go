@@ -13,6 +13,7 @@ func machinePaths() (found []path) {
 			name:  "avx512vnni",
 			wide:  &kernels[int16]{chunk: 32, many: 4, one: avx512One, some: avx512Four},
 			bytes: &kernels[int8]{chunk: 64, many: 4, one: vnniOne, some: vnniFour, offset: vnniOffset},
+			tiles: &tiles{interleave: vnniInterleave, sixteen: vnniSixteen},
 			pack:  avx512Pack,
 			add:   avx512Add,
 
@@ -48,6 +49,12 @@ func vnniFour(dst *int32, w *int8, x *int8, groups, n, cols, rows int)
 
 //go:noescape
 func vnniOffset(x *int8, n int) int32
+
+//go:noescape
+func vnniInterleave(dst, src *int8, n, stride int, flip uint32)
+
+//go:noescape
+func vnniSixteen(t *tile)
 
 //go:noescape
 func avx512Add(dst, a, b *int32, n int, offset int32)

@@ -1,5 +1,6 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
 // The inner loops of products; type kernels in kernel.go says what they compute.
@@ -396,6 +397,170 @@ loop:
 	VMOVD         X0, AX
 	NEGL          AX
 	MOVL          AX, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// ---------------------------------------------------------------- sixteen vectors at a time
+
+// With as many vectors as rows nothing has to be summed across a register: one holds four columns of
+// sixteen rows, and each vector's four of them meet it from memory, repeated sixteen times. Both are
+// laid out so by vnniInterleave first, which is little to do beside sixteen vectors' products.
+
+// LANES brings 16 columns of rows i, 4+i, 8+i and 12+i, at (at) of their groups, to the lanes of into.
+#define LANES(a, b, c, d, into) \
+	VBROADCASTI32X4 a, into;     \
+	VBROADCASTI32X4 b, K1, into; \
+	VBROADCASTI32X4 c, K2, into; \
+	VBROADCASTI32X4 d, K3, into
+
+// COLUMNS16 lays out the 16 columns from column i on.
+#define COLUMNS16(i) \
+	LANES(i(SI), i(BX), i(R8), i(R9), Z0);                                     \
+	LANES(i(SI)(R11*1), i(BX)(R11*1), i(R8)(R11*1), i(R9)(R11*1), Z1);         \
+	LANES(i(SI)(R11*2), i(BX)(R11*2), i(R8)(R11*2), i(R9)(R11*2), Z2);         \
+	LANES(i(SI)(R13*1), i(BX)(R13*1), i(R8)(R13*1), i(R9)(R13*1), Z3);         \
+	VPUNPCKLDQ  Z1, Z0, Z4;  \
+	VPUNPCKHDQ  Z1, Z0, Z5;  \
+	VPUNPCKLDQ  Z3, Z2, Z6;  \
+	VPUNPCKHDQ  Z3, Z2, Z7;  \
+	VPUNPCKLQDQ Z6, Z4, Z8;  \
+	VPUNPCKHQDQ Z6, Z4, Z9;  \
+	VPUNPCKLQDQ Z7, Z5, Z10; \
+	VPUNPCKHQDQ Z7, Z5, Z11; \
+	VPXORD      Z31, Z8, Z8;   \
+	VPXORD      Z31, Z9, Z9;   \
+	VPXORD      Z31, Z10, Z10; \
+	VPXORD      Z31, Z11, Z11; \
+	VMOVDQU64   Z8, (16*i)(DI);      \
+	VMOVDQU64   Z9, (16*i+64)(DI);   \
+	VMOVDQU64   Z10, (16*i+128)(DI); \
+	VMOVDQU64   Z11, (16*i+192)(DI)
+
+// func vnniInterleave(dst, src *int8, n, stride int, flip uint32)
+//
+// SI, BX, R8 and R9 are at rows 0, 4, 8 and 12. Z31 flips bits.
+TEXT ·vnniInterleave(SB), NOSPLIT, $0-36
+	MOVL         flip+32(FP), AX
+	VPBROADCASTD AX, Z31
+	MOVL         $0x00f0, AX
+	KMOVW        AX, K1
+	MOVL         $0x0f00, AX
+	KMOVW        AX, K2
+	MOVL         $0xf000, AX
+	KMOVW        AX, K3
+	MOVQ         dst+0(FP), DI
+	MOVQ         src+8(FP), SI
+	MOVQ         n+16(FP), CX
+	MOVQ         stride+24(FP), R11
+	LEAQ         (R11)(R11*2), R13
+	LEAQ         (SI)(R11*4), BX
+	LEAQ         (SI)(R11*8), R8
+	LEAQ         (BX)(R11*8), R9
+
+loop:
+	COLUMNS16(0)
+	COLUMNS16(16)
+	COLUMNS16(32)
+	COLUMNS16(48)
+	ADDQ $64, SI
+	ADDQ $64, BX
+	ADDQ $64, R8
+	ADDQ $64, R9
+	ADDQ $1024, DI
+	SUBQ $64, CX
+	JNZ  loop
+	VZEROUPPER
+	RET
+
+// EACH16 is a macro for each vector's sums.
+#define EACH16(do) \
+	do(0, Z0);   \
+	do(1, Z1);   \
+	do(2, Z2);   \
+	do(3, Z3);   \
+	do(4, Z4);   \
+	do(5, Z5);   \
+	do(6, Z6);   \
+	do(7, Z7);   \
+	do(8, Z8);   \
+	do(9, Z9);   \
+	do(10, Z10); \
+	do(11, Z11); \
+	do(12, Z12); \
+	do(13, Z13); \
+	do(14, Z14); \
+	do(15, Z15)
+
+#define BEGIN16(v, sums) VPADDD.BCST (4*v)(BX), Z20, sums
+
+#define LOAD16(v, sums) \
+	VMOVDQU32 (SI), sums; \
+	ADDQ      AX, SI
+
+#define STORE16(v, sums) \
+	VMOVDQU32 sums, (SI); \
+	ADDQ      AX, SI
+
+// MADD16 adds the products of the four columns at i(R9) and i(R8), and asks for weights to come.
+#define MADD16(i, w) \
+	PREFETCHT1    (R14);             \
+	ADDQ          R10, R14;          \
+	VMOVDQU64     i(R9), w;          \
+	VPDPBUSD.BCST i(R8), w, Z0;      \
+	VPDPBUSD.BCST (i+4)(R8), w, Z1;  \
+	VPDPBUSD.BCST (i+8)(R8), w, Z2;  \
+	VPDPBUSD.BCST (i+12)(R8), w, Z3; \
+	VPDPBUSD.BCST (i+16)(R8), w, Z4; \
+	VPDPBUSD.BCST (i+20)(R8), w, Z5; \
+	VPDPBUSD.BCST (i+24)(R8), w, Z6; \
+	VPDPBUSD.BCST (i+28)(R8), w, Z7; \
+	VPDPBUSD.BCST (i+32)(R8), w, Z8; \
+	VPDPBUSD.BCST (i+36)(R8), w, Z9; \
+	VPDPBUSD.BCST (i+40)(R8), w, Z10; \
+	VPDPBUSD.BCST (i+44)(R8), w, Z11; \
+	VPDPBUSD.BCST (i+48)(R8), w, Z12; \
+	VPDPBUSD.BCST (i+52)(R8), w, Z13; \
+	VPDPBUSD.BCST (i+56)(R8), w, Z14; \
+	VPDPBUSD.BCST (i+60)(R8), w, Z15
+
+// func vnniSixteen(t *tile)
+//
+// Z0-Z15 the vectors' sums, Z16-Z19 w, Z20 biases.
+TEXT ·vnniSixteen(SB), NOSPLIT, $0-8
+	MOVQ      t+0(FP), DX
+	MOVQ      tile_dst(DX), DI
+	MOVQ      tile_w(DX), R9
+	MOVQ      tile_x(DX), R8
+	MOVQ      tile_n(DX), CX
+	MOVQ      tile_rows(DX), AX
+	MOVQ      tile_bias(DX), R11
+	MOVQ      tile_offsets(DX), BX
+	MOVQ      tile_ahead(DX), R14
+	ADDQ      tile_skip(DX), R14
+	MOVQ      tile_step(DX), R10
+	SHLQ      $2, AX
+	MOVQ      DI, SI
+	TESTQ     R11, R11
+	JZ        more
+	VMOVDQU32 (R11), Z20
+	EACH16(BEGIN16)
+	JMP       loop
+
+more:
+	EACH16(LOAD16)
+
+loop:
+	MADD16(0, Z16)
+	MADD16(64, Z17)
+	MADD16(128, Z18)
+	MADD16(192, Z19)
+	ADDQ $256, R8
+	ADDQ $256, R9
+	SUBQ $16, CX
+	JNZ  loop
+
+	MOVQ DI, SI
+	EACH16(STORE16)
 	VZEROUPPER
 	RET
 

@@ -104,7 +104,7 @@ func TestPathsAreTheDefinition(t *testing.T) {
 						if r.IntN(2) == 0 {
 							m.Bias = fill(r, m.Rows, func(r *rand.Rand) int32 { return int32(r.Uint32()) })
 						}
-						vectors := r.IntN(10)
+						vectors := r.IntN(40)
 						checkProducts(t, m, fill(r, vectors*m.Cols, x), vectors)
 					}
 				})
@@ -118,8 +118,8 @@ func TestPathsAtEveryEdge(t *testing.T) {
 	onEveryPath(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 4))
 		for _, cols := range []int{0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 192, 1000} {
-			for _, rows := range []int{0, 1, 3, 4, 5, 8, 9} {
-				for _, vectors := range []int{0, 1, 2, 3, 4, 5, 9} {
+			for _, rows := range []int{0, 1, 3, 4, 5, 8, 9, 16, 37} {
+				for _, vectors := range []int{0, 1, 2, 3, 4, 5, 9, 16, 17, 32} {
 					m := &Matrix{Rows: rows, Cols: cols, W: fill(r, rows*cols, weightFills["any"])}
 					checkProducts(t, m, fill(r, vectors*cols, activationFills["bytes"]), vectors)
 					checkProducts(t, m, fill(r, vectors*cols, activationFills["any"]), vectors)
@@ -129,6 +129,7 @@ func TestPathsAtEveryEdge(t *testing.T) {
 		large := &Matrix{Rows: 514, Cols: 2049, W: fill(r, 514*2049, weightFills["any"])}
 		checkProducts(t, large, fill(r, 5*2049, activationFills["bytes"]), 5)
 		checkProducts(t, large, fill(r, 5*2049, activationFills["any"]), 5)
+		checkProducts(t, large, fill(r, 19*2049, activationFills["bytes"]), 19)
 	})
 }
 
@@ -150,12 +151,13 @@ func FuzzProducts(f *testing.F) {
 	f.Add([]byte{0x80, 0x7f, 0xff}, []byte{0x80, 0, 0x7f, 0xff}, uint16(130), uint8(9), uint8(5))
 	f.Add([]byte{0x80}, []byte{0, 0x80}, uint16(64), uint8(4), uint8(4))
 	f.Add([]byte{1, 2, 3, 4, 5}, []byte{1, 0}, uint16(77), uint8(6), uint8(3))
+	f.Add([]byte{0x80, 0x7f, 1}, []byte{0x80, 0x7f, 0x81}, uint16(199), uint8(37), uint8(33))
 	f.Fuzz(func(t *testing.T, weights, activations []byte, cols uint16, rows, vectors uint8) {
 		if len(weights) == 0 || len(activations) == 0 {
 			return
 		}
-		m := &Matrix{Rows: int(rows % 16), Cols: int(cols % 300)}
-		n := int(vectors % 9)
+		m := &Matrix{Rows: int(rows % 40), Cols: int(cols % 300)}
+		n := int(vectors % 36)
 		i := 0
 		next := func(from []byte) byte { i++; return from[(i-1)%len(from)] }
 		m.W = fill(nil, m.Rows*m.Cols, func(*rand.Rand) int8 { return int8(next(weights)) })

@@ -41,7 +41,7 @@ func (m *Matrix) Products(dst []int32, x []int16, vectors, workers int) {
 func (m *Matrix) products(dst []int32, x []int16, vectors int, room *Room) {
 	const grain = 1 << 16 // multiplications worth a goroutine
 	x, dst = x[:vectors*m.Cols], dst[:vectors*m.Rows]
-	packed := room.takeBytes(len(x))
+	packed := room.takeBytes(2 * len(x))
 	defer room.freeBytes(packed)
 	rows := chosen.prepare(m, dst, x, packed, vectors)
 	workers := min(room.workers(), m.Rows/4, len(x)*m.Rows/grain)
@@ -51,7 +51,7 @@ func (m *Matrix) products(dst []int32, x []int16, vectors int, room *Room) {
 	}
 	var wg sync.WaitGroup
 	for i := range workers {
-		lo, hi := m.Rows*i/workers&^3, m.Rows*(i+1)/workers&^3
+		lo, hi := m.Rows*i/workers&^(tileSide-1), m.Rows*(i+1)/workers&^(tileSide-1)
 		if i == workers-1 {
 			hi = m.Rows
 		}
