@@ -55,7 +55,7 @@ def sheet(rgb, columns, path, zoom=1):
 
 class Judges:
     def __init__(self, things, colours):
-        self.things, self.hues = ({n: open_judge(p) for n, p in (x.split('=') for x in s.split(','))} for s in (things, colours))
+        self.things, self.hues = ({n: open_judge(p) for n, p in (x.split('=') for x in s.split(',') if x)} for s in (things, colours))
 
     @staticmethod
     @torch.no_grad()
