@@ -67,7 +67,7 @@ type kernels[T int8 | int16] struct {
 func (p *path) prepare(m *Matrix, dst []int32, x []int16, packed []int8, vectors int) (rows func(lo, hi int)) {
 	packed, laid := packed[:len(x)], packed[len(x):]
 	if p.bytes != nil && m.Cols >= p.bytes.chunk && p.packAll(packed, x) {
-		if p.tiles == nil || vectors < tileSide {
+		if p.tiles == nil || vectors < tileSide || m.Cols > tileColumns {
 			return func(lo, hi int) { p.bytes.rows(m, dst, packed, vectors, lo, hi) }
 		}
 		p.layOut(laid, packed, m, vectors)

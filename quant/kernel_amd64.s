@@ -493,13 +493,9 @@ loop:
 
 #define BEGIN16(v, sums) VPADDD.BCST (4*v)(BX), Z20, sums
 
-#define LOAD16(v, sums) \
-	VMOVDQU32 (SI), sums; \
-	ADDQ      AX, SI
-
 #define STORE16(v, sums) \
-	VMOVDQU32 sums, (SI); \
-	ADDQ      AX, SI
+	VMOVDQU32 sums, (DI); \
+	ADDQ      AX, DI
 
 // MADD16 adds the products of the four columns at i(R9) and i(R8), and asks for weights to come.
 #define MADD16(i, w) \
@@ -539,15 +535,8 @@ TEXT ·vnniSixteen(SB), NOSPLIT, $0-8
 	ADDQ      tile_skip(DX), R14
 	MOVQ      tile_step(DX), R10
 	SHLQ      $2, AX
-	MOVQ      DI, SI
-	TESTQ     R11, R11
-	JZ        more
 	VMOVDQU32 (R11), Z20
 	EACH16(BEGIN16)
-	JMP       loop
-
-more:
-	EACH16(LOAD16)
 
 loop:
 	MADD16(0, Z16)
@@ -559,7 +548,6 @@ loop:
 	SUBQ $16, CX
 	JNZ  loop
 
-	MOVQ DI, SI
 	EACH16(STORE16)
 	VZEROUPPER
 	RET

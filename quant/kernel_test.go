@@ -130,6 +130,8 @@ func TestPathsAtEveryEdge(t *testing.T) {
 		checkProducts(t, large, fill(r, 5*2049, activationFills["bytes"]), 5)
 		checkProducts(t, large, fill(r, 5*2049, activationFills["any"]), 5)
 		checkProducts(t, large, fill(r, 19*2049, activationFills["bytes"]), 19)
+		large = &Matrix{Rows: 515, Cols: 1023, W: fill(r, 515*1023, weightFills["any"]), Bias: fill(r, 515, func(r *rand.Rand) int32 { return int32(r.Uint32()) })}
+		checkProducts(t, large, fill(r, 35*1023, activationFills["bytes"]), 35)
 	})
 }
 

@@ -3,6 +3,10 @@ package quant
 // tileSide is how many rows, and how many vectors, a tile has.
 const tileSide = 16
 
+// tileColumns is how many a matrix may have: with more, a tile's sides do not stay in the nearest
+// cache, and kernels of four rows are as fast.
+const tileColumns = 1024
+
 // tiles are the inner loops for products of many vectors. They read rows and vectors sixteen at a
 // time, laid out so that four columns of all sixteen are one after the other, then the next four.
 type tiles struct {
@@ -16,8 +20,6 @@ type tiles struct {
 // A tile is the sums of sixteen rows and sixteen vectors over some columns:
 //
 //	dst[v·rows + r] = bias[r] + offsets[v] + Σ (w[r]+128)·x[v]
-//
-// or, without biases, as much more than it was.
 type tile struct {
 	dst     *int32
 	w, x    *int8 // as interleaved, w with its sign bits flipped
@@ -55,33 +57,26 @@ func (p *path) layOut(laid, x []int8, m *Matrix, vectors int) {
 
 // tile computes rows lo to hi of vectors, both whole sixteens.
 func (p *path) tile(m *Matrix, dst []int32, x, laid []int8, vectors, lo, hi int) {
-	const most = 1024 // columns, so that a tile's sides stay in the nearest cache
 	var (
 		n       = p.bytes.columns(m)
-		w       [tileSide * most]int8
+		w       [tileSide * tileColumns]int8
 		none    [tileSide]int32
 		offsets = make([]int32, vectors)
-		t       = tile{w: &w[0], rows: m.Rows, step: 4 * tileSide * tileSide / vectors} // so that all vectors together ask for sixteen rows
+		t       = tile{w: &w[0], n: n, rows: m.Rows, bias: &none[0], step: 4 * tileSide * tileSide / vectors} // so that all vectors together ask for sixteen rows
 	)
 	for v := range offsets {
 		offsets[v] = p.bytes.offset(&x[v*m.Cols], n)
 	}
 	for r := lo; r < hi; r += tileSide {
-		t.ahead = &m.W[r*m.Cols]
-		for c := 0; c < n; c += most {
-			t.n = min(most, n-c)
-			p.tiles.interleave(&w[0], &m.W[r*m.Cols+c], t.n, m.Cols, signs)
-			t.skip = tileSide * (m.Cols + c)
-			for v := 0; v < vectors; v += tileSide {
-				t.dst, t.x, t.offsets, t.bias = &dst[v*m.Rows+r], &laid[v*n+c*tileSide], &offsets[v], nil
-				if c == 0 && m.Bias != nil {
-					t.bias = &m.Bias[r]
-				} else if c == 0 {
-					t.bias = &none[0]
-				}
-				p.tiles.sixteen(&t)
-				t.skip += t.n / 4 * t.step
-			}
+		p.tiles.interleave(&w[0], &m.W[r*m.Cols], n, m.Cols, signs)
+		if m.Bias != nil {
+			t.bias = &m.Bias[r]
+		}
+		t.ahead, t.skip = &m.W[r*m.Cols], tileSide*m.Cols
+		for v := 0; v < vectors; v += tileSide {
+			t.dst, t.x, t.offsets = &dst[v*m.Rows+r], &laid[v*n], &offsets[v]
+			p.tiles.sixteen(&t)
+			t.skip += n / 4 * t.step
 		}
 	}
 	for v := 0; v < vectors && n < m.Cols; v++ {
