@@ -16,6 +16,11 @@ import (
 const (
 	offerTimeout = 30 * time.Second // for the offer to arrive on a stream that was opened
 	ackTimeout   = 30 * time.Second // for the answer to a result, which the coordinator stores first
+
+	// patientFor is how many receipts for each place may wait for the answer that comes by
+	// itself before they count as unacknowledged: a coordinator that only ever lets the
+	// miner wait must not get work without end.
+	patientFor = 2
 )
 
 // attempt is one execution: what was offered, checked and opened.
@@ -160,9 +165,9 @@ func (m *Miner) check(ctx context.Context, l *link, o transport.Offer) (*attempt
 	if err != nil {
 		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "", "the receipt file cannot be read")
 	}
-	owed -= awaited
-	if owed > m.cfg.MaxUnacked {
-		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "acknowledge the miner's receipts", "%d receipts are unacknowledged, at most %d may be", owed, m.cfg.MaxUnacked)
+	owed -= min(awaited, patientFor*m.cfg.Capacity)
+	if owed >= m.cfg.MaxUnacked {
+		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "acknowledge the miner's receipts", "%d receipts are unacknowledged, as many as may be", owed)
 	}
 	if f := a.open(m.cfg.Seal); f != nil {
 		return nil, f

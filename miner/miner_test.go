@@ -484,7 +484,7 @@ func TestACoordinatorThatOwesTooMuchIsNotServed(t *testing.T) {
 	d := newDesk(t, &fake{}, func(c *miner.Config) { c.MaxUnacked = most })
 	d.silent = true
 	c := d.conn()
-	for seq := range uint64(most + 1) {
+	for seq := range uint64(most) {
 		o, _ := d.offer(seq+1, nil)
 		s := d.send(c, o)
 		if last, _ := d.end(s); last.Result == nil {
@@ -503,6 +503,25 @@ func TestACoordinatorThatOwesTooMuchIsNotServed(t *testing.T) {
 	}
 	if last.Failure == nil || last.Failure.Kind != transport.FailBusy || !strings.Contains(last.Failure.Refusal.Reason, "unacknowledged") {
 		t.Errorf("report %+v, want busy because of unacknowledged receipts", last)
+	}
+}
+
+// TestTheMostThatAMinerLoses: a coordinator that neither acknowledges nor hangs up gets the
+// work of so many tasks, and none more.
+func TestTheMostThatAMinerLoses(t *testing.T) {
+	const most = 2
+	d := newDesk(t, &fake{}, func(c *miner.Config) { c.MaxUnacked = most })
+	d.silent = true
+	c := d.conn()
+	done := 0
+	for seq := range uint64(20) {
+		o, _ := d.offer(seq+1, nil)
+		if last, _ := d.end(d.send(c, o)); last.Result != nil {
+			done++
+		}
+	}
+	if done != most+2 { // two wait for their answer, as the one place of this miner allows
+		t.Errorf("%d tasks were done for nothing, at most %d may be", done, most+2)
 	}
 }
 
