@@ -4,31 +4,38 @@
 // escrow, and a session key is named that may sign tasks. Many tasks later, the
 // coordinator's node key signs one settlement: the Merkle-sum root of the receipts and a
 // line per miner and model. Whoever submits it, the chain checks that the lines add up to
-// the root and fit the deposit, pays everybody and refunds the rest. Two transactions a
-// session, however many tasks.
+// the root and fit the deposit, pays what the payer has acknowledged and refunds what is
+// not claimed. Two transactions a session, however many tasks.
 //
-//	OpenSession ──▶ open ──Settle, before expiry──▶ settled (paid out, rest refunded)
-//	                │  ▲ └──end of the block at expiry──▶ expired (all refunded)
-//	                └──┘ TopUp
+//	OpenSession ──▶ open ──Settle, before expiry──▶ settled ──ShowVoucher, or end of the challenge window──▶ all paid
+//	                │  ▲                               ├──Challenge, or Open of a false leaf──▶ its amount back to the payer, coordinator slashed
+//	                └──┘ TopUp                         └──draw not answered──▶ what waits back to the payer
+//	                 └──end of the block at expiry──▶ lapsed ──ClaimLapsed…, end of the window──▶ expired (claims paid, rest refunded)
 //
-// The price of a line is split: protocol fee to the community pool, royalty to the
-// model's owner, fee to the coordinator, each rounded down, and the remainder to the
-// miner. What miner and coordinator get goes to x/registry, which shares it with those
-// who stake on them. The coordinator's fee is that of the day the session was opened, the
-// other two are those of the day it is settled. A line whose miner has left goes back to
-// the payer, all of it, and the rest of the settlement is paid.
+// The price of a line is split: protocol fee to the community pool, of which a part may be
+// burned, royalties to the owners of the model and of its data, fee to the coordinator, each
+// rounded down, and the remainder to the miner. What miner and coordinator get goes to
+// x/registry, which shares it with those who stake on them. The coordinator's fee is that of
+// the day the session was opened, the others are those of the day it is settled. What a
+// voucher covers is paid at once, the same part of each share; the rest waits. A line whose
+// miner has left goes back to the payer, all of it, and the rest of the settlement is paid.
 //
 // A coordinator's open deposits are bounded by its stake (ErrCover), because stake answers
 // for its word: each receipt that it acknowledges to a miner says what the session owes
 // the miner so far. When the session is over and paid less, or nothing, ClaimUnpaid shows
-// the acknowledgement, and the coordinator is slashed at once.
+// the acknowledgement, and the coordinator is slashed at once. What a settlement claims can
+// be challenged leaf by leaf, and the beacon draws leaves that must be shown.
 //
 // Invariant: deposited = paid + refunded + escrowed, the module account holds exactly what
-// is escrowed, to the last uaim, and the index of open deposits is what the sessions say.
+// is escrowed, open, lapsed or waiting, to the last uaim, and the index of open deposits is
+// what the sessions say.
 //
 // Reading order: keeper.go and record.go hold the state, msgs.go the transactions,
-// settle.go the settlement, claim.go what becomes of broken promises, block.go the end of a block, queries.go the reads, genesis.go import and
-// export, module.go the wiring.
+// settle.go the settlement, share.go who gets what of it, voucher.go what is released,
+// judge.go and challenge.go what is proven false, draw.go what the beacon asks, lapse.go
+// what is left of sessions that nobody settled, claim.go what becomes of broken promises,
+// block.go the end of a block, invariant.go the recount, queries.go the reads, genesis.go
+// import and export, module.go the wiring.
 package market
 
 import "cosmossdk.io/collections"

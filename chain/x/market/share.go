@@ -64,8 +64,8 @@ func split(p marketv1.Params, l essaim.Line, miner, coordinator essaim.Actor, mo
 	burn := essaim.Bps(p.BurnBps).Of(protocol)
 	add(essaim.Address(treasury()), nil, ReasonTreasury, protocol-burn)
 	add(essaim.Address{}, nil, ReasonBurn, burn)
-	add(miner.Owner, miner.NodeKey[:], ReasonMiner, rest)
-	return out
+	first := marketv1.Share{To: miner.Owner[:], Node: miner.NodeKey[:], Reason: ReasonMiner, Amount: uint64(rest)}
+	return append([]marketv1.Share{first}, out...)
 }
 
 // part is amount·n/d, rounded down; n is at most d.
@@ -90,6 +90,7 @@ func waiting(l marketv1.SettledLine) (sum uint64) {
 // payer goes at once.
 func (p *payouts) release(l *marketv1.SettledLine, n, d uint64) {
 	var fee essaim.Amount
+	var list []payout
 	rest := false
 	for i := range l.Shares {
 		s := &l.Shares[i]
@@ -104,14 +105,17 @@ func (p *payouts) release(l *marketv1.SettledLine, n, d uint64) {
 		if due > s.Paid { // not so after a conviction, perhaps
 			x.amount, s.Paid = essaim.Amount(due-s.Paid), due
 		}
-		switch s.Reason {
-		case ReasonTreasury, ReasonBurn:
+		if s.Reason == ReasonTreasury || s.Reason == ReasonBurn {
 			fee += x.amount
-		case ReasonMiner: // the last
+		}
+		list = append(list, x)
+		rest = rest || s.Paid < s.Amount
+	}
+	for _, x := range list {
+		if x.reason == ReasonMiner {
 			x.fee = fee
 		}
 		p.add(x)
-		rest = rest || s.Paid < s.Amount
 	}
 	if !rest {
 		l.Shares = nil

@@ -10,7 +10,7 @@ import (
 	"github.com/essaim/essaim/gen/chain/registryv1"
 )
 
-// Missed counts a duty that a node did not do. Silence is never wrong and costs no stake;
+// Missed counts a duty that a node did not do. Silence is never wrong and costs no stake here;
 // more than missed_max within missed_blocks jails. Nothing counts while the actor is
 // away as announced, jailed or retired.
 //
