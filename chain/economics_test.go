@@ -242,6 +242,7 @@ func newRing(t *testing.T, r rings) *world {
 	p := registry.DefaultParams()
 	p.EpochBlocks, p.AuditBlocks, p.EmissionBps = 10, 3, r.kappa
 	m := market.DefaultParams()
+	m.ChallengeBlocks, m.OpeningBps = 0, 0 // who pays itself has vouchers
 	g := genesis()
 	g.Registry, g.Market, g.Emission = &p, &m, 10_000_000*essaim.AIM
 	g.Models[0].Owner = account(0)

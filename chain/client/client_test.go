@@ -48,7 +48,12 @@ func story(t *testing.T, b *bench) {
 		t.Fatalf("session %+v", s)
 	}
 	settlement, sig := claim(id, "c", essaim.Line{Miner: public("m1"), Model: model, Amount: 9_000, Tasks: 3})
-	tx, err := c.Settle(ctx, other, settlement, sig, nil)
+	voucher := func(amount essaim.Amount) []byte {
+		b, err := essaim.SignVoucher(essaim.Voucher{ChainID: chainID, Session: id, Coordinator: public("c"), Amount: amount, Count: 3}, nodeKey("s"))
+		ok("sign a voucher", err)
+		return b
+	}
+	tx, err := c.Settle(ctx, other, settlement, sig, voucher(9_000))
 	ok("settle", err)
 	var sum essaim.Amount
 	for _, p := range tx.Payments {
@@ -68,6 +73,10 @@ func story(t *testing.T, b *bench) {
 		settled.Receipts != settlement.Receipts || !slices.Equal(settled.Lines, settlement.Lines) {
 		t.Fatalf("settlement %+v", settled)
 	}
+	if settled.Pending != 0 || settled.Acknowledged != 9_000 || settled.PendingUntil <= settled.Height {
+		t.Fatalf("settlement %+v", settled)
+	}
+	waits(t, c, owner, payer, other, model)
 	_, err = c.Send(ctx, other, essaim.Address{7}, 42)
 	ok("send", err)
 	_, err = c.UpdateModel(ctx, other, model, 1, 2)
@@ -76,6 +85,58 @@ func story(t *testing.T, b *bench) {
 	ok("transfer model", err)
 	_, err = c.Retire(ctx, owner, public("m1"))
 	ok("retire", err)
+}
+
+// waits settles a session of which the payer has acknowledged nothing, and shows a voucher
+// afterwards.
+func waits(t *testing.T, c *client.Client, owner, payer, other client.Signer, model essaim.Digest) {
+	t.Helper()
+	ctx := t.Context()
+	ok := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	height, err := c.Height(ctx)
+	ok("height", err)
+	id, _, err := c.OpenSession(ctx, payer, essaim.Session{Coordinator: public("c"), Deposit: 10_000, SessionKey: public("s"), Expiry: height + 100})
+	ok("open", err)
+	settlement, sig := claim(id, "c", essaim.Line{Miner: public("m1"), Model: model, Amount: 9_000, Tasks: 3})
+	_, err = c.Settle(ctx, other, settlement, sig, nil)
+	ok("settle", err)
+	settled, err := c.Settlement(ctx, id)
+	ok("settlement", err)
+	if settled.Pending != 9_000 || settled.Paid != 0 || settled.Refunded != 1_000 || settled.Acknowledged != 0 {
+		t.Fatalf("settlement %+v", settled)
+	}
+	voucher, err := essaim.SignVoucher(essaim.Voucher{ChainID: chainID, Session: id, Coordinator: public("c"), Amount: 9_000, Count: 3}, nodeKey("s"))
+	ok("sign a voucher", err)
+	_, err = c.ShowVoucher(ctx, other, id, voucher)
+	ok("show a voucher", err)
+	if settled, err = c.Settlement(ctx, id); err != nil || settled.Pending != 0 || settled.Paid != 9_000 {
+		t.Fatalf("settlement %+v: %v", settled, err)
+	}
+	if _, err := c.ShowVoucher(ctx, other, id, voucher); essaim.CodeOf(err) != essaim.CodeConflict {
+		t.Fatal(err)
+	}
+	if draws, err := c.Draws(ctx, public("c")); err != nil || len(draws) != 0 {
+		t.Fatal(draws, err)
+	}
+	for what, f := range map[string]func() error{
+		"a challenge": func() error {
+			_, _, err := c.Challenge(ctx, owner, id, []essaim.Opening{{Task: []byte{1}, Siblings: []essaim.SumRoot{{1}}}})
+			return err
+		},
+		"a claim": func() error { _, err := c.ClaimLapsed(ctx, owner, []byte{1}, nil, nil); return err },
+	} {
+		if err := f(); essaim.CodeOf(err) != essaim.CodeBadInput {
+			t.Errorf("%s of nothing: %v", what, err)
+		}
+	}
+	if _, _, err := c.Open(ctx, owner, id, 0, essaim.Opening{}); essaim.CodeOf(err) != essaim.CodeNotFound {
+		t.Errorf("an answer to nothing: %v", err)
+	}
 }
 
 func TestStory(t *testing.T) {
@@ -110,11 +171,11 @@ func TestStory(t *testing.T) {
 		t.Fatal(m, err)
 	}
 	sessions, err := c.Sessions(ctx, account(t, 1).Address())
-	if err != nil || len(sessions) != 1 || sessions[0].State != essaim.SessionSettled {
+	if err != nil || len(sessions) != 2 || sessions[0].State != essaim.SessionSettled {
 		t.Fatal(sessions, err)
 	}
 	totals, err := c.Query(ctx, "/essaim.market.v1.Query/Totals", nil)
-	if want := `{"totals":{"deposited":"10000","paid":"9000","refunded":"1000","escrowed":"0"}}`; err != nil || string(totals) != want {
+	if want := `{"totals":{"deposited":"20000","paid":"18000","refunded":"2000","escrowed":"0","burned":"0"}}`; err != nil || string(totals) != want {
 		t.Fatalf("%s %v", totals, err)
 	}
 	b.blocks(t, 4)

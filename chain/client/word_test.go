@@ -45,7 +45,9 @@ func TestCoordinatorsWord(t *testing.T) {
 		t.Fatalf("claim about an open session: %v", err)
 	}
 	settlement, signature := claim(id, "c", essaim.Line{Miner: public("m1"), Model: model, Amount: 900, Tasks: 1})
-	_, err = c.Settle(ctx, other, settlement, signature, nil)
+	voucher, err := essaim.SignVoucher(essaim.Voucher{ChainID: chainID, Session: id, Coordinator: public("c"), Amount: 900, Count: 1}, nodeKey("s"))
+	ok("sign a voucher", err)
+	_, err = c.Settle(ctx, other, settlement, signature, voucher)
 	ok("settle", err)
 	if l, err := c.Line(ctx, id, public("m1"), model); err != nil || l.Amount != 900 || l.Tasks != 1 {
 		t.Fatalf("line %+v, %v", l, err)

@@ -14,10 +14,15 @@ import (
 	"github.com/essaim/essaim/gen/chain/marketv1"
 )
 
-// DefaultParams suit a public network with blocks of a few seconds.
+// DefaultParams suit a public network with blocks of five seconds: a day has 17,280. A day
+// is enough for a payer who sleeps, and a miner waits no longer for what a payer does not
+// acknowledge. The beacon asks about every twentieth settlement, so that sessions have two
+// transactions and a fifth, and gives an hour to answer.
 func DefaultParams() marketv1.Params {
+	const day = 17_280
 	return marketv1.Params{
 		ProtocolFeeBps: 100, MaxSessionBlocks: 2_000_000, ClaimBlocks: 50_000,
+		ChallengeBlocks: day, OpeningBlocks: day / 24, OpeningBps: 500, Openings: 4,
 	}
 }
 
