@@ -15,7 +15,7 @@ roles=(validator coordinator miner-1 miner-2 miner-3)
 declare -A pid kills
 trap 'kill -9 "${pid[@]}" 2>/dev/null || true; wait 2>/dev/null || true; [ -n "${KEEP:-}" ] && echo "kept: $work" || rm -rf "$work"' EXIT
 
-field() { grep -o "\"$1\": *\"\?[A-Za-z0-9:/.]*" | head -1 | sed 's/.*: *"\?//'; }
+field() { grep -o "\"$1\": *\"\?[A-Za-z0-9:/.]*" | head -1 | sed 's/^"[^"]*": *"*//'; }
 run() { "$bin" node "$home/$1" >>"$work/$1.log" 2>&1 & pid[$1]=$!; }
 hit() { kill -9 "${pid[$1]}" 2>/dev/null || true; wait "${pid[$1]}" 2>/dev/null || true; kills[$1]=$((${kills[$1]:-0} + 1)); }
 query() { timeout 20 "$bin" --home "$home" --gateway "$gateway" "$@"; }
@@ -29,7 +29,8 @@ for _ in $(seq 600); do [ -s "$work/up.json" ] && break; sleep 0.2; done
 gateway=$(field gateway <"$work/up.json"); ledger=$(field ledger <"$work/up.json")
 hit up; unset 'pid[up]' 'kills[up]'
 for r in "${roles[@]}"; do run "$r"; done
-until before=$(supply) && [ -n "$before" ]; do sleep 0.5; done
+for _ in $(seq 120); do before=$(supply) && [ -n "$before" ] && break; sleep 0.5; done
+[ -n "$before" ] || { echo "the ledger does not answer"; exit 1; }
 
 echo "soak: ${length}s, seed $SEED, load $(cut -d' ' -f1-3 /proc/loadavg)"
 end=$((SECONDS + length)); sessions=0; drawn=0
