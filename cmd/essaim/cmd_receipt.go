@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +14,9 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/cmd/essaim/term"
+	"github.com/essaim/essaim/engine/all"
+	"github.com/essaim/essaim/verify"
+	"github.com/essaim/essaim/verify/rerun"
 )
 
 func newReceiptCommand(c *cli) *cobra.Command {
@@ -24,7 +29,8 @@ checked with no network and no ledger.
 What the check proves: this miner's key signed that it made exactly this file for
 exactly this task, at this price. What it does not prove: that the miner was
 registered or that it was paid (ask the ledger: essaim query session), or that the
-picture is what the model draws (run the task again with the same seed and compare).`,
+picture is what the model draws: for that, give the prompt, too, and the task is run
+again on this machine (a built-in model gives the same bits everywhere).`,
 	}
 	cmd.AddCommand(newReceiptShow(c), newReceiptVerify(c))
 	return cmd
@@ -72,15 +78,18 @@ func printReceipt(w io.Writer, r essaim.Receipt, t essaim.Task, payer essaim.Nod
 }
 
 func newReceiptVerify(c *cli) *cobra.Command {
-	var picture string
+	var picture, prompt string
 	cmd := &cobra.Command{
-		Use:   "verify FILE [--picture FILE]",
+		Use:   "verify FILE [--picture FILE [--prompt TEXT]]",
 		Short: "Check a receipt offline; exit 1 names the check that failed",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, _, _, err := readReceipt(args[0])
+			r, t, _, err := readReceipt(args[0])
 			if err != nil {
 				return checkFailed(err)
+			}
+			if prompt != "" && picture == "" {
+				return essaim.Errorf(essaim.CodeBadInput, "add --picture FILE", "nothing to compare with what the model draws")
 			}
 			checks := []string{"task signature", "receipt signature", "task binding", "price"}
 			if picture != "" {
@@ -88,6 +97,12 @@ func newReceiptVerify(c *cli) *cobra.Command {
 					return checkFailed(err)
 				}
 				checks = append(checks, "cid", "pixels")
+			}
+			if prompt != "" {
+				if err := rerunTask(cmd.Context(), r, t, prompt, picture); err != nil {
+					return checkFailed(err)
+				}
+				checks = append(checks, rerun.Name)
 			}
 			if c.json {
 				return term.JSON(c.stdout, map[string]any{"ok": true, "checks": checks, "cid": r.CID(), "miner": r.Miner})
@@ -98,11 +113,45 @@ func newReceiptVerify(c *cli) *cobra.Command {
 			if picture == "" {
 				fmt.Fprintf(c.stdout, "    the picture was not checked: add --picture FILE\n")
 			}
+			fmt.Fprintf(c.stdout, "    %s\n", unchecked(prompt))
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&picture, "picture", "", "the picture that the receipt is about")
+	cmd.Flags().StringVar(&prompt, "prompt", "", "what was asked for: draw it again here, and compare")
 	return cmd
+}
+
+// unchecked says what remains open.
+func unchecked(prompt string) string {
+	if prompt == "" {
+		return "that the model draws this was not checked: add --prompt TEXT"
+	}
+	return "that this is the prompt the task names was not checked: its salt is not kept"
+}
+
+// rerunTask draws the picture again with the built-in engines.
+func rerunTask(ctx context.Context, r essaim.Receipt, t essaim.Task, prompt, picture string) error {
+	b, err := os.ReadFile(picture)
+	if err != nil {
+		return essaim.Errorf(essaim.CodeNotFound, "", "read picture: %w", err)
+	}
+	engines, err := all.Engines()
+	if err != nil {
+		return err
+	}
+	f, err := rerun.Method{Runner: rerun.With(engines...)}.Compare(ctx, verify.Case{
+		Task: t, Receipt: r, Input: essaim.Input{Prompt: prompt}, Output: essaim.Output{MediaType: r.MediaType, Data: b},
+	})
+	switch {
+	case errors.Is(err, verify.ErrCannot):
+		return essaim.Errorf(essaim.CodeUnavailable, "only models that are built in can be run here", "check rerun: %w", err)
+	case err != nil:
+		return err
+	case f.Result != essaim.VerdictValid:
+		return essaim.Errorf(essaim.CodeRefused, "the miner has not drawn this with that model, or the prompt is another", "check rerun: %s", f.Reason)
+	}
+	return nil
 }
 
 func readReceipt(name string) (essaim.Receipt, essaim.Task, essaim.NodeKey, error) {
