@@ -146,13 +146,8 @@ func (c *cli) claim(ctx context.Context, dir, from string) error {
 			if err != nil {
 				return err
 			}
-			if o == miner.OutcomeUnpaid {
-				tx, err := ledger.ClaimUnpaid(ctx, p.Ack)
-				if err != nil {
-					return err
-				}
-				o = miner.OutcomeClaimed
-				fmt.Fprintf(c.stdout, "session %s: the ledger has upheld the claim; transaction %s\n", p.Session, tx.Hash)
+			if o, err = c.claimOne(ctx, ledger, b, p, o); err != nil {
+				return err
 			}
 			if err := b.Note(p, o); err != nil {
 				return err
@@ -160,4 +155,28 @@ func (c *cli) claim(ctx context.Context, dir, from string) error {
 		}
 		return nil
 	})
+}
+
+// claimOne makes the claim that a promise gives rise to; it returns what is to be noted.
+func (c *cli) claimOne(ctx context.Context, ledger miner.Ledger, b *miner.Book, p miner.Promise, o miner.Outcome) (miner.Outcome, error) {
+	switch {
+	case o == miner.OutcomeUnpaid:
+		tx, err := ledger.ClaimUnpaid(ctx, p.Ack)
+		if err != nil {
+			return o, err
+		}
+		fmt.Fprintf(c.stdout, "session %s: the ledger has upheld the claim; transaction %s\n", p.Session, tx.Hash)
+		return miner.OutcomeClaimed, nil
+	case o == miner.OutcomeLapsed && p.Outcome != miner.OutcomeLapsed:
+		amount, voucher, err := b.Voucher(ctx, p.Coordinator, p.Session)
+		if err != nil {
+			return o, err
+		}
+		tx, err := ledger.ClaimLapsed(ctx, p.Ack, voucher)
+		if err != nil {
+			return o, err
+		}
+		fmt.Fprintf(c.stdout, "session %s has lapsed: the ledger was shown a promise over %s and a voucher over %s; transaction %s\n", p.Session, p.Total, amount, tx.Hash)
+	}
+	return o, nil
 }
