@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/gen/chain/registryv1"
 	"github.com/essaim/essaim/receipts/sumtree"
 )
@@ -17,12 +18,14 @@ func BenchmarkSettle(b *testing.B) {
 		name string
 		ack  essaim.Amount
 	}{{"acknowledged", 1_000_000_000}, {"half", 500_000_000}, {"waits", 0}} {
-		b.Run(c.name, func(b *testing.B) { benchmarkSettle(b, c.ack) })
+		b.Run(c.name, func(b *testing.B) { benchmarkSettle(b, c.ack, false) })
 	}
+	b.Run("end of the window", func(b *testing.B) { benchmarkSettle(b, 0, true) })
 }
 
-func benchmarkSettle(b *testing.B, acknowledged essaim.Amount) {
-	w := newWaiting(b, asked)
+// benchmarkSettle times a settlement, or the end of the block that pays what waited.
+func benchmarkSettle(b *testing.B, acknowledged essaim.Amount, later bool) {
+	w := newWaiting(b, nil)
 	var lines []essaim.Line
 	for i := range 100 {
 		name := string(binary.BigEndian.AppendUint16([]byte("miner"), uint16(i)))
@@ -43,9 +46,19 @@ func benchmarkSettle(b *testing.B, acknowledged essaim.Amount) {
 			m.Voucher = voucher(b, 1, acknowledged, nil)
 		}
 		size = m.Size()
+		if later {
+			x.must(b, m)
+			x.ctx = x.ctx.WithBlockHeight(x.ctx.BlockHeight() + int64(waitingParams().ChallengeBlocks))
+		}
 		b.StartTimer()
 		start := cpu(b)
-		x.must(b, m)
+		if later {
+			if err := market.NewModule(x.app.Market).EndBlock(x.ctx); err != nil {
+				b.Fatal(err)
+			}
+		} else {
+			x.must(b, m)
+		}
 		spent += cpu(b) - start
 	}
 	b.ReportMetric(float64(spent.Microseconds())/1000/float64(b.N), "cpu-ms/op")
