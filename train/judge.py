@@ -117,8 +117,14 @@ def main(a):
         acc.append(loss.item())
         if k % 50 == 0:
             print(k, 'loss %.3f' % (sum(acc[-50:]) / 50), '%.1f min' % (el * a.minutes), flush=True)
-    torch.save(dict(net={k: v.cpu() for k, v in net.state_dict().items()}, labels=labels, sets=a.sets, colour=a.colour, large=a.large), a.out)
+        if k % 200 == 0:
+            save(a, net, labels, a.out + '.part')
+    save(a, net, labels, a.out)
     print('steps', k, 'minutes', round((clock() - t0) / 60, 1))
+
+
+def save(a, net, labels, path):
+    torch.save(dict(net={k: v.cpu() for k, v in net.state_dict().items()}, labels=labels, sets=a.sets, colour=a.colour, large=a.large), path)
 
 
 def open_judge(path):
