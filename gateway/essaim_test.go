@@ -44,6 +44,12 @@ func TestDrawOverHTTP(t *testing.T) {
 	if err != nil || record.Price != clienttest.Price {
 		t.Errorf("%+v, %v", record, err)
 	}
+	if err := s.Acknowledge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v := r.Vouchers(s.Record().ID); len(v) != 1 || v[0].Amount != clienttest.Price || v[0].Count != 1 {
+		t.Errorf("vouchers %+v", v)
+	}
 	settled, err := s.Close(t.Context())
 	if err != nil || settled.Root.Sum() != clienttest.Price || settled.Root.Count() != 1 {
 		t.Errorf("%+v, %v", settled, err)
@@ -83,6 +89,7 @@ func TestErrorsAreTheSameAsInProcess(t *testing.T) {
 			_, err := c.Submit(ctx, essaim.Submission{Task: []byte("x")}, nil)
 			return err
 		},
+		"unsigned voucher": func(c client.Coordinator) error { return c.Acknowledge(ctx, []byte("x")) },
 		"unsigned close": func(c client.Coordinator) error {
 			_, err := c.Close(ctx, []byte("x"))
 			return err
