@@ -5,7 +5,7 @@ PROMPT  ?= a red apple
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: build imagine demo demo-stake test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
+.PHONY: build imagine demo demo-stake demo-settlement test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
 
 build: ## build bin/essaim
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/essaim
@@ -18,6 +18,9 @@ demo: build ## the story of one task on a fresh network, told and checked
 
 demo-stake: build ## the story of stake on a fresh network, told and checked
 	@./$(BIN) demo-stake
+
+demo-settlement: build ## ten thousand tasks in two transactions, and two lies caught, told and checked
+	@./$(BIN) demo-settlement
 
 test: ## all tests
 	$(GO) test ./...

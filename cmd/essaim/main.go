@@ -66,6 +66,7 @@ Start with:
   essaim up                       a whole network on this machine, staying up
   essaim demo                     the story of one task, told and checked
   essaim demo-stake               the story of stake, votes and slashes
+  essaim demo-settlement          ten thousand tasks, two transactions, two lies caught
 
 Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found, 5 not
 enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`,
@@ -86,11 +87,12 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Dial: c.dialLedger, Keys: c.keys,
 		Account: c.account, Address: c.address, Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
 	})...)
-	root.AddCommand(session.Command(&session.Shell{
+	sessions := &session.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger, Gateway: c.gatewayURL,
-		Account: c.account, Address: c.address, Payer: devnet.Payer, User: devnet.User,
+		Account: c.account, Address: c.address, Payer: devnet.Payer, User: devnet.User, Start: startDevnet,
 		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
-	}))
+	}
+	root.AddCommand(session.Command(sessions), session.Demo(sessions))
 	root.AddCommand(operator.Commands(&operator.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger,
 		Home: func() (string, error) { _, err := devnet.ReadInfo(c.home); return c.home, err },

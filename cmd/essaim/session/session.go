@@ -21,6 +21,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/cmd/essaim/term"
+	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/receipts"
 	"github.com/essaim/essaim/wallet"
 )
@@ -34,6 +35,7 @@ type Shell struct {
 	Account func(name string) (*wallet.Account, error)
 	Address func(string) (essaim.Address, error) // in either spelling, or of a key
 	Payer   func(*chainclient.Client, *wallet.Account) client.Ledger
+	Start   func(context.Context, devnet.Config) (*devnet.Network, func() error, error)
 	User    string            // the key that pays unless another is named
 	No      func(error) error // the answer is no: the program ends with 1
 	Shown   func(error) error // stdout has told the error already
