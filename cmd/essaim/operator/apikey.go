@@ -1,6 +1,5 @@
 // Package operator is the commands of people who run a node: the API keys of a coordinator
-// and the books of what they spend. They work on the
-// files in a node's folder, beside a node that runs or without one; what they compare with
+// and the books of what they spend, and what a miner has earned. They work on the files in a node's folder, beside a node that runs or without one; what they compare with
 // the ledger they ask it for. The package must not decide what a role or the books decide.
 package operator
 
@@ -31,7 +30,7 @@ type Shell struct {
 }
 
 // Commands are those of this package.
-func Commands(s *Shell) []*cobra.Command { return []*cobra.Command{newAPIKey(s)} }
+func Commands(s *Shell) []*cobra.Command { return []*cobra.Command{newAPIKey(s), newEarnings(s)} }
 
 func newAPIKey(s *Shell) *cobra.Command {
 	cmd := &cobra.Command{

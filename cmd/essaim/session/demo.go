@@ -1,8 +1,11 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"image"
+	"image/png"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -32,7 +35,8 @@ import (
 const (
 	demoDrawers = 32 // pictures asked for at the same time
 	demoBlock   = 200 * time.Millisecond
-	demoWindow  = 60 // blocks: until then a settlement can be challenged
+	demoWindow  = 50 // blocks: until then a settlement can be challenged
+	demoSide    = 8  // pixels: the picture's width and height
 )
 
 // Demo is essaim demo-settlement.
@@ -67,7 +71,7 @@ type demo struct {
 	liar     wallet.NodeKeys // the coordinator's
 	model    engine.Model
 	before   essaim.Amount // of the user
-	owed     essaim.Amount // what the user has accepted
+	owed     essaim.Amount // what the user has accepted and acknowledged
 	doubled  claim
 	invented claim
 }
@@ -129,28 +133,21 @@ func (d *demo) network(ctx context.Context) error {
 	if d.before, err = d.chain.Balance(ctx, d.user.Address()); err != nil {
 		return err
 	}
-	d.Say("a validator, a coordinator, and a miner whose engine does no work: it hands out one picture again and again")
+	d.Say("a validator, a coordinator, and a miner whose engine does no work: it hands out one blank picture again and again, under the name of the built-in model")
 	d.Say("a settlement can be challenged for %d blocks of %s here; the beacon asks about each", demoWindow, demoBlock)
 	return nil
 }
 
 func (d *demo) startMiner(ctx context.Context, logger *slog.Logger) error {
-	e, err := pixel.New()
-	if err != nil {
+	blank := image.NewNRGBA(image.Rect(0, 0, demoSide, demoSide))
+	var file bytes.Buffer
+	if err := png.Encode(&file, blank); err != nil {
 		return err
 	}
-	models, err := e.Models(ctx)
-	if err != nil {
-		return err
-	}
-	d.model = models[0]
-	request, err := d.model.Fit(engine.Request{Model: d.model.Digest, Prompt: "a red apple", Seed: 7})
-	if err != nil {
-		return err
-	}
-	result, err := e.Run(ctx, request, nil)
-	if err != nil {
-		return err
+	result := engine.Result{MediaType: "image/png", Data: file.Bytes(), PixelsDigest: essaim.DigestOf(make([]byte, 3*demoSide*demoSide)), Steps: 1, Units: 1}
+	d.model = engine.Model{
+		Digest: essaim.DigestOf(pixel.Manifest()), Name: "idle", Kind: essaim.KindImage, Exact: true,
+		Sizes: []engine.Size{{Width: demoSide, Height: demoSide}}, MinSteps: 1, MaxSteps: 1, Steps: 1,
 	}
 	dir := d.net.MinerDirs()[0]
 	keys, err := wallet.LoadNodeKeys(dir)
@@ -207,9 +204,6 @@ func (d *demo) draw(ctx context.Context, s *client.Session, n int) ([]*client.Pi
 		return nil, err
 	}
 	slices.SortFunc(out, func(a, b *client.Picture) int { return int(a.Task.Seq) - int(b.Task.Seq) })
-	for _, p := range out {
-		d.owed += p.Receipt.Price
-	}
 	return out, nil
 }
 
@@ -241,6 +235,9 @@ func (d *demo) session(ctx context.Context) error {
 		return err
 	}
 	took := time.Since(began)
+	for _, p := range pictures {
+		d.owed += p.Receipt.Price
+	}
 	d.Say("%s tasks in %.1f s, %.0f a second: each sealed, signed by the payer, drawn, signed by the miner, checked by coordinator and payer, and on the disk",
 		term.Grouped(uint64(len(pictures))), took.Seconds(), float64(len(pictures))/took.Seconds())
 	settled, err := s.Close(ctx)
@@ -286,7 +283,8 @@ func (d *demo) books(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.OK(have+d.owed == d.before, "the windows are over: the user has paid %s, exactly what it has accepted", d.before-have); err != nil {
+	d.Say("the coordinator has shown nothing more, so what still waited of sessions %s and %s went back to the payer, honest receipts with it; the miner has the coordinator's promises for those", d.doubled.session, d.invented.session)
+	if err := d.OK(have+d.owed == d.before, "the windows are over: the user has paid %s, exactly what it has acknowledged", d.before-have); err != nil {
 		return err
 	}
 	t, err := d.chain.Totals(ctx)

@@ -6,9 +6,12 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/cmd/essaim/term"
+	"github.com/essaim/essaim/receipts"
 	"github.com/essaim/essaim/receipts/sumtree"
 )
 
@@ -16,31 +19,51 @@ import (
 // No program of ours makes one: the story builds it from the coordinator's parts.
 type claim struct {
 	session essaim.SessionID
-	leaves  []leaf
+	leaves  []receipts.Leaf
 	tree    *sumtree.Tree
+	blobs   map[essaim.Digest][]byte // the set that the settlement names
 }
 
-// leaf is a signed task and a signed receipt that count for an amount.
-type leaf struct {
-	essaim.ReceiptFile
-	amount essaim.Amount
+// publish makes the set of receipts that anybody can audit.
+func (c claim) publish(chainID string) (essaim.Digest, error) {
+	part, err := cbor.Marshal(receipts.Part{Kind: "essaim.receipts.part", ChainID: chainID, Session: c.session, Leaves: c.leaves})
+	if err != nil {
+		return essaim.Digest{}, err
+	}
+	e := receipts.Entry{Blob: essaim.DigestOf(part), Root: c.tree.Root(), First: essaim.DigestOf(c.leaves[0].Receipt)}
+	for _, l := range c.leaves {
+		receipt := essaim.DigestOf(l.Receipt)
+		e.Tags = append(e.Tags, receipt[:4]...)
+	}
+	index, err := cbor.Marshal(receipts.Index{Kind: "essaim.receipts", ChainID: chainID, Session: c.session, Parts: []receipts.Entry{e}})
+	c.blobs[e.Blob], c.blobs[essaim.DigestOf(index)] = part, index
+	return essaim.DigestOf(index), err
 }
 
-func leavesOf(pictures []*client.Picture) (out []leaf, err error) {
+// fetch is receipts.Fetch.
+func (c claim) fetch(_ context.Context, d, _ essaim.Digest) ([]byte, error) {
+	b, ok := c.blobs[d]
+	if !ok {
+		return nil, essaim.Errorf(essaim.CodeNotFound, "", "no blob %s", d.Short())
+	}
+	return b, nil
+}
+
+func leavesOf(pictures []*client.Picture) (out []receipts.Leaf, err error) {
 	for _, p := range pictures {
 		f, err := essaim.DecodeReceiptFile(p.ReceiptFile)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, leaf{f, p.Receipt.Price})
+		out = append(out, receipts.Leaf{Task: f.Task, Receipt: f.Receipt, Amount: p.Receipt.Price})
 	}
 	return out, nil
 }
 
-func hashed(leaves []leaf) iter.Seq[sumtree.Leaf] {
+func hashed(leaves []receipts.Leaf) iter.Seq[sumtree.Leaf] {
 	return func(yield func(sumtree.Leaf) bool) {
 		for _, l := range leaves {
-			if !yield(sumtree.Leaf{Task: essaim.DigestOf(l.Task), Receipt: essaim.DigestOf(l.Receipt), Amount: l.amount}) {
+			if !yield(sumtree.Leaf{Task: essaim.DigestOf(l.Task), Receipt: essaim.DigestOf(l.Receipt), Amount: l.Amount}) {
 				return
 			}
 		}
@@ -50,20 +73,24 @@ func hashed(leaves []leaf) iter.Seq[sumtree.Leaf] {
 // opening shows the i-th leaf.
 func (c claim) opening(i int) essaim.Opening {
 	l, p := c.leaves[i], c.tree.Prove(i)
-	return essaim.Opening{Task: l.Task, Receipt: l.Receipt, Amount: l.amount, Index: p.Index, Siblings: p.Siblings}
+	return essaim.Opening{Task: l.Task, Receipt: l.Receipt, Amount: l.Amount, Index: p.Index, Siblings: p.Siblings}
 }
 
 // settle has the ledger settle a session from leaves of one miner and one model, whatever
 // they say: signed by the coordinator's key, and with no voucher.
-func (d *demo) settle(ctx context.Context, s *client.Session, miner essaim.NodeKey, leaves []leaf) (claim, error) {
-	c := claim{session: s.Record().ID, leaves: leaves}
+func (d *demo) settle(ctx context.Context, s *client.Session, miner essaim.NodeKey, leaves []receipts.Leaf) (claim, error) {
+	c := claim{session: s.Record().ID, leaves: leaves, blobs: map[essaim.Digest][]byte{}}
 	var err error
 	if c.tree, err = sumtree.Build(hashed(leaves)); err != nil {
 		return c, err
 	}
 	root := c.tree.Root()
+	set, err := c.publish(d.net.Info().ChainID)
+	if err != nil {
+		return c, err
+	}
 	settlement := essaim.Settlement{
-		ChainID: d.net.Info().ChainID, Session: c.session, Root: root, Receipts: essaim.DigestOf(root[:]),
+		ChainID: d.net.Info().ChainID, Session: c.session, Root: root, Receipts: set,
 		Lines: []essaim.Line{{Miner: miner, Model: d.model.Digest, Amount: root.Sum(), Tasks: root.Count()}},
 	}
 	signature := ed25519.Sign(d.liar.Sign, settlement.SignBytes(d.liar.ID()))
@@ -72,7 +99,7 @@ func (d *demo) settle(ctx context.Context, s *client.Session, miner essaim.NodeK
 }
 
 // work opens a session and has some pictures drawn in it.
-func (d *demo) work(ctx context.Context, deposit essaim.Amount, n int) (*client.Session, []leaf, essaim.Receipt, error) {
+func (d *demo) work(ctx context.Context, deposit essaim.Amount, n int) (*client.Session, []receipts.Leaf, essaim.Receipt, error) {
 	s, err := d.open(ctx, deposit)
 	if err != nil {
 		return nil, nil, essaim.Receipt{}, err
@@ -106,7 +133,7 @@ func (d *demo) lies(ctx context.Context) error {
 	if d.invented, err = d.settle(ctx, s, r.Miner, append(leaves, false1)); err != nil {
 		return err
 	}
-	d.Say("session %s had 2 tasks; the coordinator adds a third, which nobody ordered, for all that is left of the deposit: %s", d.invented.session, false1.amount)
+	d.Say("session %s had 2 tasks; the coordinator adds a third, which nobody ordered, for all that is left of the deposit: %s", d.invented.session, false1.Amount)
 	for _, c := range []claim{d.doubled, d.invented} {
 		on, err := d.chain.Settlement(ctx, c.session)
 		if err != nil {
@@ -122,43 +149,47 @@ func (d *demo) lies(ctx context.Context) error {
 
 // invent makes up a task and a receipt. The coordinator has neither the session's key nor
 // the miner's, so it signs with its own.
-func (d *demo) invent(s *client.Session, like essaim.Receipt, honest []leaf) (leaf, error) {
+func (d *demo) invent(s *client.Session, like essaim.Receipt, honest []receipts.Leaf) (receipts.Leaf, error) {
 	rest := s.Record().Deposit
 	for _, l := range honest {
-		rest -= l.amount
+		rest -= l.Amount
 	}
 	t := essaim.NewTask(d.net.Info().ChainID, s.Record().ID, like.Seq+uint64(len(honest)))
 	t.Kind, t.Model, t.MaxPrice = essaim.KindImage, d.model.Digest, rest
 	like.Seq, like.Task, like.Price = t.Seq, t.Digest(), rest
 	task, err := essaim.SignTask(t, d.liar.Sign)
 	if err != nil {
-		return leaf{}, err
+		return receipts.Leaf{}, err
 	}
 	receipt, err := essaim.SignReceipt(like, d.liar.Sign)
-	return leaf{essaim.ReceiptFile{Task: task, Receipt: receipt}, rest}, err
+	return receipts.Leaf{Task: task, Receipt: receipt, Amount: rest}, err
 }
 
-// audit is the payer's: it looks for a task that is there twice, and shows both.
+// audit is the payer's: what essaim session audit --challenge does.
 func (d *demo) audit(ctx context.Context) error {
 	c := d.doubled
-	on, err := d.chain.Settlement(ctx, c.session)
+	claim, err := claimOf(ctx, d.chain, c.session)
 	if err != nil {
 		return err
 	}
-	if err := d.OK(c.tree.Root() == on.Root, "the leaves of settlement %s come to the root on the ledger", c.session); err != nil {
+	report, err := receipts.Audit(ctx, c.fetch, claim)
+	if err != nil {
 		return err
 	}
-	seen := map[essaim.Digest]int{}
-	var pair []essaim.Opening
-	for i, l := range c.leaves {
-		task := essaim.DigestOf(l.Task)
-		if first, ok := seen[task]; ok {
-			d.Say("leaves %d and %d are one task", first, i)
-			pair = []essaim.Opening{c.opening(first), c.opening(i)}
-		}
-		seen[task] = i
+	var proof []int
+	for _, f := range report.Findings {
+		d.Say("%s: %s", f.Fault, f.Text)
+		proof = f.Leaves()
 	}
-	if err := d.OK(len(pair) == 2, "the payer can prove it with two leaves and their paths to the root"); err != nil {
+	if err := d.OK(report.Proven && len(proof) == 2, "the set of receipts has the ledger's root, so two of its %d leaves prove the lie", report.Leaves); err != nil {
+		return err
+	}
+	opener, err := receipts.Open(ctx, c.fetch, claim.Receipts)
+	if err != nil {
+		return err
+	}
+	pair, err := open(ctx, opener, proof)
+	if err != nil {
 		return err
 	}
 	_, _, err = d.chain.Challenge(ctx, d.user, c.session, []essaim.Opening{c.opening(0)})
@@ -174,7 +205,7 @@ func (d *demo) audit(ctx context.Context) error {
 		return err
 	}
 	d.Say("transaction %.8s…, height %d: the ledger finds “%s”", tx.Hash, tx.Height, convicted.Fault)
-	if err := d.OK(convicted.Voided+convicted.Restitution == c.leaves[2].amount, "the payer has the price back: %s", convicted.Voided+convicted.Restitution); err != nil {
+	if err := d.OK(convicted.Voided+convicted.Restitution == c.leaves[2].Amount, "the payer has the price back: %s", convicted.Voided+convicted.Restitution); err != nil {
 		return err
 	}
 	return d.slashed(ctx, stake)
@@ -231,8 +262,8 @@ func (d *demo) asked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	honest := c.tree.Root().Sum() - c.leaves[last].amount
-	if err := d.OK(on.Pending <= honest, "what it was to bring is back with the payer: %s", c.leaves[last].amount); err != nil {
+	honest := c.tree.Root().Sum() - c.leaves[last].Amount
+	if err := d.OK(on.Pending <= honest, "what it was to bring is back with the payer: %s", c.leaves[last].Amount); err != nil {
 		return err
 	}
 	return d.slashed(ctx, stake)

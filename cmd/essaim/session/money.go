@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,7 +84,16 @@ func newShow(c *Shell) *cobra.Command {
 					return err
 				}
 				v["settlement"] = settled
-				rows = append(rows, settledRows(settled)...)
+				rows = append(rows, settledRows(cmd.Context(), chain, settled)...)
+				draws, err := chain.Draws(cmd.Context(), s.Coordinator)
+				if err != nil {
+					return err
+				}
+				draws = slices.DeleteFunc(draws, func(d essaim.Draw) bool { return d.Session != id })
+				v["draws"] = append([]essaim.Draw{}, draws...)
+				for _, d := range draws {
+					rows = append(rows, [2]string{"draw", fmt.Sprintf("the coordinator has to show the leaf at %d by height %d", d.Point, d.Due)})
+				}
 			}
 			if c.JSON() {
 				return term.JSON(c.Stdout, v)
@@ -93,10 +103,15 @@ func newShow(c *Shell) *cobra.Command {
 	}
 }
 
-func settledRows(s chainclient.Settled) [][2]string {
+func settledRows(ctx context.Context, chain *chainclient.Client, s chainclient.Settled) [][2]string {
 	rows := [][2]string{
-		{"paid", fmt.Sprintf("%s for %d tasks, at height %d", s.Paid, s.Tasks, s.Height)},
+		{"settled", fmt.Sprintf("%s for %d tasks, at height %d", s.Root.Sum(), s.Tasks, s.Height)},
+		{"accepted", fmt.Sprintf("%s, by the payer's newest voucher", s.Acknowledged)},
+		{"paid", s.Paid.String()},
 		{"refunded", s.Refunded.String()},
+	}
+	if s.Pending > 0 {
+		rows = append(rows, [2]string{"waits", s.Pending.String()}, [2]string{"until", term.When(ctx, chain, s.PendingUntil)})
 	}
 	if !s.Receipts.IsZero() {
 		rows = append(rows, [2]string{"receipts", essaim.CIDOf(s.Receipts)})
@@ -148,9 +163,9 @@ func amount(s string) (essaim.Amount, error) {
 }
 
 func newOpen(c *Shell) *cobra.Command {
-	var from, out string
+	var from, out, limit string
 	cmd := &cobra.Command{
-		Use:   "open DEPOSIT --out FILE",
+		Use:   "open DEPOSIT --out FILE [--limit AMOUNT]",
 		Short: "Put a deposit into escrow, and keep the session's key in a file",
 		Long: `The file holds the secret key that spends the deposit with this coordinator and
 nothing else; programs restore it with the Go SDK (client.Restore). What is not
@@ -167,6 +182,11 @@ spent comes back when the session is closed, or when it expires.`,
 			cfg, err := c.network(cmd.Context(), from)
 			if err != nil {
 				return err
+			}
+			if limit != "" {
+				if cfg.Limit, err = amount(limit); err != nil {
+					return err
+				}
 			}
 			// Before any money moves: a key that cannot be kept cannot spend it.
 			f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -193,6 +213,7 @@ spent comes back when the session is closed, or when it expires.`,
 	}
 	cmd.Flags().StringVar(&from, "from", c.User, "account key that pays")
 	cmd.Flags().StringVar(&out, "out", "", "new file for the session and its key")
+	cmd.Flags().StringVar(&limit, "limit", "", "the most that programs with the file spend of it; they keep to it, the ledger does not know it")
 	return cmd
 }
 

@@ -57,15 +57,19 @@ func sessionID(s string) (id essaim.SessionID, err error) {
 }
 
 func newAudit(c *Shell) *cobra.Command {
-	var shown, file, out string
+	var a auditing
 	cmd := &cobra.Command{
-		Use:   "audit ID {--receipt FILE | --file FILE} [--out FILE]",
+		Use:   "audit ID {--receipt FILE | --file FILE} [--out FILE] [--challenge]",
 		Short: "Do a settled session's sum again from its receipts; exit 1 if it does not hold",
 		Long: `The ledger has the digest of the receipts that a session was settled from. They
 are fetched from the gateway, which wants to see one of them (--receipt: the file
-beside a picture), or read from --file, and everything is checked again: every signature, that each task is this session's, is there
-once and cost no more than the payer agreed to, the root of the tree, and each
-payee's total.
+beside a picture), or read from --file, and everything is checked again: every
+signature, that each task is this session's, is there once and cost no more than the
+payer agreed to, the root of the tree, and each payee's total.
+
+With --challenge each fault that a leaf proves is shown to the ledger, which takes the
+coordinator's stake and gives the payer back what the leaf was to bring. It hears that
+as long as part of the settlement waits (essaim session show).
 
 Whoever has one receipt of the session can see all: digests, sizes, seeds, prices
 and keys; no prompts and no pictures.
@@ -86,18 +90,57 @@ coordinator's promise: essaim miner promises), and that the work was done well.`
 			if err != nil {
 				return err
 			}
-			report, err := c.audit(cmd.Context(), chain, claim, shown, file, out)
+			a.blobs = map[essaim.Digest][]byte{}
+			report, err := c.audit(cmd.Context(), chain, claim, a)
 			if err != nil {
 				return err
 			}
-			return c.tellAudit(claim, report)
+			if !a.challenge {
+				return c.tellAudit(claim, report, nil)
+			}
+			account, err := c.Account(a.from)
+			if err != nil {
+				return err
+			}
+			done, err := c.challenge(cmd.Context(), chain, account, a.again, claim, report)
+			return errors.Join(c.tellAudit(claim, report, done), err)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&shown, "receipt", "", "a receipt of this session, to be shown to the gateway")
-	f.StringVar(&file, "file", "", "the receipts, instead of fetching them")
-	f.StringVar(&out, "out", "", "keep the receipts in this file")
+	f.StringVar(&a.shown, "receipt", "", "a receipt of this session, to be shown to the gateway")
+	f.StringVar(&a.file, "file", "", "the receipts, instead of fetching them")
+	f.StringVar(&a.out, "out", "", "keep the receipts in this file")
+	f.BoolVar(&a.challenge, "challenge", false, "show the ledger what is false")
+	f.StringVar(&a.from, "from", c.User, "account key that pays for the challenge")
 	return cmd
+}
+
+// auditing is how an audit is wanted.
+type auditing struct {
+	shown, file, out string
+	challenge        bool
+	from             string
+	blobs            map[essaim.Digest][]byte // with challenge: what was read
+}
+
+// keep is fetch, and keeps what it reads for again.
+func (a auditing) keep(fetch receipts.Fetch) receipts.Fetch {
+	return func(ctx context.Context, d, shown essaim.Digest) ([]byte, error) {
+		b, err := fetch(ctx, d, shown)
+		if err == nil {
+			a.blobs[essaim.DigestOf(b)] = b
+		}
+		return b, err
+	}
+}
+
+// again reads what an audit has read.
+func (a auditing) again(_ context.Context, d, _ essaim.Digest) ([]byte, error) {
+	b, ok := a.blobs[d]
+	if !ok {
+		return nil, essaim.Errorf(essaim.CodeNotFound, "", "receipts %s were not read", essaim.CIDOf(d))
+	}
+	return b, nil
 }
 
 // claimOf is what the ledger says of a settled session.
@@ -120,30 +163,33 @@ func claimOf(ctx context.Context, chain *chainclient.Client, id essaim.SessionID
 // audit reads a settlement's receipts from a file, the network's gateway, or the gateway
 // that the ledger has for the session's coordinator, and does their sum again. With out it
 // keeps what it has read.
-func (c *Shell) audit(ctx context.Context, chain *chainclient.Client, claim receipts.Claim, shown, file, out string) (r receipts.Report, err error) {
+func (c *Shell) audit(ctx context.Context, chain *chainclient.Client, claim receipts.Claim, a auditing) (r receipts.Report, err error) {
 	var fetch receipts.Fetch
 	switch {
-	case file != "":
-		f, err := os.Open(file)
+	case a.file != "":
+		f, err := os.Open(a.file)
 		if err != nil {
 			return r, essaim.Errorf(essaim.CodeNotFound, "without --file the receipts are fetched", "read receipts: %w", err)
 		}
 		defer f.Close()
 		fetch = receipts.From(bufio.NewReader(f))
 	case !claim.Receipts.IsZero():
-		own, err := signedReceipt(shown)
+		own, err := signedReceipt(a.shown)
 		if err != nil {
 			return r, err
 		}
 		fetch = c.receiptsOf(ctx, chain, claim, own)
 	}
-	if out != "" {
-		f, err := os.Create(out)
+	if a.out != "" {
+		f, err := os.Create(a.out)
 		if err != nil {
 			return r, essaim.Errorf(essaim.CodeBadInput, "name a file that can be written", "keep the receipts: %w", err)
 		}
 		defer func() { err = errors.Join(err, f.Close()) }()
 		fetch = receipts.Keep(fetch, f)
+	}
+	if a.challenge {
+		fetch = a.keep(fetch)
 	}
 	return receipts.Audit(ctx, fetch, claim)
 }
@@ -191,13 +237,16 @@ func signedReceipt(file string) (essaim.Digest, error) {
 }
 
 // tellAudit prints what was found, and ends with the answer.
-func (c *Shell) tellAudit(claim receipts.Claim, r receipts.Report) error {
+func (c *Shell) tellAudit(claim receipts.Claim, r receipts.Report, challenged []upheld) error {
 	var answer error
 	if n := r.Faults; n > 0 {
-		answer = c.No(essaim.Errorf(essaim.CodeRefused, "keep the receipts (--out FILE): the coordinator has signed for them", "the settlement of session %s does not hold: faults found: %d", claim.Session.ID, n))
+		answer = c.No(essaim.Errorf(essaim.CodeRefused, "keep the receipts (--out FILE): the coordinator has signed for them; --challenge shows the ledger what leaves prove", "the settlement of session %s does not hold: faults found: %d", claim.Session.ID, n))
 	}
 	if c.JSON() {
 		v := map[string]any{"ok": answer == nil, "session": claim.Session.ID, "coordinator": claim.Session.Coordinator, "root": claim.Root, "report": r}
+		if challenged != nil {
+			v["challenged"] = challenged
+		}
 		if !claim.Receipts.IsZero() {
 			v["receipts"] = essaim.CIDOf(claim.Receipts)
 		}
@@ -206,7 +255,16 @@ func (c *Shell) tellAudit(claim receipts.Claim, r receipts.Report) error {
 		}
 		return c.Shown(answer)
 	}
-	return errors.Join(printSettled(c.Stdout, claim, r), answer)
+	if err := printSettled(c.Stdout, claim, r); err != nil {
+		return err
+	}
+	for _, u := range challenged {
+		fmt.Fprintln(c.Stdout, strings.Join(u.lines(), "\n"))
+	}
+	if challenged != nil && len(challenged) == 0 && answer != nil {
+		fmt.Fprintln(c.Stdout, "    nothing of it was challenged: no leaf proves it, or the ledger hears it no more")
+	}
+	return answer
 }
 
 func printSettled(w io.Writer, claim receipts.Claim, r receipts.Report) error {
