@@ -67,9 +67,9 @@ beside a picture), or read from --file, and everything is checked again: every
 signature, that each task is this session's, is there once and cost no more than the
 payer agreed to, the root of the tree, and each payee's total.
 
-With --challenge each fault that a leaf proves is shown to the ledger, which takes the
-coordinator's stake and gives the payer back what the leaf was to bring. It hears that
-as long as part of the settlement waits (essaim session show).
+With --challenge each fault that a leaf proves is shown to the ledger, which slashes the
+coordinator and gives the payer back what the leaf was to bring. It hears that until the
+challenge window is over.
 
 Whoever has one receipt of the session can see all: digests, sizes, seeds, prices
 and keys; no prompts and no pictures.
