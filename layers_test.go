@@ -91,6 +91,7 @@ var chainFloors = map[string]int{
 	"chain/x/tally":         4,
 	"chain/x/trail":         4,
 	"chain/x/beacon":        4,
+	"chain/x/dispute":       4,
 	"chain":                 5, // the application
 	"chain/audit":           5, // checks what the application left to be proven
 	"chain/node":            6, // consensus around it

@@ -11,7 +11,7 @@ import (
 // TestErrorCodes: the SDK overwrites a code that is registered twice and reads code 0 as
 // success, both silently, so the sources are checked.
 func TestErrorCodes(t *testing.T) {
-	for _, module := range []string{"model", "registry", "market", "tally", "trail", "beacon"} {
+	for _, module := range []string{"model", "registry", "market", "tally", "trail", "beacon", "dispute"} {
 		f, err := parser.ParseFile(token.NewFileSet(), "x/"+module+"/errors.go", nil, 0)
 		if err != nil {
 			t.Fatal(err)

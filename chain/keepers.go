@@ -31,6 +31,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain/x/beacon"
+	"github.com/essaim/essaim/chain/x/dispute"
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
@@ -44,7 +45,7 @@ var storeNames = []string{
 	authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, slashingtypes.StoreKey, distrtypes.StoreKey,
 	minttypes.StoreKey, govtypes.StoreKey, feegrant.StoreKey, authzkeeper.StoreKey, upgradetypes.StoreKey,
 	evidencetypes.StoreKey, consensustypes.StoreKey, model.Name, registry.Name, market.Name,
-	tally.Name, trail.Name, beacon.Name,
+	tally.Name, trail.Name, beacon.Name, dispute.Name,
 }
 
 // moduleAccounts lists the accounts that modules own and what each may do.
@@ -58,6 +59,7 @@ var moduleAccounts = map[string][]string{
 	registry.Name:                  {authtypes.Burner}, // holds the stake, and burns what is slashed for good
 	registry.EmissionName:          nil,                // pays for work, as long as genesis left something in it
 	market.Name:                    {authtypes.Burner}, // holds the deposits, and burns a part of the protocol fee
+	dispute.Name:                   {authtypes.Burner}, // holds the bonds of challengers, and burns half of those that are lost
 }
 
 // keepers are the parts of the state machine. Those with an exported name are for tests
@@ -72,6 +74,7 @@ type keepers struct {
 	Tally    tally.Keeper
 	Gov      *govkeeper.Keeper
 	Beacon   beacon.Keeper
+	Dispute  dispute.Keeper
 
 	slashing     slashingkeeper.Keeper
 	distribution distrkeeper.Keeper
@@ -111,6 +114,10 @@ func (a *App) newKeepers(o Options) (k keepers) {
 	k.Tally = tally.NewKeeper(a.Codec, a.kv(tally.Name), governance, validators{k.Staking}, k.Registry)
 	k.Market = market.NewKeeper(a.Codec, a.kv(market.Name), market.Neighbours{
 		Bank: k.Bank, Treasury: k.distribution, Registry: stakes{k.Registry, k.Tally}, Models: k.Model, Beacon: k.Beacon,
+	}, governance)
+
+	k.Dispute = dispute.NewKeeper(a.Codec, a.kv(dispute.Name), dispute.Neighbours{
+		Bank: k.Bank, Registry: court{k.Registry}, Models: k.Model, Market: k.Market,
 	}, governance)
 
 	k.Gov = govkeeper.NewKeeper(a.Codec, a.kv(govtypes.StoreKey), k.Account, k.Bank, k.distribution, a.MsgServiceRouter(),
@@ -176,6 +183,17 @@ func (s stakes) Silent(ctx context.Context, f market.Fault) (uint64, error) {
 		err = nil
 	}
 	return id, err
+}
+
+// court is x/registry as x/dispute sees it.
+type court struct{ registry.Keeper }
+
+// Wrong slashes a miner that signed a wrong result.
+func (c court) Wrong(ctx context.Context, f dispute.Fault) (uint64, error) {
+	return c.Slash(ctx, registry.Slash{
+		Node: f.Miner, Cause: registry.CauseWrongResult, Evidence: []string{essaim.CIDOf(f.Receipt)}, Heights: []int64{f.Height},
+		Method: f.Method, Wronged: f.Wronged, Restitution: f.Restitution,
+	})
 }
 
 // blocked lists the module accounts that nobody may send coins to by hand: their

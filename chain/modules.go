@@ -28,6 +28,7 @@ import (
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
 	"github.com/essaim/essaim/chain/x/beacon"
+	"github.com/essaim/essaim/chain/x/dispute"
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
@@ -42,7 +43,7 @@ var order = []string{
 	authtypes.ModuleName, banktypes.ModuleName, minttypes.ModuleName, distrtypes.ModuleName, stakingtypes.ModuleName,
 	slashingtypes.ModuleName, evidencetypes.ModuleName, govtypes.ModuleName, feegrant.ModuleName, authz.ModuleName,
 	upgradetypes.ModuleName, consensustypes.ModuleName, model.Name, registry.Name, market.Name,
-	tally.Name, beacon.Name,
+	tally.Name, beacon.Name, dispute.Name,
 }
 
 // wire builds the modules on their keepers. The manager's map form asks less of a module
@@ -68,6 +69,7 @@ func (a *App) wire() error {
 		tally.Name:                tally.NewModule(k.Tally, k.Gov),
 		trail.Name:                trail.NewModule(k.trail),
 		beacon.Name:               beacon.NewModule(k.Beacon),
+		dispute.Name:              dispute.NewModule(k.Dispute),
 	})
 	a.basics = module.NewBasicManagerFromManager(a.modules, nil)
 	a.basics.RegisterLegacyAminoCodec(a.Amino)

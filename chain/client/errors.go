@@ -9,6 +9,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain/x/beacon"
+	"github.com/essaim/essaim/chain/x/dispute"
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
 	"github.com/essaim/essaim/chain/x/registry"
@@ -32,12 +33,12 @@ var meanings = func() map[string]meaning {
 	}
 	add(essaim.CodeInsufficient, "send coins to the account first", sdkerrors.ErrInsufficientFunds, sdkerrors.ErrInsufficientFee)
 	add(essaim.CodeNotFound, "", sdkerrors.ErrKeyNotFound, sdkerrors.ErrUnknownAddress, registry.ErrNotFound, registry.ErrNoSlash, model.ErrNotFound, market.ErrNotFound,
-		tally.ErrNotFound, beacon.ErrNotFound, beacon.ErrValidator, market.ErrDraw)
+		tally.ErrNotFound, beacon.ErrNotFound, beacon.ErrValidator, market.ErrDraw, dispute.ErrNotFound)
 	add(essaim.CodeConflict, "look at the current state and try again", sdkerrors.ErrWrongSequence, sdkerrors.ErrTxInMempoolCache,
 		registry.ErrRegistered, registry.ErrRetired, model.ErrRegistered, market.ErrClosed, market.ErrClaimed, market.ErrOpen,
 		market.ErrStale, market.ErrTrue, market.ErrConvicted, market.ErrLapsed,
-		registry.ErrStake, registry.ErrJailed, registry.ErrFrozen, registry.ErrNotJailed, registry.ErrRotation, beacon.ErrPending)
-	add(essaim.CodeExpired, "", sdkerrors.ErrTxTimeoutHeight, sdkerrors.ErrTxTimeout, market.ErrExpired, market.ErrLate, registry.ErrEnded)
+		registry.ErrStake, registry.ErrJailed, registry.ErrFrozen, registry.ErrNotJailed, registry.ErrRotation, beacon.ErrPending, dispute.ErrDisputed)
+	add(essaim.CodeExpired, "", sdkerrors.ErrTxTimeoutHeight, sdkerrors.ErrTxTimeout, market.ErrExpired, market.ErrLate, registry.ErrEnded, dispute.ErrEnded)
 	add(essaim.CodeUnavailable, "try again in a moment", sdkerrors.ErrMempoolIsFull, sdkerrors.ErrInvalidHeight, market.ErrCoordinator)
 	add(essaim.CodeUnavailable, "try again when the coordinator has settled other sessions, or deposit less", market.ErrCover)
 	add(essaim.CodeBadInput, "", sdkerrors.ErrInvalidRequest, sdkerrors.ErrUnknownRequest, sdkerrors.ErrInvalidAddress, sdkerrors.ErrInvalidCoins,
@@ -46,7 +47,8 @@ var meanings = func() map[string]meaning {
 		registry.ErrParams, registry.ErrRole, registry.ErrCommission, registry.ErrSlash, registry.ErrEvidence, registry.ErrAway, model.ErrManifest, model.ErrRoyalty, model.ErrDigest, model.ErrOwner, model.ErrData,
 		market.ErrDeposit, market.ErrSessionKey, market.ErrExpiry, market.ErrSettlement, market.ErrPayee, market.ErrModel, market.ErrPayer, market.ErrParams, market.ErrAck,
 		market.ErrVoucher, market.ErrOpening,
-		beacon.ErrParams, beacon.ErrAddress, beacon.ErrKey, beacon.ErrPossession)
+		beacon.ErrParams, beacon.ErrAddress, beacon.ErrKey, beacon.ErrPossession,
+		dispute.ErrReceipt, dispute.ErrModel, dispute.ErrMiner, dispute.ErrMove, dispute.ErrSignature, dispute.ErrParams, dispute.ErrAddress)
 	return m
 }()
 

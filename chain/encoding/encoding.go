@@ -39,6 +39,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain/ethkey"
 	"github.com/essaim/essaim/gen/chain/beaconv1"
+	"github.com/essaim/essaim/gen/chain/disputev1"
 	"github.com/essaim/essaim/gen/chain/marketv1"
 	"github.com/essaim/essaim/gen/chain/modelv1"
 	"github.com/essaim/essaim/gen/chain/registryv1"
@@ -109,6 +110,7 @@ func registerInterfaces(r codectypes.InterfaceRegistry) {
 	msgservice.RegisterMsgServiceDesc(r, &registryv1.Msg_serviceDesc)
 	msgservice.RegisterMsgServiceDesc(r, &marketv1.Msg_serviceDesc)
 	msgservice.RegisterMsgServiceDesc(r, &beaconv1.Msg_serviceDesc)
+	msgservice.RegisterMsgServiceDesc(r, &disputev1.Msg_serviceDesc)
 	msgservice.RegisterMsgServiceDesc(r, &tallyv1.Msg_serviceDesc)
 }
 

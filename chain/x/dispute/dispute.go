@@ -1,0 +1,49 @@
+// Package dispute lets anybody who has run a request again convict the miner that signed a wrong result for it, by
+// a game at whose end the ledger computes a single number (package quant/dispute, docs/protocol/dispute.md).
+//
+// It exists so that a wrong result of an integer engine costs its miner stake and its payer nothing, without the ledger
+// running a model, holding a prompt, or believing a verifier.
+//
+//	Dispute (receipt, bond) ──▶ playing ──Move──▶ … ──▶ miner wrong: slashed, the payer is made whole, the bond goes back
+//	                              │                 ├──▶ challenger wrong: half the bond to the miner's owner, the rest burned
+//	                              └──deadline passes┘└──▶ undecided: the bond goes back
+//
+// A receipt is shown as the miner signed it, once, after its session is settled and while that can be contested. The
+// model's manifest must state the root of its weights. The challenger's moves are its account's; the miner's are
+// signed by its node key, whoever hands them in. A side that does not move in time loses.
+//
+// Restitution is the receipt's price, and all restitution for what a session gave a miner for a model's work is no more
+// than that was when the dispute was opened, so that nobody gets back what nobody paid.
+//
+// Invariant: the module account holds the bonds of the disputes that are being played, to the last uaim.
+//
+// Reading order: keeper.go holds the state, msgs.go the transactions, judge.go the game and how it ends, block.go the
+// deadlines, genesis.go import and export, module.go the wiring. The module must not decide anything by itself
+// that the game decides.
+package dispute
+
+import "cosmossdk.io/collections"
+
+const (
+	// Name is the module's name, its module account and its store key.
+	Name = "dispute"
+
+	// MaxReceipt is the largest signed receipt, in bytes.
+	MaxReceipt = 2048
+
+	// gasPerMove is for judging: as much as a few signatures.
+	gasPerMove = 20_000
+
+	// endsPerBlock bounds the work at the end of a block; what is left over waits for the next one.
+	endsPerBlock = 100
+)
+
+// The state's layout: never renumber a prefix.
+var (
+	paramsPrefix    = collections.NewPrefix(0)
+	nextPrefix      = collections.NewPrefix(1)
+	disputesPrefix  = collections.NewPrefix(2)
+	receiptsPrefix  = collections.NewPrefix(3)
+	deadlinesPrefix = collections.NewPrefix(4)
+	restoredPrefix  = collections.NewPrefix(5)
+)

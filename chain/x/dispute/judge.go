@@ -1,0 +1,167 @@
+package dispute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"cosmossdk.io/collections"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/gen/chain/disputev1"
+	"github.com/essaim/essaim/quant"
+	"github.com/essaim/essaim/quant/dispute"
+	"github.com/essaim/essaim/quant/program"
+)
+
+// rules are what is known of a disputed run.
+func rules(d disputev1.Dispute) dispute.Rules {
+	run := program.Run{Engine: d.Engine, Seed: d.Seed, Width: int(d.Width)}
+	return dispute.Rules{
+		Program: func(words quant.Header) (dispute.Program, error) { return program.Of(run, words) },
+		Kinds:   program.Kinds(),
+	}
+}
+
+var verdicts = map[dispute.Verdict]disputev1.Verdict{
+	dispute.MinerWrong:      disputev1.Verdict_VERDICT_MINER_WRONG,
+	dispute.ChallengerWrong: disputev1.Verdict_VERDICT_CHALLENGER_WRONG,
+	dispute.Undecided:       disputev1.Verdict_VERDICT_UNDECIDED,
+}
+
+// end settles a dispute whose game is over. The caller puts it.
+func (k Keeper) end(ctx context.Context, d *disputev1.Dispute, g *dispute.Game) error {
+	d.Verdict, d.Ended, d.Deadline, d.Game = verdicts[g.Verdict], height(ctx), 0, nil
+	var err error
+	if g.Verdict == dispute.ChallengerWrong {
+		err = k.forfeit(ctx, *d)
+	} else {
+		err = k.release(ctx, *d)
+	}
+	if err == nil && g.Verdict == dispute.MinerWrong {
+		err = k.convict(ctx, d)
+	} else if err == nil {
+		err = k.reserve(ctx, *d, func(sum uint64) uint64 { return sum - min(sum, d.Restitution) })
+	}
+	return errors.Join(err, emit(ctx, &disputev1.EventEnded{Dispute: d.Id, Verdict: d.Verdict, Silent: d.Silent, Slash: d.Slash, Bond: d.Bond}))
+}
+
+// release gives the challenger its bond back.
+func (k Keeper) release(ctx context.Context, d disputev1.Dispute) error {
+	to, err := essaim.ParseAddress(d.Challenger)
+	if err != nil {
+		return ErrState.Wrap(err.Error())
+	}
+	return k.Bank.SendCoinsFromModuleToAccount(ctx, Name, to[:], coins(d.Bond))
+}
+
+// forfeit gives half of the bond to the owner of the miner, for its trouble, and burns the rest: all of it if the miner
+// has left.
+func (k Keeper) forfeit(ctx context.Context, d disputev1.Dispute) error {
+	miner, ok, err := k.miner(ctx, d)
+	if err != nil {
+		return err
+	}
+	half := uint64(0)
+	if ok {
+		half = d.Bond / 2
+	}
+	if half > 0 {
+		if err := k.Bank.SendCoinsFromModuleToAccount(ctx, Name, miner.Owner[:], coins(half)); err != nil {
+			return err
+		}
+	}
+	return k.Bank.BurnCoins(ctx, Name, coins(d.Bond-half))
+}
+
+func (k Keeper) miner(ctx context.Context, d disputev1.Dispute) (essaim.Actor, bool, error) {
+	node, err := essaim.ParseNodeKey(d.Miner)
+	if err != nil {
+		return essaim.Actor{}, false, ErrState.Wrap(err.Error())
+	}
+	return k.Registry.Actor(ctx, node)
+}
+
+// convict takes the miner's stake, first for the payer. A miner that has left has no stake any more: then the verdict
+// stands alone.
+func (k Keeper) convict(ctx context.Context, d *disputev1.Dispute) error {
+	miner, ok, err := k.miner(ctx, *d)
+	if err != nil || !ok {
+		return err
+	}
+	payer, err := essaim.ParseAddress(d.Payer)
+	if err != nil {
+		return ErrState.Wrap(err.Error())
+	}
+	f := Fault{
+		Miner: miner.NodeKey, Receipt: essaim.Digest(d.Receipt), Height: d.Opened, Method: fmt.Sprintf("dispute %d: a number of its trace is wrong", d.Id),
+		Wronged: payer, Restitution: d.Restitution,
+	}
+	if d.Silent {
+		f.Method = fmt.Sprintf("dispute %d: it did not answer", d.Id)
+	}
+	cached, write := sdk.UnwrapSDKContext(ctx).CacheContext()
+	if d.Slash, err = k.Registry.Wrong(cached, f); err != nil {
+		d.Slash = 0 // as where the table of slashes has no such row: the end of a block must not fail for it
+		return nil
+	}
+	write()
+	return nil
+}
+
+// reserve changes what disputes give back, or may have to, of what a session paid a miner for a model's work.
+func (k Keeper) reserve(ctx context.Context, d disputev1.Dispute, change func(sum uint64) uint64) error {
+	node, err := essaim.ParseNodeKey(d.Signer)
+	if err != nil {
+		return ErrState.Wrap(err.Error())
+	}
+	key := collections.Join3(d.Session, node[:], d.Model)
+	sum, err := k.restoredOf(ctx, key)
+	if err != nil {
+		return err
+	}
+	if sum = change(sum); sum == 0 {
+		return k.restored.Remove(ctx, key)
+	}
+	return k.restored.Set(ctx, key, sum)
+}
+
+// endBlock ends the games of sides that did not move in time.
+func (k Keeper) endBlock(ctx context.Context) error {
+	now := uint64(height(ctx))
+	var due []uint64
+	if err := k.deadlines.Walk(ctx, nil, func(key collections.Pair[uint64, uint64]) (bool, error) {
+		if key.K1() >= now || len(due) == endsPerBlock {
+			return true, nil
+		}
+		due = append(due, key.K2())
+		return false, nil
+	}); err != nil {
+		return err
+	}
+	for _, id := range due {
+		if err := k.timeout(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k Keeper) timeout(ctx context.Context, id uint64) error {
+	d, err := k.disputes.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	g, err := dispute.DecodeGame(d.Game)
+	if err != nil {
+		return ErrState.Wrap(err.Error())
+	}
+	was := d.Deadline
+	g.Timeout()
+	d.Silent = true
+	if err := k.end(ctx, &d, g); err != nil {
+		return err
+	}
+	return k.put(ctx, d, was)
+}
