@@ -75,23 +75,23 @@ func (j job) opening(t testing.TB, session uint64) (essaim.Opening, essaim.Line)
 func build(t testing.TB, session uint64, jobs []job) work {
 	t.Helper()
 	type leaf struct {
-		essaim.Opening
-		essaim.Line
+		opening essaim.Opening
+		line    essaim.Line
 	}
 	var leaves []leaf
 	for _, j := range jobs {
 		o, l := j.opening(t, session)
 		leaves = append(leaves, leaf{o, l})
 	}
-	slices.SortStableFunc(leaves, func(a, b leaf) int { return a.Line.Compare(b.Line) })
+	slices.SortStableFunc(leaves, func(a, b leaf) int { return a.line.Compare(b.line) })
 	w := work{session: session}
 	for _, l := range leaves {
-		w.openings = append(w.openings, l.Opening)
-		if n := len(w.lines); n > 0 && w.lines[n-1].Compare(l.Line) == 0 {
-			w.lines[n-1].Amount += l.Line.Amount
+		w.openings = append(w.openings, l.opening)
+		if n := len(w.lines); n > 0 && w.lines[n-1].Compare(l.line) == 0 {
+			w.lines[n-1].Amount += l.line.Amount
 			w.lines[n-1].Tasks++
 		} else {
-			w.lines = append(w.lines, l.Line)
+			w.lines = append(w.lines, l.line)
 		}
 	}
 	var err error
