@@ -72,7 +72,7 @@ const (
 // periods makes days into seconds, and lets a handful of people be enough for a vote.
 func periods(g *chain.Genesis) {
 	p, t := registry.DefaultParams(), tally.DefaultParams()
-	p.UnbondingBlocks, p.EpochBlocks, p.AppealBlocks, p.ExtensionBlocks = unbonding, 20, 40, 200
+	p.UnbondingBlocks, p.EpochBlocks, p.AppealBlocks, p.ExtensionBlocks = unbonding, 20, 80, 200
 	for i := range p.Slashes {
 		p.Slashes[i].JailBlocks = min(p.Slashes[i].JailBlocks, 400)
 	}
