@@ -22,6 +22,7 @@ type court struct {
 	claims  []essaim.Ack
 	refuses bool
 	waiting essaim.Amount // of the settlement
+	asked   int           // how often for what waits
 	shown   []shown       // promises of a lapsed session
 }
 
@@ -68,6 +69,7 @@ func (c *court) ClaimUnpaid(_ context.Context, signed []byte) (essaim.Tx, error)
 func (c *court) Waiting(context.Context, essaim.SessionID) (essaim.Amount, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked++
 	return c.waiting, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/miner"
@@ -125,7 +124,10 @@ func TestLapsedSessionsAreClaimed(t *testing.T) {
 func TestWhatWaitsIsNotPaidYet(t *testing.T) {
 	d, l := newCourt(t, essaim.SessionOpen, nil)
 	l.change(func() { l.state, l.line, l.waiting = essaim.SessionSettled, 3*price, price })
-	time.Sleep(100 * time.Millisecond)
+	d.eventually("the miner has looked, and looked again", func() (again bool) {
+		l.change(func() { again = l.asked > 1 })
+		return again
+	})
 	if o := d.promises()[0].Outcome; o != miner.OutcomeOpen {
 		t.Fatalf("outcome %q", o)
 	}
