@@ -99,6 +99,8 @@ func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow,
 	if intent != nil || s.State != essaim.SessionOpen {
 		e.closing, e.quiet = true, make(chan struct{})
 		close(e.quiet)
+	} else if err := c.store.TakeUp(id); err != nil {
+		return nil, err
 	}
 	return c.book.add(id, e), nil
 }
@@ -128,13 +130,15 @@ func (b *book) drop(id essaim.SessionID) {
 }
 
 // dropUnused forgets a session that has expired with nothing to be paid: the ledger
-// gives its deposit back by itself.
-func (b *book) dropUnused(e *escrow, height int64) {
+// gives its deposit back by itself. It says whether it was one.
+func (b *book) dropUnused(e *escrow, height int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !e.closing && e.tasks == 0 && e.captured == 0 && height >= e.session.Expiry {
+	unused := !e.closing && e.tasks == 0 && e.captured == 0 && height >= e.session.Expiry
+	if unused {
 		delete(b.escrows, e.session.ID)
 	}
+	return unused
 }
 
 // list is a snapshot of the known sessions.
@@ -266,8 +270,8 @@ func (b *book) due(e *escrow, height, margin int64, idle time.Duration, now time
 		return "closing", true
 	case e.session.Expiry-height <= margin && (e.captured > 0 || e.tasks > 0):
 		return "near its expiry", true
-	case e.tasks == 0 && e.captured > 0 && now.Sub(e.used) >= idle:
-		return "idle", true
+	case e.tasks == 0 && now.Sub(e.used) >= idle && height < e.session.Expiry:
+		return "idle", true // also if nothing was delivered: the payer has the deposit back sooner
 	}
 	return "", false
 }

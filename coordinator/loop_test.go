@@ -397,6 +397,33 @@ func TestSessionsSettleByThemselves(t *testing.T) {
 	}
 }
 
+// TestSessionsWithoutADelivery are settled like any other, so that the payer does not wait
+// for the expiry: by the run that knows them, or by the next.
+func TestSessionsWithoutADelivery(t *testing.T) {
+	broken := &fake{step: func(context.Context, int) error { return errEngine }}
+	n := newNetwork(t, func(c *coordinator.Config) { c.IdleSettle, c.MaxAttempts = time.Hour, 1 })
+	n.mine(broken, nil)
+	p := n.payer(10 * unitPrice)
+	if _, err := p.imagine("a fig", nil); err == nil {
+		t.Fatal("the engine works")
+	}
+	n.stop()
+	n.cfg.IdleSettle = 200 * time.Millisecond
+	n.start()
+	eventually(t, "the session of the run before is settled", func() bool { _, ok := n.ledger.settlement(p.session); return ok })
+	n.mine(broken, nil)
+	q := n.payer(10 * unitPrice)
+	if _, err := q.imagine("a fig", nil); err == nil {
+		t.Fatal("the engine works")
+	}
+	eventually(t, "the session of this run is settled", func() bool { _, ok := n.ledger.settlement(q.session); return ok })
+	for _, id := range []essaim.SessionID{p.session, q.session} {
+		if s, _ := n.ledger.settlement(id); s.Root.Sum() != 0 || len(s.Lines) != 0 {
+			t.Errorf("session %s is settled with %d", id, s.Root.Sum())
+		}
+	}
+}
+
 func TestRestartEndsWhatWasNotDelivered(t *testing.T) {
 	n := newNetwork(t, nil)
 	e, started, free := blocked()

@@ -20,6 +20,7 @@ import (
 const (
 	settleTimeout  = time.Minute // for the ledger to commit a settlement
 	settleParallel = 8           // sessions at the same time
+	lapsePause     = time.Minute // between looks at a session that came to its expiry
 )
 
 // Close settles a session now: its tasks under way get Config.CloseGrace to finish,
@@ -83,7 +84,11 @@ func (c *Coordinator) settle(ctx context.Context, e *escrow, reason string) (ess
 	defer cancel()
 	s, err := c.settleQuiet(ctx, id)
 	if err != nil {
-		c.book.failed(e, time.Now().Add(5*c.cfg.Poll))
+		pause := 5 * c.cfg.Poll
+		if essaim.CodeOf(err) == essaim.CodeExpired {
+			pause = max(pause, lapsePause)
+		}
+		c.book.failed(e, time.Now().Add(pause))
 		c.log.Warn("session not settled", "session", id.String(), "why", reason, "err", err)
 		return s, err
 	}
@@ -120,6 +125,8 @@ func (c *Coordinator) settleQuiet(ctx context.Context, id essaim.SessionID) (ess
 	case essaim.SessionSettled:
 		// The transaction was committed and this program ended before it knew.
 		return c.settledAs(id, i, essaim.Tx{})
+	case essaim.SessionLapsed:
+		return essaim.Settled{}, essaim.Errorf(essaim.CodeExpired, "its miners can claim what they were promised", "session %s came to its expiry before it was settled", id)
 	case essaim.SessionExpired:
 		if err := c.store.Expired(id); err != nil {
 			return essaim.Settled{}, err
@@ -214,7 +221,11 @@ func (c *Coordinator) sweep(ctx context.Context) {
 		}
 		reason, due := c.book.due(e, height, c.cfg.ExpiryMargin, c.cfg.IdleSettle, time.Now())
 		if !due {
-			c.book.dropUnused(e, height)
+			if c.book.dropUnused(e, height) {
+				if err := c.store.LetGo(id); err != nil {
+					c.log.Error("log cannot be written", "err", err)
+				}
+			}
 			continue
 		}
 		group.Go(func() error {

@@ -66,7 +66,7 @@ CREATE INDEX IF NOT EXISTS settlements_pending ON settlements (session) WHERE tx
 
 // Open opens or creates the log at path. The caller closes it.
 func Open(path string) (*Log, error) {
-	f, err := durable.Open(path, logSchema+voucherSchema+minerSchema)
+	f, err := durable.Open(path, logSchema+takenSchema+voucherSchema+minerSchema)
 	return &Log{f}, err
 }
 

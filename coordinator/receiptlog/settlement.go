@@ -71,6 +71,28 @@ func (l *Log) Intent(ctx context.Context, id essaim.SessionID) (*Intent, error) 
 // reasonExpired is shown to users.
 const reasonExpired = "the session expired before it was settled"
 
+// takenSchema: sessions that were taken up and are not over. In one without a delivered
+// task nothing else in the log asks for a settlement.
+const takenSchema = `
+CREATE TABLE IF NOT EXISTS taken (session INTEGER PRIMARY KEY);
+`
+
+// TakeUp notes an open session, so that a later run ends it if this one does not.
+func (l *Log) TakeUp(id essaim.SessionID) error {
+	_, err := l.write(durable.Stmt{Query: `INSERT OR IGNORE INTO taken (session) VALUES (?)`, Args: []any{int64(id)}})
+	return err
+}
+
+// LetGo forgets a session that is over with nothing to be paid.
+func (l *Log) LetGo(id essaim.SessionID) error {
+	_, err := l.write(letGo(id))
+	return err
+}
+
+func letGo(id essaim.SessionID) durable.Stmt {
+	return durable.Stmt{Query: `DELETE FROM taken WHERE session = ?`, Args: []any{int64(id)}}
+}
+
 // Settled marks a session's tasks as paid by tx.
 func (l *Log) Settled(id essaim.SessionID, tx essaim.Tx) error {
 	body, err := json.Marshal(tx)
@@ -101,20 +123,21 @@ func (l *Log) finish(id essaim.SessionID, e essaim.Event, reason string, also du
 			break
 		}
 	}
-	_, err = l.write(also) // last: until then the session is unsettled, and this is done again
+	_, err = l.write(also, letGo(id)) // last: until then the session is unsettled, and this is done again
 	return err
 }
 
 const finishRows = 2000
 
-// Unsettled lists the sessions with delivered tasks, or with a settlement, that the
-// ledger has not paid yet.
+// Unsettled lists the sessions that were taken up, that have delivered tasks or a
+// settlement, and that the ledger has not ended yet.
 func (l *Log) Unsettled(ctx context.Context) ([]essaim.SessionID, error) {
 	rows, err := l.file.Query(ctx, `WITH RECURSIVE due (id) AS ( -- one look into the index for each session, however many tasks it has
 			SELECT min(session) FROM tasks WHERE state = 'delivered'
 			UNION ALL SELECT (SELECT min(session) FROM tasks WHERE state = 'delivered' AND session > id) FROM due WHERE id IS NOT NULL)
 		SELECT id FROM due WHERE id IS NOT NULL
-		UNION SELECT session FROM settlements WHERE tx IS NULL AND expired = 0`)
+		UNION SELECT session FROM settlements WHERE tx IS NULL AND expired = 0
+		UNION SELECT session FROM taken`)
 	if err != nil {
 		return nil, err
 	}
