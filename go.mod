@@ -12,6 +12,7 @@ require (
 	github.com/BourgeoisBear/rasterm v1.1.1
 	github.com/cometbft/cometbft v0.39.4
 	github.com/cometbft/cometbft-db v0.14.3
+	github.com/consensys/gnark-crypto v0.22.0
 	github.com/cosmos/btcutil v1.0.5
 	github.com/cosmos/cosmos-db v1.1.3
 	github.com/cosmos/cosmos-proto v1.0.0-beta.5

@@ -34,6 +34,12 @@ var floors = map[string]int{
 
 	"receipts/sumtree": 2, // the tree, which knows no receipt
 
+	"proof":            4, // of whole runs; its parts:
+	"proof/field":      2,
+	"proof/transcript": 3,
+	"proof/sumcheck":   3,
+	"proof/commit":     3,
+
 	"quant/dispute": 3, // the game about a trace
 	"quant/program": 3, // what is known of a run without its model
 
@@ -112,7 +118,8 @@ var bans = []struct {
 	{"modernc.org/sqlite/...", []string{"internal/durable"}, nil, true, "one package knows how the database is opened"},
 	{"net/http/...", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "chain/encoding", "quant", "engine/pixel", "engine/text", "coordinator", "miner", "wallet", "seal"}, false, "none of these has business with HTTP"},
 	{"net", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "quant", "engine/pixel", "engine/text"}, false, "no network"},
-	{"math/rand/...", nil, []string{".", "chain", "quant", "engine/pixel", "engine/text", "seal", "wallet"}, false, "consensus, models and keys use no process-wide randomness"},
+	{"math/rand/...", nil, []string{".", "chain", "quant", "proof", "engine/pixel", "engine/text", "seal", "wallet"}, false, "consensus, models and keys use no process-wide randomness"},
+	{"github.com/consensys/...", []string{"proof/field"}, nil, true, "one package knows the field's library, whose vector code needs care"},
 	{"os/exec", []string{"cmd", "e2e", "devnet", "internal/portabletest"}, nil, false, "only composition starts processes, and tests"},
 	{"log", nil, nil, false, "log/slog, passed in"},
 	{"github.com/cosmos/cosmos-sdk/enterprise/...", nil, nil, true, "another licence"},

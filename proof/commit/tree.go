@@ -1,0 +1,88 @@
+package commit
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"github.com/essaim/essaim/proof/field"
+	"github.com/essaim/essaim/quant"
+)
+
+// A tree has the leaves' hashes on its first level, their parents' on the next, up to the root.
+type tree [][]quant.Hash
+
+func (t tree) root() quant.Hash { return t[len(t)-1][0] }
+
+func (t tree) path(leaf int) (out []quant.Hash) {
+	for _, level := range t[:len(t)-1] {
+		out = append(out, level[leaf^1])
+		leaf /= 2
+	}
+	return out
+}
+
+// up is the root that a leaf's path leads to.
+func up(hash quant.Hash, leaf int, path []quant.Hash) quant.Hash {
+	for _, beside := range path {
+		if leaf&1 == 0 {
+			hash = quant.NodeHash(hash, beside)
+		} else {
+			hash = quant.NodeHash(beside, hash)
+		}
+		leaf /= 2
+	}
+	return hash
+}
+
+// columnHash is the leaf of a column, whose hash is made in buffer.
+func columnHash(values []uint32, buffer []byte) quant.Hash {
+	b := append(buffer[:0], 0)
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint32(b, v)
+	}
+	return sha256.Sum256(b)
+}
+
+// rowsAtOnce are coded before their values are written beside each other: a line of the cache.
+const rowsAtOnce = 16
+
+// newTree makes the code, a coset of columns after the other, and keeps its hashes.
+func (w *Weights) newTree(workers int) tree {
+	leaves := make([]quant.Hash, w.Code())
+	workers = min(max(workers, 1), Rate)
+	quant.Each(workers, workers, func(i int) {
+		var (
+			coset  = field.NewCoset(w.Columns, Rate, 0)
+			block  = make([]uint32, w.Rows*w.Columns) // column by column
+			some   = make([]uint32, rowsAtOnce*w.Columns)
+			buffer = make([]byte, 0, 1+4*w.Rows)
+		)
+		for t := i; t < Rate; t += workers {
+			coset.Move(Rate, t)
+			for row := 0; row < w.Rows; row += rowsAtOnce {
+				n := min(rowsAtOnce, w.Rows-row)
+				for r := range n {
+					coset.Values(some[r*w.Columns:][:w.Columns], w.grid.W[(row+r)*w.Columns:][:w.Columns])
+				}
+				for k := range w.Columns {
+					to := block[k*w.Rows+row:][:n]
+					for r := range to {
+						to[r] = some[r*w.Columns+k]
+					}
+				}
+			}
+			for k := range w.Columns {
+				leaves[t+Rate*k] = columnHash(block[k*w.Rows:][:w.Rows], buffer)
+			}
+		}
+	})
+	out := tree{leaves}
+	for len(leaves) > 1 {
+		parents := make([]quant.Hash, len(leaves)/2)
+		for i := range parents {
+			parents[i] = quant.NodeHash(leaves[2*i], leaves[2*i+1])
+		}
+		out, leaves = append(out, parents), parents
+	}
+	return out
+}

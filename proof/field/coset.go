@@ -1,0 +1,54 @@
+package field
+
+import (
+	"math/bits"
+
+	"github.com/consensys/gnark-crypto/field/koalabear"
+	"github.com/consensys/gnark-crypto/field/koalabear/fft"
+)
+
+// A Coset evaluates polynomials of degree below n with small integers as coefficients at n points: ω^(t + rate·k) for k
+// from 0 on, ω being the root of unity of order rate·n. It serves one goroutine.
+type Coset struct {
+	domain *fft.Domain
+	twist  koalabear.Vector // ω^(t·j)
+	work   koalabear.Vector
+	order  []uint32 // where the transform leaves the value at point k
+}
+
+// NewCoset makes one; n and rate are powers of two, n at least 2.
+func NewCoset(n, rate, t int) *Coset {
+	c := &Coset{domain: fft.NewDomain(uint64(n)), twist: make(koalabear.Vector, n), work: make(koalabear.Vector, n), order: make([]uint32, n)}
+	for k := range c.order {
+		c.order[k] = bits.Reverse32(uint32(k)) >> (32 - bits.TrailingZeros(uint(n)))
+	}
+	c.Move(rate, t)
+	return c
+}
+
+// Move goes to another t.
+func (c *Coset) Move(rate, t int) {
+	var step Element
+	step.ExpInt64(Root(rate*len(c.twist)), int64(t))
+	at := koalabear.One()
+	for j := range c.twist {
+		c.twist[j] = at
+		at.Mul(&at, &step)
+	}
+}
+
+// Values writes the polynomial's values, below P, to dst. Both have n elements.
+func (c *Coset) Values(dst []uint32, coefficients []int8) {
+	// Elements are held in Montgomery's form, a·2³². Factors in that form take a number that is not to its product, as
+	// it is: so coefficients go in, and values come out, as they are.
+	for j, w := range coefficients {
+		v := uint32(int32(w))
+		c.work[j][0] = v + P&uint32(int32(w)>>31)
+	}
+	c.work.Mul(c.work, c.twist)
+	c.domain.FFT(c.work, fft.DIF, fft.WithNbTasks(1))
+	Settle()
+	for k, at := range c.order {
+		dst[k] = c.work[at][0]
+	}
+}
