@@ -49,6 +49,7 @@ var floors = map[string]int{
 	"engine/enginetest": 3,
 	"blob/dir":          3,
 	"blob/mem":          3,
+	"blob/pack":         3,
 	"blob/blobtest":     3,
 	"chain/ethkey":      3,
 	"client":            3,

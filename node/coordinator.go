@@ -14,6 +14,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/blob/dir"
+	"github.com/essaim/essaim/blob/pack"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
 	"github.com/essaim/essaim/gateway"
@@ -47,10 +48,11 @@ func (n *Node) runCoordinator(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	blobs, err := dir.Open(filepath.Join(n.cfg.Dir, "blobs"))
+	blobs, err := openBlobs(n.cfg.Dir)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, blobs.Close()) }()
 	if n.coordinator, err = n.newCoordinator(chain, account, blobs); err != nil {
 		return err
 	}
@@ -69,6 +71,17 @@ func (n *Node) runCoordinator(ctx context.Context) (err error) {
 		return n.runGateway(ctx, chain, account, blobs)
 	})
 	return g.Wait()
+}
+
+// openBlobs opens a node's blobs: small ones in one file, large ones beside it in files of
+// their own.
+func openBlobs(folder string) (*pack.Store, error) {
+	root := filepath.Join(folder, "blobs")
+	large, err := dir.Open(root)
+	if err != nil {
+		return nil, err
+	}
+	return pack.Open(filepath.Join(root, "small.db"), large)
 }
 
 func (n *Node) newCoordinator(chain *chainclient.Client, account *wallet.Account, blobs blob.Store) (*coordinator.Coordinator, error) {

@@ -2,24 +2,21 @@ package node
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/essaim/essaim"
-	"github.com/essaim/essaim/blob/dir"
+	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/engine"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/wallet"
 )
 
-func (n *Node) newMiner(keys wallet.NodeKeys) (*miner.Miner, error) {
-	blobs, err := dir.Open(filepath.Join(n.cfg.Dir, "blobs"))
-	if err != nil {
-		return nil, err
-	}
+func (n *Node) newMiner(keys wallet.NodeKeys, blobs blob.Store) (*miner.Miner, error) {
 	list, err := engines.Engines()
 	if err != nil {
 		return nil, err
@@ -99,11 +96,24 @@ func (n *Node) offers(list []engine.Engine) ([]essaim.Offer, error) {
 	return out, nil
 }
 
-func (n *Node) runMiner(ctx context.Context) error {
+func (n *Node) runMiner(ctx context.Context) (err error) {
+	keys, err := wallet.LoadNodeKeys(n.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	blobs, err := openBlobs(n.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, blobs.Close()) }()
+	m, err := n.newMiner(keys, blobs)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return n.miner.Run(ctx) })
+	g.Go(func() error { return m.Run(ctx) })
 	g.Go(func() error {
-		if poll(ctx, func() bool { return n.miner.Stats().Connected > 0 }) {
+		if poll(ctx, func() bool { return m.Stats().Connected > 0 }) {
 			close(n.ready)
 		}
 		return nil

@@ -17,7 +17,6 @@ import (
 
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
-	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -37,10 +36,9 @@ type Node struct {
 
 	chain       *chainclient.Client      // validator, coordinator; set before ready is closed
 	coordinator *coordinator.Coordinator // coordinator only; set before ready is closed
-	miner       *miner.Miner             // miner only
 }
 
-// New reads the node's keys, making them in a new folder, and builds the role.
+// New reads the node's keys, making them in a new folder.
 //
 // Errors: CodeBadInput for a configuration or a key that cannot be used.
 func New(cfg Config, o Options) (*Node, error) {
@@ -61,10 +59,7 @@ func New(cfg Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	n.id = keys.ID().String()
-	if cfg.Role == RoleMiner {
-		n.miner, err = n.newMiner(keys)
-	}
-	return n, err
+	return n, nil
 }
 
 // ID names the node: a node key in hex, or a validator's peer ID.
