@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/seal"
@@ -161,11 +163,7 @@ func (m *Miner) check(ctx context.Context, l *link, o transport.Offer) (*attempt
 		return nil, &failure{transport.FailBusy, err}
 	}
 	awaited := int(l.awaited.Load()) // before the count, which may include them
-	owed, err := m.receipts.countUnacked(ctx, l.peer)
-	if err != nil {
-		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "", "the receipt file cannot be read")
-	}
-	owed -= min(awaited, patientFor*m.cfg.Capacity)
+	owed := m.receipts.countUnacked(l.peer) - min(awaited, patientFor*m.cfg.Capacity)
 	if owed >= m.cfg.MaxUnacked {
 		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "acknowledge the miner's receipts", "%d receipts are unacknowledged, as many as may be", owed)
 	}
@@ -229,17 +227,34 @@ func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt) (*
 	r.Trace = out.Trace
 	r.Units, r.Price = a.task.Units(), a.price
 	r.Started, r.Finished = started.UnixMilli(), time.Now().UnixMilli()
-	if r.Sealed, err = m.cfg.Blobs.Put(ctx, sealed); err != nil {
-		return nil, nil, fmt.Errorf("store result: %w", err)
-	}
+	r.Sealed = essaim.DigestOf(sealed)
 	signed, err := essaim.SignReceipt(r, m.cfg.Key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("sign receipt: %w", err)
 	}
-	if err := m.receipts.add(a.link.peer, r.Digest(), signed); err != nil {
-		return nil, nil, fmt.Errorf("store receipt: %w", err)
+	if err := m.store(ctx, a.link.peer, r, signed, sealed); err != nil {
+		return nil, nil, err
 	}
 	return &transport.Result{Receipt: signed, Sealed: sealed}, nil, nil
+}
+
+// store makes result and receipt durable, both in the time of one: neither is sent before
+// both are.
+func (m *Miner) store(ctx context.Context, coordinator essaim.NodeKey, r essaim.Receipt, signed, sealed []byte) error {
+	var g errgroup.Group
+	g.Go(func() error {
+		if _, err := m.cfg.Blobs.Put(ctx, sealed); err != nil {
+			return fmt.Errorf("store result: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		if err := m.receipts.add(coordinator, r.Digest(), signed); err != nil {
+			return fmt.Errorf("store receipt: %w", err)
+		}
+		return nil
+	})
+	return g.Wait()
 }
 
 // run executes the engine and reports its steps, each after the pace.

@@ -71,8 +71,8 @@ func OpenBook(path string) (*Book, error) {
 // Close frees the file.
 func (b *Book) Close() error { return b.file.close() }
 
-// Block makes the miner serve a coordinator no more, from the next task on; its
-// promises stand.
+// Block makes the miner serve a coordinator no more, a running one within a tenth of a
+// second; its promises stand.
 func (b *Book) Block(k essaim.NodeKey, reason string) error { return b.file.block(k, reason) }
 
 // Unblock takes Block back.
@@ -94,16 +94,33 @@ func (f *receiptFile) block(k essaim.NodeKey, reason string) error {
 		Query: `INSERT INTO blocked (coordinator, reason, since) VALUES (?, ?, ?) ON CONFLICT (coordinator) DO UPDATE SET reason = excluded.reason`,
 		Args:  []any{k[:], reason, time.Now().UnixMilli()},
 	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.served, k)
 	return err
 }
 
-// blocked says why a coordinator is not served; ok is false if it is.
+// blocked says why a coordinator is not served; ok is false if it is. What another program
+// has set counts within servedAge.
 func (f *receiptFile) blocked(ctx context.Context, k essaim.NodeKey) (reason string, ok bool, err error) {
-	err = f.file.QueryRow(ctx, `SELECT reason FROM blocked WHERE coordinator = ?`, k[:]).Scan(&reason)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", false, nil
+	f.mu.Lock()
+	known := f.served[k]
+	f.mu.Unlock()
+	if time.Since(known.at) < servedAge {
+		return known.reason, known.blocked, nil
 	}
-	return reason, err == nil, err
+	now := served{at: time.Now(), blocked: true}
+	err = f.file.QueryRow(ctx, `SELECT reason FROM blocked WHERE coordinator = ?`, k[:]).Scan(&now.reason)
+	if errors.Is(err, sql.ErrNoRows) {
+		now.blocked, err = false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.served[k] = now
+	return now.reason, now.blocked, nil
 }
 
 // promise reads what a coordinator has promised; the zero value: nothing yet.
@@ -155,20 +172,66 @@ func (f *receiptFile) note(p Promise, o Outcome) error {
 	return err
 }
 
+// promiseKey names a promise.
+type promiseKey struct {
+	coordinator essaim.NodeKey
+	session     essaim.SessionID
+	model       essaim.Digest
+}
+
+// recall is promise from memory, or from the file if it is not there. f.mu is held.
+func (f *receiptFile) recall(ctx context.Context, k promiseKey) (Promise, error) {
+	if p, ok := f.promised[k]; ok {
+		return p, nil
+	}
+	p, err := f.promise(ctx, k.coordinator, k.session, k.model)
+	if err != nil {
+		return p, err
+	}
+	if len(f.promised) >= maxPromised {
+		clear(f.promised)
+	}
+	f.promised[k] = p
+	return p, nil
+}
+
 // ack stores an acknowledgement and what it promises in all. first is false if there was
 // one already.
 //
 // Errors: CodeRefused if the coordinator has acknowledged more than it promises in all:
 // the receipt stays unacknowledged.
 func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, a essaim.Ack, signed []byte) (first bool, err error) {
-	f.mu.Lock() // what is read stays true until it is written
-	defer f.mu.Unlock()
-	p, err := f.promise(ctx, from, a.Session, a.Model)
+	first, wait, err := f.startAck(ctx, from, a, signed)
 	if err != nil {
 		return false, err
 	}
-	if err := f.file.QueryRow(ctx, `SELECT ack IS NULL FROM receipts WHERE digest = ?`, a.Receipt[:]).Scan(&first); err != nil {
+	if _, err := wait(); err != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.opened(from, a.Receipt)
+		clear(f.promised) // the file alone knows now
 		return false, err
+	}
+	return first, nil
+}
+
+// startAck is the part of ack that goes one by one: each promise says at least what those
+// before it have acknowledged. The disk is waited for outside.
+func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, a essaim.Ack, signed []byte) (first bool, wait func() (int64, error), err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	k := promiseKey{from, a.Session, a.Model}
+	p, err := f.recall(ctx, k)
+	if err != nil {
+		return false, nil, err
+	}
+	if first = f.open[from][a.Receipt]; !first { // refused before, or acknowledged
+		if _, err := f.file.Write(); err != nil { // what was started is in the file now
+			return false, nil, err
+		}
+		if err := f.file.QueryRow(ctx, `SELECT ack IS NULL FROM receipts WHERE digest = ?`, a.Receipt[:]).Scan(&first); err != nil {
+			return false, nil, err
+		}
 	}
 	if first {
 		p.Acked += a.Price
@@ -177,10 +240,12 @@ func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, a essaim.Ack
 		p.Total, p.Ack, p.Deadline = a.Total, signed, a.Deadline
 	}
 	if p.Total < p.Acked {
-		return false, essaim.Errorf(essaim.CodeRefused, "do not serve this coordinator",
+		return false, nil, essaim.Errorf(essaim.CodeRefused, "do not serve this coordinator",
 			"coordinator %s acknowledged %d uaim in session %s and promises %d in all", from.Short(), p.Acked, a.Session, p.Total)
 	}
-	_, err = f.file.Write(
+	f.promised[k] = p
+	delete(f.open[from], a.Receipt)
+	return first, f.file.Start(
 		durable.Stmt{
 			Query: `UPDATE receipts SET ack = ?, refusal = NULL WHERE digest = ? AND ack IS NULL`,
 			Args:  []any{signed, a.Receipt[:]},
@@ -190,6 +255,5 @@ func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, a essaim.Ack
 				ON CONFLICT (coordinator, session, model) DO UPDATE SET
 				acked = excluded.acked, total = excluded.total, ack = excluded.ack, deadline = excluded.deadline`,
 			Args: []any{p.Coordinator[:], int64(p.Session), p.Model[:], int64(p.Acked), int64(p.Total), p.Ack, p.Deadline},
-		})
-	return first, err
+		}), nil
 }

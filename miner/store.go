@@ -2,6 +2,7 @@ package miner
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -12,10 +13,31 @@ import (
 // receiptFile keeps what the miner has earned: every receipt it ever signed, with
 // the coordinator's answer. A receipt is on the disk before the coordinator sees it.
 // It is safe for concurrent use.
+//
+// What each task asks is answered from memory: which receipts wait for an answer, and what
+// was promised. A running miner alone changes these rows; others beside it block
+// coordinators and note what became of a promise.
 type receiptFile struct {
 	file *durable.File
-	mu   sync.Mutex // held from reading a promise to writing it
+
+	mu       sync.Mutex
+	open     map[essaim.NodeKey]map[essaim.Digest]bool // receipts without an answer, by coordinator; guarded by mu
+	promised map[promiseKey]Promise                    // as the file will have it, without outcomes; guarded by mu
+	served   map[essaim.NodeKey]served                 // guarded by mu
 }
+
+// served is what the file said about serving a coordinator.
+type served struct {
+	reason  string
+	blocked bool
+	at      time.Time
+}
+
+// servedAge is how long it is believed: so long a block set by another program may take.
+const servedAge = 100 * time.Millisecond
+
+// maxPromised bounds the promises in memory; beyond it they are read again.
+const maxPromised = 1 << 12
 
 const receiptSchema = `
 CREATE TABLE IF NOT EXISTS receipts (
@@ -30,27 +52,77 @@ CREATE INDEX IF NOT EXISTS receipts_unacked ON receipts (coordinator, stored) WH
 `
 
 func openReceipts(path string) (*receiptFile, error) {
-	f, err := durable.Open(path, receiptSchema+promiseSchema+voucherSchema)
-	return &receiptFile{file: f}, err
+	file, err := durable.Open(path, receiptSchema+promiseSchema+voucherSchema)
+	if err != nil {
+		return nil, err
+	}
+	f := &receiptFile{
+		file: file, open: map[essaim.NodeKey]map[essaim.Digest]bool{}, promised: map[promiseKey]Promise{}, served: map[essaim.NodeKey]served{},
+	}
+	if err := f.loadOpen(); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return f, nil
+}
+
+// loadOpen reads which receipts wait for an answer.
+func (f *receiptFile) loadOpen() error {
+	rows, err := f.file.Query(context.Background(), `SELECT coordinator, digest FROM receipts WHERE ack IS NULL AND refusal IS NULL`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k, d []byte
+		if err := rows.Scan(&k, &d); err != nil {
+			return err
+		}
+		f.opened(essaim.NodeKey(k), essaim.Digest(d))
+	}
+	return rows.Err()
+}
+
+// opened notes that a receipt waits for an answer. f.mu is held, or nobody has f yet.
+func (f *receiptFile) opened(k essaim.NodeKey, d essaim.Digest) {
+	if f.open[k] == nil {
+		f.open[k] = map[essaim.Digest]bool{}
+	}
+	f.open[k][d] = true
 }
 
 func (f *receiptFile) close() error { return f.file.Close() }
 
 // add stores a receipt that was signed for a coordinator.
 func (f *receiptFile) add(coordinator essaim.NodeKey, digest essaim.Digest, signed []byte) error {
+	f.mu.Lock()
+	f.opened(coordinator, digest)
+	f.mu.Unlock()
 	_, err := f.file.Write(durable.Stmt{
 		Query: `INSERT INTO receipts (digest, coordinator, receipt, stored) VALUES (?, ?, ?, ?)`,
 		Args:  []any{digest[:], coordinator[:], signed, time.Now().UnixMilli()},
 	})
+	if err != nil {
+		f.answered(coordinator, digest) // it is not sent
+	}
 	return err
 }
 
+// answered notes that a receipt waits no more.
+func (f *receiptFile) answered(k essaim.NodeKey, d essaim.Digest) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.open[k], d)
+}
+
 // refuse stores why a receipt does not count. An acknowledged one stays acknowledged.
-func (f *receiptFile) refuse(digest essaim.Digest, reason string) error {
+func (f *receiptFile) refuse(from essaim.NodeKey, digest essaim.Digest, reason string) error {
 	_, err := f.file.Write(durable.Stmt{
 		Query: `UPDATE receipts SET refusal = ? WHERE digest = ? AND ack IS NULL`,
 		Args:  []any{reason, digest[:]},
 	})
+	if err == nil {
+		f.answered(from, digest)
+	}
 	return err
 }
 
@@ -75,8 +147,8 @@ func (f *receiptFile) unacked(ctx context.Context, coordinator essaim.NodeKey) (
 }
 
 // countUnacked is how many receipts unacked would list.
-func (f *receiptFile) countUnacked(ctx context.Context, coordinator essaim.NodeKey) (n int, err error) {
-	err = f.file.QueryRow(ctx, `SELECT COUNT(*) FROM receipts
-		WHERE coordinator = ? AND ack IS NULL AND refusal IS NULL`, coordinator[:]).Scan(&n)
-	return n, err
+func (f *receiptFile) countUnacked(coordinator essaim.NodeKey) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.open[coordinator])
 }

@@ -262,6 +262,7 @@ func TestBlockedCoordinators(t *testing.T) {
 		if err := b.Block(d.host.Key(), "it is slow"); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(150 * time.Millisecond) // what another program has set counts within a tenth of a second
 		o, _ := d.offer(50, nil)
 		last, _ := d.end(d.send(c, o))
 		if last.Failure == nil || last.Failure.Kind != transport.FailBusy || !strings.Contains(last.Failure.Refusal.Reason, "it is slow") {
@@ -270,6 +271,7 @@ func TestBlockedCoordinators(t *testing.T) {
 		if err := b.Unblock(d.host.Key()); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(150 * time.Millisecond)
 		d.earn(c, 1)
 	})
 }

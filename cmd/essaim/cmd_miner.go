@@ -46,7 +46,7 @@ func newMinerPromises() *cobra.Command {
 func newMinerBlock() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use: "block DIR COORDINATOR", Short: "Serve a coordinator no more, from the next task on", Args: cobra.ExactArgs(2),
+		Use: "block DIR COORDINATOR", Short: "Serve a coordinator no more, from now on", Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return withBook(args[0], func(b *miner.Book) error {
 				k, err := coordinatorKey(args[1])

@@ -103,16 +103,24 @@ func (f *File) Close() error {
 //
 // Errors: ErrClosed after Close, else the database's.
 func (f *File) Write(stmts ...Stmt) (affected int64, err error) {
+	return f.Start(stmts...)()
+}
+
+// Start is Write in two steps: it puts the write into the line and returns at once, wait
+// returns when the write is on the disk. Writes are done in the order in which they were
+// started, so whoever holds a lock need not keep it while the disk works.
+func (f *File) Start(stmts ...Stmt) (wait func() (affected int64, err error)) {
 	w := &write{stmts: stmts, done: make(chan struct{})}
 	f.mu.RLock()
+	defer f.mu.RUnlock()
 	if f.closed {
-		f.mu.RUnlock()
-		return 0, ErrClosed
+		return func() (int64, error) { return 0, ErrClosed }
 	}
 	f.writes <- w
-	f.mu.RUnlock()
-	<-w.done
-	return w.affected, w.err
+	return func() (int64, error) {
+		<-w.done
+		return w.affected, w.err
+	}
 }
 
 // Query reads rows; the caller closes them.
