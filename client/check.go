@@ -22,13 +22,15 @@ const (
 //
 // Errors: CodeRefused or CodeBadInput, naming the first check that failed.
 func (d *drawing) check(delivery essaim.Delivery) (*Picture, error) {
-	file := essaim.ReceiptFile{Task: d.signed, Receipt: delivery.Receipt}.Encode()
-	r, t, _, err := essaim.ReadReceiptFile(file)
+	r, err := essaim.OpenReceipt(delivery.Receipt)
+	if err == nil {
+		err = r.Binds(d.task)
+	}
 	if err != nil {
 		return nil, err
 	}
-	switch digest := d.task.Digest(); {
-	case delivery.Task != digest || t.Digest() != digest:
+	switch {
+	case delivery.Task != d.task.Digest():
 		return nil, lie("the delivery is for another task")
 	case !d.offered[r.Miner]:
 		return nil, lie("miner %s was never offered for this task", r.Miner.Short())
@@ -48,7 +50,7 @@ func (d *drawing) check(delivery essaim.Delivery) (*Picture, error) {
 	}
 	return &Picture{
 		Data: out.Data, MediaType: out.MediaType, Warnings: printables(out.Warnings),
-		Receipt: r, ReceiptFile: file, Task: t, CID: r.CID(),
+		Receipt: r, ReceiptFile: essaim.ReceiptFile{Task: d.signed, Receipt: delivery.Receipt}.Encode(), Task: d.task, CID: r.CID(),
 	}, nil
 }
 

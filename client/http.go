@@ -47,7 +47,7 @@ func Dial(gatewayURL string) (*HTTP, error) {
 		DialContext:         (&net.Dialer{Timeout: dialTime}).DialContext,
 		TLSHandshakeTimeout: dialTime,
 		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: 16,
+		MaxIdleConnsPerHost: 256,
 		IdleConnTimeout:     90 * time.Second,
 	}
 	return &HTTP{base: u.String(), client: &http.Client{Transport: t}, idle: time.Minute}, nil

@@ -76,18 +76,20 @@ func (c *Coordinator) Submit(ctx context.Context, s essaim.Submission, progress 
 	digest := task.Digest()
 	j := c.job(digest)
 	if j == nil {
-		have, err := c.store.Task(ctx, digest)
-		switch {
-		case err == nil && have.Receipt != nil:
-			return c.redeliver(ctx, have)
-		case err != nil && essaim.CodeOf(err) != essaim.CodeNotFound:
-			return essaim.Delivery{}, err
-		}
-		if j, err = c.start(ctx, task, signer, digest, s); err != nil {
-			return essaim.Delivery{}, err
-		}
+		j, err = c.start(ctx, task, signer, digest, s)
 	}
-	return j.follow(ctx, progress)
+	var d essaim.Delivery
+	if err == nil {
+		d, err = j.follow(ctx, progress)
+	}
+	if err == nil {
+		return d, nil
+	}
+	// A new task is not looked for in the log: one that is there does not begin again.
+	if have, missing := c.store.Task(context.WithoutCancel(ctx), digest); missing == nil && have.Receipt != nil {
+		return c.redeliver(ctx, have)
+	}
+	return d, err
 }
 
 // redeliver hands out what was delivered before.

@@ -82,13 +82,14 @@ func answer[T any](g *Gateway, w http.ResponseWriter, ask func() (T, error)) {
 	writeJSON(w, http.StatusOK, out)
 }
 
-// submit hands in a task and streams what becomes of it. A task that is not signed
-// gets a plain error; everything later is an event.
+// submit hands in a task and streams what becomes of it. What is not a task gets a plain
+// error; everything later is an event, also that its signature is wrong: the coordinator
+// checks that, once.
 func (g *Gateway) submit(w http.ResponseWriter, r *http.Request) {
 	var s essaim.Submission
 	err := readJSON(w, r, maxSubmission, &s)
 	if err == nil {
-		_, _, err = essaim.OpenTask(s.Task)
+		_, _, err = essaim.ReadTask(s.Task)
 	}
 	if err != nil {
 		g.writeError(w, err)
