@@ -66,6 +66,11 @@ type Submission struct {
 	Task    []byte `json:"task"`              // COSE_Sign1 by the session's key
 	Input   []byte `json:"input"`             // sealed to the quote's candidates
 	Voucher []byte `json:"voucher,omitempty"` // COSE_Sign1 by the session's key: what was accepted before
+	Consent []byte `json:"consent,omitempty"` // the input sealed to the coordinator, so that it may be checked without the client; nil: it may not
+
+	// Only names the one miner that may get the task; zero: any. It does not travel: only
+	// who is in the coordinator's process chooses miners.
+	Only NodeKey `json:"-"`
 }
 
 // Progress tells a client how its task is doing.

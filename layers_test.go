@@ -69,6 +69,7 @@ var floors = map[string]int{
 	"gateway/apikey": 4,
 	"coordinator":    5,
 	"miner":          5,
+	"verifier":       5,
 
 	"engine/all":        5, // lists of the drivers in the binary, and fakes for tests
 	"blob/all":          4,
@@ -117,7 +118,7 @@ var bans = []struct {
 	{"github.com/cometbft/cometbft/...", []string{"chain", "gen/chain", "node", "devnet"}, nil, true, "miner and coordinator build and test without the ledger's software"},
 	{"github.com/libp2p/...", []string{"transport"}, nil, false, "one package knows the peer network's library"},
 	{"modernc.org/sqlite/...", []string{"internal/durable"}, nil, true, "one package knows how the database is opened"},
-	{"net/http/...", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "chain/encoding", "quant", "engine/pixel", "engine/text", "coordinator", "miner", "wallet", "seal"}, false, "none of these has business with HTTP"},
+	{"net/http/...", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "chain/encoding", "quant", "engine/pixel", "engine/text", "coordinator", "miner", "verifier", "wallet", "seal"}, false, "none of these has business with HTTP"},
 	{"net", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "quant", "engine/pixel", "engine/text"}, false, "no network"},
 	{"math/rand/...", nil, []string{".", "chain", "quant", "proof", "engine/pixel", "engine/text", "seal", "wallet"}, false, "consensus, models and keys use no process-wide randomness"},
 	{"github.com/consensys/...", []string{"proof/field"}, nil, true, "one package knows the field's library, whose vector code needs care"},

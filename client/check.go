@@ -22,24 +22,9 @@ const (
 //
 // Errors: CodeRefused or CodeBadInput, naming the first check that failed.
 func (d *drawing) check(delivery essaim.Delivery) (*Picture, error) {
-	r, err := essaim.OpenReceipt(delivery.Receipt)
-	if err == nil {
-		err = r.Binds(d.task)
-	}
+	r, file, err := d.checkReceipt(delivery)
 	if err != nil {
 		return nil, err
-	}
-	switch {
-	case delivery.Task != d.task.Digest():
-		return nil, lie("the delivery is for another task")
-	case !d.offered[r.Miner]:
-		return nil, lie("miner %s was never offered for this task", r.Miner.Short())
-	case r.Coordinator != d.s.record.Coordinator:
-		return nil, lie("the receipt names another coordinator")
-	case r.Price > d.maxPrice:
-		return nil, lie("the price is %s, at most %s was agreed", r.Price, d.maxPrice)
-	case essaim.DigestOf(delivery.Sealed) != r.Sealed:
-		return nil, lie("the sealed result is not the one that the receipt names")
 	}
 	out, err := d.open(delivery.Sealed)
 	if err != nil {
@@ -50,8 +35,35 @@ func (d *drawing) check(delivery essaim.Delivery) (*Picture, error) {
 	}
 	return &Picture{
 		Data: out.Data, MediaType: out.MediaType, Warnings: printables(out.Warnings),
-		Receipt: r, ReceiptFile: essaim.ReceiptFile{Task: d.signed, Receipt: delivery.Receipt}.Encode(), Task: d.task, CID: r.CID(),
+		Receipt: r, ReceiptFile: file.Encode(), Task: d.task, CID: r.CID(), input: d.input,
 	}, nil
+}
+
+// checkReceipt checks what the miner has signed, without a look at the result.
+//
+// Errors: CodeRefused or CodeBadInput, naming the first check that failed.
+func (d *drawing) checkReceipt(delivery essaim.Delivery) (essaim.Receipt, essaim.ReceiptFile, error) {
+	file := essaim.ReceiptFile{Task: d.signed, Receipt: delivery.Receipt}
+	r, err := essaim.OpenReceipt(delivery.Receipt)
+	if err == nil {
+		err = r.Binds(d.task)
+	}
+	if err != nil {
+		return r, file, err
+	}
+	switch {
+	case delivery.Task != d.task.Digest():
+		err = lie("the delivery is for another task")
+	case !d.offered[r.Miner]:
+		err = lie("miner %s was never offered for this task", r.Miner.Short())
+	case r.Coordinator != d.s.record.Coordinator:
+		err = lie("the receipt names another coordinator")
+	case r.Price > d.maxPrice:
+		err = lie("the price is %s, at most %s was agreed", r.Price, d.maxPrice)
+	case essaim.DigestOf(delivery.Sealed) != r.Sealed:
+		err = lie("the sealed result is not the one that the receipt names")
+	}
+	return r, file, err
 }
 
 func (d *drawing) open(sealed []byte) (essaim.Output, error) {

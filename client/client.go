@@ -100,6 +100,10 @@ type Request struct {
 	MaxPrice essaim.Amount // 0: what the first quote says
 	Deadline time.Time     // zero: DefaultTime from now
 
+	// Consent lets the coordinator read the prompt, should the picture be drawn for an audit,
+	// and seal it to the verifier. Without it the client must stay (Session.Attend).
+	Consent bool
+
 	// Signed is told the task before anybody else sees it, so that what becomes of it can
 	// be asked for whatever happens; nil: nobody is. Its error ends the draw.
 	Signed func(task essaim.Digest) error
@@ -117,4 +121,6 @@ type Picture struct {
 	ReceiptFile []byte // an encoded essaim.ReceiptFile: keep it, it is the proof
 	Task        essaim.Task
 	CID         string // of Data
+
+	input []byte // encoded; for Attend
 }

@@ -33,6 +33,7 @@ type drawing struct {
 	task     essaim.Task
 	signed   []byte // the task; nil before the first quote
 	tell     func(essaim.Digest) error
+	agrees   bool // to an audit without the client
 	offered  map[essaim.NodeKey]bool
 	progress func(essaim.Progress)
 	picture  *Picture // nil: nothing was accepted
@@ -87,7 +88,7 @@ func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, 
 	return &drawing{
 		s:     s,
 		ask:   essaim.QuoteRequest{Kind: t.Kind, Model: t.Model, Width: t.Width, Height: t.Height, Steps: t.Steps, Count: 1},
-		input: in.Encode(), reply: reply, task: t, tell: r.Signed, maxPrice: r.MaxPrice, offered: make(map[essaim.NodeKey]bool),
+		input: in.Encode(), reply: reply, task: t, tell: r.Signed, agrees: r.Consent, maxPrice: r.MaxPrice, offered: make(map[essaim.NodeKey]bool),
 		progress: func(p essaim.Progress) { p.Note = printable(p.Note); progress(p) },
 	}, nil
 }
@@ -143,7 +144,13 @@ func (d *drawing) offer(ctx context.Context) (essaim.Delivery, error) {
 	if err != nil {
 		return essaim.Delivery{}, err
 	}
-	return d.s.cfg.Coordinator.Submit(ctx, essaim.Submission{Task: d.signed, Input: sealed, Voucher: d.s.enclosed()}, d.progress)
+	submission := essaim.Submission{Task: d.signed, Input: sealed, Voucher: d.s.enclosed()}
+	if d.agrees {
+		if submission.Consent, err = d.consent(ctx); err != nil {
+			return essaim.Delivery{}, err
+		}
+	}
+	return d.s.cfg.Coordinator.Submit(ctx, submission, d.progress)
 }
 
 // vet returns the sealing keys of the quote's candidates that are within the maximum

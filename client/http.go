@@ -32,7 +32,10 @@ type HTTP struct {
 	idle   time.Duration // without a byte, a stream counts as cut
 }
 
-var _ Coordinator = (*HTTP)(nil)
+var (
+	_ Coordinator = (*HTTP)(nil)
+	_ Auditor     = (*HTTP)(nil)
+)
 
 // Dial names a gateway by its URL, such as http://localhost:8545. It sends nothing.
 //
@@ -69,6 +72,16 @@ func (h *HTTP) Quote(ctx context.Context, q essaim.QuoteRequest) (out essaim.Quo
 // Task is Coordinator.Task.
 func (h *HTTP) Task(ctx context.Context, d essaim.Digest) (out essaim.TaskRecord, err error) {
 	return out, h.call(ctx, http.MethodGet, PathTasks+"/"+d.String(), nil, &out)
+}
+
+// Checked is Auditor.Checked.
+func (h *HTTP) Checked(ctx context.Context, d essaim.Digest) (out essaim.Checked, err error) {
+	return out, h.call(ctx, http.MethodGet, PathTasks+"/"+d.String()+PathChecks, nil, &out)
+}
+
+// Share is Auditor.Share.
+func (h *HTTP) Share(ctx context.Context, d essaim.Digest, sealed []byte) error {
+	return h.call(ctx, http.MethodPost, PathTasks+"/"+d.String()+PathChecks, essaim.ShareBody{Input: sealed}, &struct{}{})
 }
 
 // Acknowledge is Coordinator.Acknowledge.

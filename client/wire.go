@@ -12,6 +12,7 @@ const (
 	PathInfo        = "/essaim/v1/info"
 	PathQuote       = "/essaim/v1/quote"
 	PathTasks       = "/essaim/v1/tasks" // + "/" + digest to read a record
+	PathChecks      = "/checks"          // after that: what is known of its receipt; a POST shares the input with a verifier
 	PathAcknowledge = "/essaim/v1/sessions/acknowledge"
 	PathClose       = "/essaim/v1/sessions/close"
 

@@ -41,6 +41,7 @@ import (
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/transport"
+	"github.com/essaim/essaim/verify"
 )
 
 // Ledger is what a coordinator asks of the chain. Implementations are safe for
@@ -113,6 +114,11 @@ type Config struct {
 	CloseGrace time.Duration // for running tasks when a session is to be settled; default 30 s
 	Poll       time.Duration // between looks at the ledger's height; default 1 s
 	ActorTTL   time.Duration // between looks at the miners' registrations and the ledger's rules; default 10 s
+
+	// Delivered is told of each delivered task, and must not block; nil: nobody is. Barred
+	// takes a model off a miner's list; nil: none is.
+	Delivered func(verify.Work)
+	Barred    func(miner essaim.NodeKey, model essaim.Digest) bool
 
 	LedgerURL string       // told to clients; may be empty
 	Version   string       // of the program, told to clients
@@ -212,6 +218,12 @@ func New(cfg Config) (*Coordinator, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Delivered == nil {
+		cfg.Delivered = func(verify.Work) {}
+	}
+	if cfg.Barred == nil {
+		cfg.Barred = func(essaim.NodeKey, essaim.Digest) bool { return false }
 	}
 	key := essaim.NodeKeyOf(cfg.Key)
 	return &Coordinator{

@@ -10,6 +10,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/receipts"
 	"github.com/essaim/essaim/transport"
+	"github.com/essaim/essaim/verify"
 )
 
 var errTooSlow = &essaim.Error{Code: essaim.CodeExpired, Msg: "the miner did not finish in time"}
@@ -251,6 +252,7 @@ func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.
 	c.step(j, essaim.EventReceiptAccepted)
 	j.tell(func(p *essaim.Progress) { p.Step = p.Steps })
 	j.delivery = essaim.Delivery{Task: j.digest, Receipt: res.Receipt, Sealed: res.Sealed}
+	c.cfg.Delivered(verify.Work{Task: j.task, Receipt: r, File: essaim.ReceiptFile{Task: j.signed, Receipt: res.Receipt}, Input: j.input, Consent: j.consent})
 	return outcome{attempt: essaim.EventReceiptAccepted, task: essaim.EventReceiptAccepted, price: r.Price},
 		c.acknowledge(r, c.book.earn(j.escrow, r), j.escrow.session.Expiry)
 }

@@ -223,7 +223,7 @@ func (c *Coordinator) able(j *job) []*miner {
 	var out []*miner
 	for _, m := range c.miners {
 		info, ok := m.models[j.task.Model]
-		if !ok || info.Kind != j.task.Kind || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.actor.HPKEKey) {
+		if !ok || info.Kind != j.task.Kind || !j.only.IsZero() && j.only != m.key || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.actor.HPKEKey) {
 			continue
 		}
 		if price, ok := info.UnitPrice.Mul(j.task.Units()); ok && price <= j.task.MaxPrice && c.eligible(m, price) == nil {

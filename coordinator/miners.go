@@ -153,6 +153,10 @@ func (c *Coordinator) register(ctx context.Context, m *miner, a essaim.Actor) {
 			c.log.Info("offer does not count: not registered at this price", "miner", m.key.Short(), "model", info.Digest.Short())
 			continue
 		}
+		if c.cfg.Barred(m.key, info.Digest) {
+			c.log.Info("offer does not count: the miner is not listed for this model any more", "miner", m.key.Short(), "model", info.Digest.Short())
+			continue
+		}
 		model, err := c.known.model(ctx, info.Digest)
 		if err != nil {
 			c.log.Info("offer does not count: model unknown", "miner", m.key.Short(), "model", info.Digest.Short(), "err", err)
@@ -165,6 +169,13 @@ func (c *Coordinator) register(ctx context.Context, m *miner, a essaim.Actor) {
 	defer c.mu.Unlock()
 	m.actor, m.models = a, models
 	c.serveQueue()
+}
+
+// Connected reports whether a miner is there.
+func (c *Coordinator) Connected(miner essaim.NodeKey) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.miners[miner] != nil
 }
 
 // offers is called before the miner is shared.

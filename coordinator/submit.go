@@ -28,11 +28,13 @@ var (
 
 // job is a task under way.
 type job struct {
-	task   essaim.Task
-	digest essaim.Digest
-	signed []byte // the task, COSE_Sign1
-	input  []byte // sealed; never stored
-	escrow *escrow
+	task    essaim.Task
+	digest  essaim.Digest
+	signed  []byte         // the task, COSE_Sign1
+	input   []byte         // sealed; never stored
+	consent []byte         // likewise, sealed to this coordinator; nil: none
+	only    essaim.NodeKey // may have the task; zero: any
+	escrow  *escrow
 	// voucher came with the task, and goes into the log with it; nil: none.
 	voucher *receiptlog.Voucher
 	cancel  context.CancelCauseFunc // set before the job is shared
@@ -130,7 +132,7 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 	c.refill(ctx, e, t.MaxPrice)
 	j := &job{
 		voucher: voucher,
-		task:    t, digest: digest, signed: s.Task, input: s.Input, escrow: e, done: make(chan struct{}),
+		task:    t, digest: digest, signed: s.Task, input: s.Input, consent: s.Consent, only: s.Only, escrow: e, done: make(chan struct{}),
 		tried: map[essaim.NodeKey]bool{}, broken: map[*miner]bool{}, watchers: map[chan essaim.Progress]struct{}{},
 		now: essaim.Progress{Task: digest, State: essaim.TaskSubmitted},
 	}
@@ -174,7 +176,7 @@ func (c *Coordinator) admissible(t essaim.Task, s essaim.Submission) (deadline t
 		return deadline, essaim.Errorf(essaim.CodeBadInput, "ask for no verification", "verification %q is not offered here", t.Verify)
 	case len(s.Task) > receipts.MaxSigned:
 		return deadline, essaim.Errorf(essaim.CodeBadInput, "leave out what no task needs", "a signed task of %d bytes, at most %d", len(s.Task), receipts.MaxSigned)
-	case len(s.Input) == 0 || len(s.Input) > maxInput:
+	case len(s.Input) == 0 || len(s.Input) > maxInput || len(s.Consent) > maxInput:
 		return deadline, essaim.Errorf(essaim.CodeBadInput, "seal the input to the quote's candidates", "a sealed input of %d bytes, want 1 to %d", len(s.Input), maxInput)
 	case !time.Now().Before(deadline):
 		return deadline, errDeadline

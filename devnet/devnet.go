@@ -39,6 +39,7 @@ type Config struct {
 	External  bool          // miners are processes of their own: `essaim node` with each of MinerDirs
 	BlockTime time.Duration // pause between blocks; 0: 200 ms
 	Pace      time.Duration // miners wait this long before each step; 0: they do not
+	Audit     *node.Audit   // the coordinator has receipts checked; nil: it does not
 	Funds     []Fund        // accounts of a new home besides those that every devnet has
 
 	// Genesis changes how a new home's chain begins, such as its periods; nil: nothing.

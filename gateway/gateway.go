@@ -113,6 +113,8 @@ func (g *Gateway) routes() *http.ServeMux {
 	mux.HandleFunc("POST "+client.PathQuote, g.quote)
 	mux.HandleFunc("POST "+client.PathTasks, g.submit)
 	mux.HandleFunc("GET "+client.PathTasks+"/{digest}", g.task)
+	mux.HandleFunc("GET "+client.PathTasks+"/{digest}"+client.PathChecks, g.checks)
+	mux.HandleFunc("POST "+client.PathTasks+"/{digest}"+client.PathChecks, g.shareInput)
 	mux.HandleFunc("POST "+client.PathAcknowledge, g.acknowledge)
 	mux.HandleFunc("POST "+client.PathClose, g.closeSession)
 	mux.HandleFunc("POST /v1/images/generations", g.images)

@@ -37,6 +37,8 @@ type imagesRequest struct {
 	Stream         bool    `json:"stream"`
 	Seed           *uint64 `json:"seed"`  // ours; picture i has seed + i
 	Steps          uint32  `json:"steps"` // ours; 0: the model's default
+	// Consent is ours: a miner that is drawn to check the picture may read the prompt, too.
+	Consent bool `json:"consent"`
 }
 
 type imagesResponse struct {
@@ -224,7 +226,7 @@ func (g *Gateway) drawOne(ctx context.Context, o order, seed uint64, part *apike
 		}
 		p, err := f.Draw(ctx, client.Request{
 			Model: o.model.Digest, Prompt: o.Prompt, Seed: seed, Width: o.width, Height: o.height,
-			Steps: o.Steps, MaxPrice: o.price,
+			Steps: o.Steps, MaxPrice: o.price, Consent: o.Consent,
 			Signed: func(task essaim.Digest) error { return part.Name(task, f.Record().ID) },
 		}, nil)
 		over := sessionOver(err)
@@ -288,9 +290,10 @@ func (g *Gateway) writePictures(w http.ResponseWriter, r *http.Request, o order,
 			base = "https://" + r.Host
 		}
 	}
-	var receipts, miners []string
+	var receipts, miners, checks []string
 	for i := range pictures {
 		p := &pictures[i]
+		checks = append(checks, g.verification(r.Context(), p.Essaim.Task))
 		receipts, miners = append(receipts, p.Essaim.Receipt), append(miners, p.Essaim.Miner.String())
 		if o.ResponseFormat != "b64_json" {
 			p.URL = base + "/ipfs/" + p.Essaim.CID
@@ -301,6 +304,7 @@ func (g *Gateway) writePictures(w http.ResponseWriter, r *http.Request, o order,
 	}
 	w.Header().Set("X-Essaim-Receipt", strings.Join(receipts, ", "))
 	w.Header().Set("X-Essaim-Miner", strings.Join(miners, ", "))
+	w.Header().Set(headerVerification, strings.Join(checks, ", "))
 	w.Header().Set("X-Essaim-Cost", strconv.FormatUint(uint64(cost), 10))
 	writeJSON(w, http.StatusOK, imagesResponse{Created: time.Now().Unix(), Data: pictures})
 }

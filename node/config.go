@@ -47,6 +47,16 @@ type Coordinator struct {
 	Listen []string `toml:"listen" comment:"multiaddresses that miners dial"`
 	Payer  string   `toml:"payer" comment:"account key that submits settlements and pays for API keys' sessions"`
 	Keys   string   `toml:"keys" comment:"folder of account keys"`
+	Audit  *Audit   `toml:"audit,omitempty" comment:"has receipts checked by miners that a beacon draws; without this section nothing is"`
+}
+
+// Audit configures what a coordinator has checked, and who pays for it: the account that
+// pays for API keys' sessions, too.
+type Audit struct {
+	Budget   uint64   `toml:"budget" comment:"uaim to put into escrow for reruns at a time"`
+	Canaries uint32   `toml:"canaries,omitempty" comment:"basis points of audits that are followed by a task with a known answer; default 200"`
+	Patience Duration `toml:"patience,omitempty" comment:"how long a client may take to seal its input to the verifier; default 20s"`
+	Poll     Duration `toml:"poll,omitempty" comment:"between looks at the ledger; default 1s"`
 }
 
 // Miner configures a miner.

@@ -57,7 +57,8 @@ func (n *Node) runCoordinator(ctx context.Context) (err error) {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	// The coordinator ends after the gateway, which settles its sessions on the way out.
+	// The coordinator ends after gateway and verifier, which settle their sessions on the way
+	// out.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	g.Go(func() error { return n.coordinator.Run(life) })
@@ -68,7 +69,12 @@ func (n *Node) runCoordinator(ctx context.Context) (err error) {
 		case <-ctx.Done():
 			return nil
 		}
-		return n.runGateway(ctx, chain, account, blobs)
+		users, ctx := errgroup.WithContext(ctx)
+		users.Go(func() error { return n.runGateway(ctx, chain, account, blobs) })
+		if n.verifier != nil {
+			users.Go(func() error { return n.runVerifier(ctx) })
+		}
+		return users.Wait()
 	})
 	return g.Wait()
 }
@@ -89,10 +95,17 @@ func (n *Node) newCoordinator(chain *chainclient.Client, account *wallet.Account
 	if err != nil {
 		return nil, err
 	}
-	return coordinator.New(coordinator.Config{
+	cfg := coordinator.Config{
 		Key: keys.Sign, ChainID: n.cfg.ChainID, Listen: n.cfg.Coordinator.Listen, Ledger: settler{chain, account}, Blobs: blobs,
 		Log: filepath.Join(n.cfg.Dir, LogFile), ExpiryAhead: sessionBlocks, LedgerURL: n.cfg.Ledger, Version: n.opt.Version, Logger: n.opt.Logger,
-	})
+	}
+	if n.cfg.Coordinator.Audit != nil {
+		if n.verifier, err = n.newVerifier(chain, account, keys); err != nil {
+			return nil, err
+		}
+		cfg.Delivered, cfg.Barred = n.verifier.Finished, n.verifier.Barred
+	}
+	return coordinator.New(cfg)
 }
 
 // runGateway serves HTTP if the configuration says where; otherwise it only waits.
@@ -113,8 +126,8 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		return essaim.Errorf(essaim.CodeConflict, "choose another port", "port taken: %w", err)
 	}
 	g, err := gateway.New(gateway.Config{
-		Coordinator: n.coordinator, Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
-		Payer:    keysPayer{client.Config{Coordinator: n.coordinator, Ledger: Payer(chain, account), ChainID: n.cfg.ChainID}},
+		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
+		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID}},
 		Listener: listener, Logger: n.opt.Logger,
 	})
 	if err != nil {

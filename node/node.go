@@ -17,6 +17,7 @@ import (
 
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/verifier"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -36,6 +37,8 @@ type Node struct {
 
 	chain       *chainclient.Client      // validator, coordinator; set before ready is closed
 	coordinator *coordinator.Coordinator // coordinator only; set before ready is closed
+	verifier    *verifier.Verifier       // of a coordinator that audits; nil: it does not
+	budget      *budget                  // what pays for that
 }
 
 // New reads the node's keys, making them in a new folder.
@@ -73,7 +76,12 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 func (n *Node) Chain() *chainclient.Client { return n.chain }
 
 // Coordinator is a coordinator reached in this process, once it is ready.
-func (n *Node) Coordinator() client.Coordinator { return n.coordinator }
+func (n *Node) Coordinator() client.Coordinator {
+	if n.verifier != nil {
+		return audited{n.coordinator, n.verifier}
+	}
+	return n.coordinator
+}
 
 // Run runs the role until ctx ends.
 //

@@ -31,6 +31,12 @@ func (c *Client) Beacon(ctx context.Context, height int64) (Beacon, error) {
 	return b, nil
 }
 
+// BeaconAt is the value of Beacon.
+func (c *Client) BeaconAt(ctx context.Context, height int64) (essaim.Digest, error) {
+	b, err := c.Beacon(ctx, height)
+	return b.Value, err
+}
+
 // RegisterBeaconKey gives the signer's validator the key that it proves with, in hex, with
 // the key's proof of possession. It is used from the height on that is returned.
 //

@@ -1,0 +1,69 @@
+package devnet
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/engine/pixel"
+	"github.com/essaim/essaim/node"
+	"github.com/essaim/essaim/verify"
+)
+
+// TestReceiptsAreAudited on a whole network: of clients that stay, of one that agrees
+// beforehand, and of one that leaves without a word.
+func TestReceiptsAreAudited(t *testing.T) {
+	r := start(t, Config{Miners: 3, Audit: &node.Audit{Budget: 1_000_000, Patience: node.Duration(time.Second), Poll: node.Duration(50 * time.Millisecond)}})
+	s := r.open(1*essaim.AIM, 2000)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	draw := func(consent bool) *client.Picture {
+		t.Helper()
+		p, err := s.Draw(ctx, client.Request{Model: essaim.DigestOf(pixel.Manifest()), Prompt: "a red apple", Seed: 7, Consent: consent}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	auditor := r.Coordinator().(client.Auditor)
+	audited := func(p *client.Picture, c essaim.Checked, method string) {
+		t.Helper()
+		if c.State != essaim.AuditDone || len(c.Checks) != 1 || c.Height == 0 || c.Share != essaim.BpsWhole {
+			t.Fatalf("checked: %+v; a new miner's first receipts are all audited", c)
+		}
+		v, rerun, err := verify.Examine(p.Receipt, c.Checks[0])
+		if err != nil || v.Result != essaim.VerdictValid || v.Height != c.Height {
+			t.Fatalf("%+v: %v", v, err)
+		}
+		if method != "" && v.Method != method {
+			t.Errorf("checked by %s, want %s", v.Method, method)
+		}
+		if rerun.Session == p.Receipt.Session {
+			t.Errorf("the payer of the task has paid for its audit")
+		}
+	}
+	p := draw(false)
+	c, err := s.Attend(ctx, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	audited(p, c, "rerun")
+
+	later := func(p *client.Picture) (c essaim.Checked) {
+		t.Helper()
+		r.eventually("the audit ends", func() bool {
+			c, err = auditor.Checked(ctx, p.Receipt.Task)
+			return err == nil && (c.State == essaim.AuditDone || c.State == essaim.AuditNone)
+		})
+		return c
+	}
+	p = draw(true)
+	audited(p, later(p), "rerun")
+	p = draw(false)
+	audited(p, later(p), "replica") // the other candidates of the quote have the input
+	if _, err := s.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,137 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"time"
+
+	chainclient "github.com/essaim/essaim/chain/client"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/coordinator"
+	engines "github.com/essaim/essaim/engine/all"
+	"github.com/essaim/essaim/verifier"
+	"github.com/essaim/essaim/verify/rerun"
+	"github.com/essaim/essaim/wallet"
+)
+
+// VerifierFile is where a coordinator's folder keeps what was checked.
+const VerifierFile = "verifier.db"
+
+// audited is a coordinator that says what is checked of its receipts.
+type audited struct {
+	*coordinator.Coordinator
+	auditor
+}
+
+// auditor is client.Auditor without the names that both have.
+type auditor = client.Auditor
+
+func (n *Node) newVerifier(chain *chainclient.Client, account *wallet.Account, keys wallet.NodeKeys) (*verifier.Verifier, error) {
+	list, err := engines.Engines()
+	if err != nil {
+		return nil, err
+	}
+	exact := map[essaim.Digest]bool{}
+	for _, e := range list {
+		models, err := e.Models(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range models {
+			exact[m.Digest] = m.Exact
+		}
+	}
+	a := n.cfg.Coordinator.Audit
+	n.budget = &budget{node: n, ledger: Payer(chain, account), deposit: essaim.Amount(a.Budget), own: map[essaim.SessionID]bool{}}
+	return verifier.New(verifier.Config{
+		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Ledger: chain, Budget: n.budget, Book: filepath.Join(n.cfg.Dir, VerifierFile),
+		Exact:     func(model essaim.Digest) bool { return exact[model] },
+		Connected: func(m essaim.NodeKey) bool { return n.coordinator.Connected(m) },
+		Runner:    rerun.With(list...), Canaries: essaim.Bps(a.Canaries), Patience: time.Duration(a.Patience), Poll: time.Duration(a.Poll), Logger: n.opt.Logger,
+	})
+}
+
+func (n *Node) runVerifier(ctx context.Context) error {
+	err := n.verifier.Run(ctx)
+	return errors.Join(err, n.budget.close(context.WithoutCancel(ctx)))
+}
+
+// budget pays for reruns: in sessions with the coordinator itself, of an account of its
+// operator's, one after the other.
+type budget struct {
+	node    *Node
+	ledger  client.Ledger
+	deposit essaim.Amount
+
+	mu      sync.Mutex
+	own     map[essaim.SessionID]bool
+	session *client.Session
+}
+
+// Own reports whether a session is of this run's budget.
+func (b *budget) Own(id essaim.SessionID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.own[id]
+}
+
+// Rerun runs a task again. A session that is over or used up is replaced once.
+func (b *budget) Rerun(ctx context.Context, r verifier.Rerun) (essaim.Receipt, essaim.ReceiptFile, error) {
+	for last := false; ; last = true {
+		s, err := b.current(ctx)
+		if err != nil {
+			return essaim.Receipt{}, essaim.ReceiptFile{}, err
+		}
+		receipt, file, err := s.Repeat(ctx, client.Repeat{Task: r.Task, Input: r.Input, Miner: r.By.NodeKey, Price: r.Price})
+		code := essaim.CodeOf(err)
+		if err == nil || last || code != essaim.CodeConflict && code != essaim.CodeInsufficient {
+			return receipt, file, err
+		}
+		b.drop(s)
+	}
+}
+
+// current is the session that pays, which is opened if there is none.
+func (b *budget) current(ctx context.Context) (*client.Session, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.session != nil {
+		return b.session, nil
+	}
+	s, err := client.Open(ctx, client.Config{Coordinator: b.node.coordinator, Ledger: b.ledger, ChainID: b.node.cfg.ChainID}, b.deposit)
+	if err == nil {
+		b.session, b.own[s.Record().ID] = s, true
+	}
+	return s, err
+}
+
+// drop takes a session out of use. The coordinator settles it when it has been idle.
+func (b *budget) drop(s *client.Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.session == s {
+		b.session = nil
+	}
+}
+
+// close settles the session that is open, with a voucher for all that was accepted.
+func (b *budget) close(ctx context.Context) error {
+	b.mu.Lock()
+	s := b.session
+	b.session = nil
+	b.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	_, err := s.Close(ctx)
+	if code := essaim.CodeOf(err); code == essaim.CodeConflict || code == essaim.CodeUnavailable {
+		err = nil // the coordinator settles it before it expires
+	}
+	return err
+}

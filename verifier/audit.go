@@ -1,0 +1,302 @@
+package verifier
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/seal"
+	"github.com/essaim/essaim/verify"
+	"github.com/essaim/essaim/verify/duty"
+)
+
+const (
+	// ahead is how many blocks after the one that was seen the beacon comes that draws: the
+	// next one may be known to its proposer already.
+	ahead = 2
+
+	// maxDrawn is how many miners are drawn: the first is asked first, the others when it
+	// cannot be asked or disagrees.
+	maxDrawn = 16
+
+	// maxReruns bounds what one audit may cost.
+	maxReruns = 4
+
+	rerunTime  = 2 * time.Minute
+	ledgerTime = 20 * time.Second
+)
+
+// audit is the question whether one receipt is right.
+type audit struct {
+	verify.Work
+	shared chan []byte // the input, sealed by the client to ask; holds one
+
+	// Guarded by Verifier.mu.
+	state  essaim.AuditState
+	height int64 // of the beacon that decides; 0: not fixed yet
+	share  essaim.Bps
+	reason string
+	ask    *essaim.Actor // whom the client is to seal the input to
+	checks []essaim.Check
+
+	// Of the audit's goroutine, once it is drawn.
+	drawn  []essaim.Actor
+	others []answer // what others got for the same input
+}
+
+// answer is another receipt for the same request.
+type answer struct {
+	receipt essaim.Receipt
+	file    essaim.ReceiptFile
+	method  string
+	asked   bool // the client has asked for it, not a beacon
+}
+
+// checked describes the audit. Verifier.mu is held.
+func (a *audit) checked() essaim.Checked {
+	c := essaim.Checked{
+		Task: a.Receipt.Task, Receipt: a.Receipt.Digest(), State: a.state, Height: a.height, Share: a.share, Reason: a.reason, Checks: slices.Clone(a.checks),
+	}
+	if a.ask != nil {
+		c.Ask = &essaim.Candidate{Miner: a.ask.NodeKey, HPKEKey: a.ask.HPKEKey}
+	}
+	return c
+}
+
+// look fixes the beacon of what is new, and begins what is drawn.
+func (v *Verifier) look(ctx context.Context, group *errgroup.Group) {
+	asking, cancel := context.WithTimeout(ctx, ledgerTime)
+	defer cancel()
+	var fresh, due []*audit
+	v.mu.Lock()
+	for _, a := range v.audits {
+		if a.state == essaim.AuditWaiting && a.height == 0 {
+			fresh = append(fresh, a)
+		}
+	}
+	v.mu.Unlock()
+	height, err := v.cfg.Ledger.Height(asking)
+	if err != nil {
+		return // the coordinator says so
+	}
+	v.mu.Lock()
+	for _, a := range fresh {
+		a.height = height + ahead // the receipt was there before this height was asked for
+	}
+	for _, a := range v.audits {
+		if a.state == essaim.AuditWaiting && a.height <= height {
+			due = append(due, a)
+		}
+	}
+	v.mu.Unlock()
+	if len(due) == 0 {
+		return
+	}
+	miners, err := v.cfg.Ledger.Miners(asking)
+	if err != nil {
+		v.log.Warn("miners cannot be asked for", "err", err)
+		return
+	}
+	beacons := map[int64]essaim.Digest{}
+	for _, a := range due {
+		if _, ok := beacons[a.height]; !ok {
+			if beacons[a.height], err = v.cfg.Ledger.BeaconAt(asking, a.height); err != nil {
+				v.log.Warn("no beacon", "height", a.height, "err", err)
+				delete(beacons, a.height)
+				continue
+			}
+		}
+		v.begin(ctx, group, a, beacons[a.height], miners)
+	}
+}
+
+// begin asks the beacon whether a receipt is audited.
+func (v *Verifier) begin(ctx context.Context, group *errgroup.Group, a *audit, beacon essaim.Digest, miners []essaim.Actor) {
+	r := a.Receipt
+	s := subject{r.Miner, r.Model}
+	v.mu.Lock()
+	record := v.records[s]
+	a.share = record.Share(true)
+	record.Finished()
+	v.records[s] = record
+	v.mu.Unlock()
+	k, asked := replicas(a.Task.Verify)
+	switch {
+	case !v.cfg.Exact(r.Model):
+		v.conclude(ctx, a, essaim.AuditNone, "results of this model differ from machine to machine, and cannot be compared while they are sealed")
+	case !asked && !duty.Audited(beacon, r.Digest(), a.share):
+		v.conclude(ctx, a, essaim.AuditPassed, "")
+	default:
+		a.drawn = v.draw(ctx, a, beacon, miners)
+		v.mu.Lock()
+		a.state = essaim.AuditRunning
+		v.mu.Unlock()
+		group.Go(func() error {
+			select {
+			case v.places <- struct{}{}:
+				defer func() { <-v.places }()
+				if asked {
+					v.compare(ctx, a, k)
+				} else {
+					v.audit(ctx, a)
+				}
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}
+}
+
+// draw lists who is to run the task again, in the order of the draw: every miner of the model
+// that is at work, with a chance in proportion to its stake, none of the owners of the
+// miner and of this coordinator, and no two of one owner.
+func (v *Verifier) draw(ctx context.Context, a *audit, beacon essaim.Digest, miners []essaim.Actor) []essaim.Actor {
+	byKey := map[essaim.NodeKey]essaim.Actor{}
+	var candidates []duty.Candidate
+	var excluded []essaim.Address
+	if self, err := v.cfg.Ledger.Actor(ctx, v.key); err == nil {
+		excluded = append(excluded, self.Owner)
+	}
+	for _, m := range miners {
+		if m.NodeKey == a.Receipt.Miner {
+			excluded = append(excluded, m.Owner)
+		}
+		away := m.AwayFrom <= a.height && a.height < m.AwayUntil
+		if _, offers := m.Price(a.Receipt.Model); offers && m.RetiredAt == 0 && m.JailedUntil == 0 && !away && len(m.HPKEKey) > 0 {
+			candidates = append(candidates, duty.Candidate{Node: m.NodeKey, Owner: m.Owner, Stake: m.Stake})
+			byKey[m.NodeKey] = m
+		}
+	}
+	drawn, err := duty.Draw(beacon, a.Receipt.Digest(), candidates, maxDrawn, excluded...)
+	if err != nil {
+		v.log.Error("nobody can be drawn", "err", err)
+	}
+	out := make([]essaim.Actor, len(drawn))
+	for i, k := range drawn {
+		out[i] = byKey[k]
+	}
+	return out
+}
+
+// audit has the task run again until it is clear who is right, and says so.
+func (v *Verifier) audit(ctx context.Context, a *audit) {
+	input := v.agreed(a)
+	why, asked := "no other miner of the model can be asked", false
+	for i, m := range a.drawn {
+		if ctx.Err() != nil || decided(a.Receipt, a.others) || len(a.others) >= maxReruns {
+			break
+		}
+		if !v.cfg.Connected(m.NodeKey) || v.Barred(m.NodeKey, a.Receipt.Model) || slices.ContainsFunc(a.others, func(o answer) bool { return o.receipt.Miner == m.NodeKey }) {
+			continue
+		}
+		method, sealed := "rerun", []byte(nil)
+		switch {
+		case input != nil:
+			sealed, _ = seal.Seal(input, a.Task.Input[:], m.HPKEKey) // nil: that key is none
+		case !asked:
+			asked = true
+			sealed = v.shared(ctx, a, m)
+		}
+		if sealed == nil && seal.IsRecipient(a.Work.Input, m.HPKEKey) {
+			method, sealed = "replica", a.Work.Input // the client has sealed it to this miner when it asked for the task
+		}
+		if sealed == nil {
+			why = "the client is gone and has not agreed to an audit without it, and the input was sealed to no other miner that can be asked"
+			continue
+		}
+		if err := v.rerun(ctx, a, m, method, sealed); err != nil {
+			why = "the drawn miners could not be asked"
+			v.log.Info("not run again", "task", a.Receipt.Task.Short(), "by", m.NodeKey.Short(), "place", i, "err", err)
+			if essaim.CodeOf(err) == essaim.CodeInsufficient {
+				why = "the audit budget is used up"
+				break
+			}
+			continue
+		}
+		v.maybeCanary(ctx, a, m)
+	}
+	if len(a.others) == 0 {
+		v.conclude(ctx, a, essaim.AuditNone, why)
+		return
+	}
+	v.judge(ctx, a, input)
+}
+
+// agreed is the input in the clear, of a client that has agreed; nil otherwise.
+func (v *Verifier) agreed(a *audit) []byte {
+	if a.Consent == nil || v.cfg.Seal == nil {
+		return nil
+	}
+	plain, err := v.cfg.Seal.Open(a.Consent, a.Task.Input[:])
+	if err != nil || essaim.DigestOf(plain) != a.Task.Input {
+		v.log.Info("a consent does not open", "task", a.Receipt.Task.Short())
+		return nil
+	}
+	return plain
+}
+
+// shared waits until the client has sealed the input to a miner; nil: it does not.
+func (v *Verifier) shared(ctx context.Context, a *audit, m essaim.Actor) []byte {
+	set := func(state essaim.AuditState, ask *essaim.Actor) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		a.state, a.ask = state, ask
+	}
+	set(essaim.AuditDrawn, &m)
+	defer set(essaim.AuditRunning, nil)
+	t := time.NewTimer(v.cfg.Patience)
+	defer t.Stop()
+	select {
+	case sealed := <-a.shared:
+		return sealed
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// rerun has one miner run the task again.
+func (v *Verifier) rerun(ctx context.Context, a *audit, m essaim.Actor, method string, sealed []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, rerunTime)
+	defer cancel()
+	price, _ := m.Price(a.Receipt.Model)
+	t := a.Task
+	// What the task left open is what its miner has chosen.
+	t.Width, t.Height, t.Steps = cmp.Or(t.Width, a.Receipt.Width), cmp.Or(t.Height, a.Receipt.Height), cmp.Or(t.Steps, a.Receipt.Steps)
+	r, file, err := v.cfg.Budget.Rerun(ctx, Rerun{Task: t, Input: sealed, By: m, Price: price})
+	if err == nil && !verify.Same(a.Receipt, r) {
+		err = essaim.Errorf(essaim.CodeRefused, "", "miner %s has run something else", m.NodeKey.Short())
+	}
+	if err == nil {
+		a.others = append(a.others, answer{r, file, method, false})
+	}
+	return err
+}
+
+// conclude ends an audit: what is known goes into the book.
+func (v *Verifier) conclude(ctx context.Context, a *audit, state essaim.AuditState, reason string) {
+	v.mu.Lock()
+	a.state, a.reason, a.ask = state, reason, nil
+	c := a.checked()
+	s := subject{a.Receipt.Miner, a.Receipt.Model}
+	kept := kept{v.records[s], v.barred[s]}
+	v.mu.Unlock()
+	if err := v.book.conclude(c, s, kept); err != nil {
+		v.log.Error("what was checked cannot be stored", "task", c.Task.Short(), "err", err)
+		return
+	}
+	v.mu.Lock()
+	delete(v.audits, c.Task)
+	key := roundOf(a.Receipt)
+	if !slices.ContainsFunc(v.rounds[key], func(w verify.Work) bool { return v.audits[w.Receipt.Task] != nil }) {
+		delete(v.rounds, key)
+	}
+	v.mu.Unlock()
+	if state != essaim.AuditPassed && ctx.Err() == nil {
+		v.log.Info("audit ended", "task", c.Task.Short(), "miner", s.Miner.Short(), "state", string(state), "checks", len(c.Checks), "reason", reason)
+	}
+}
