@@ -20,7 +20,7 @@ type coder struct {
 type coded interface{ fields(*coder) }
 
 func (t *Task) fields(c *coder) {
-	c.open(14)
+	more := c.openMore(14, t.MaxUnits != 0)
 	number(c, 1, &t.Version)
 	c.text(2, &t.ChainID)
 	number(c, 3, &t.Session)
@@ -35,6 +35,10 @@ func (t *Task) fields(c *coder) {
 	number(c, 12, &t.MaxPrice)
 	c.text(13, &t.Verify)
 	c.signed(14, &t.Deadline)
+	if more {
+		number(c, 15, &t.MaxUnits)
+		c.bad = c.bad || t.MaxUnits == 0
+	}
 }
 
 func (r *Receipt) fields(c *coder) {
@@ -165,11 +169,22 @@ func (c *coder) cut(n uint64) []byte {
 
 // open begins a map.
 func (c *coder) open(pairs uint64) {
-	if !c.read {
-		c.head(majorMap, pairs)
-		return
+	c.bad = c.openMore(pairs, false) || c.bad
+}
+
+// openMore begins a map that may have one pair more, which more asks for. It says whether it has;
+// an object that is read decides for itself.
+func (c *coder) openMore(pairs uint64, more bool) bool {
+	if c.read {
+		n := c.expect(majorMap)
+		c.bad = c.bad || n != pairs && n != pairs+1
+		return n == pairs+1
 	}
-	c.bad = c.expect(majorMap) != pairs || c.bad
+	if more {
+		pairs++
+	}
+	c.head(majorMap, pairs)
+	return more
 }
 
 func (c *coder) key(k uint64) {

@@ -30,7 +30,8 @@ type ModelInfo struct {
 	Sizes     []string `json:"sizes"` // "WxH"; the first is the default
 	MinSteps  int      `json:"min_steps"`
 	MaxSteps  int      `json:"max_steps"`
-	Steps     int      `json:"steps"`      // default
+	Steps     int      `json:"steps"` // default
+	Meter     Meter    `json:"meter,omitempty"`
 	UnitPrice Amount   `json:"unit_price"` // lowest among the connected miners
 	Miners    int      `json:"miners"`     // how many offer it
 }
@@ -43,6 +44,7 @@ type QuoteRequest struct {
 	Height uint32 `json:"height,omitempty"`
 	Steps  uint32 `json:"steps,omitempty"`
 	Count  int    `json:"count,omitempty"` // tasks of this sort; 0 means 1
+	Units  uint64 `json:"units,omitempty"` // of a task, at the most; 0 means 1
 }
 
 // Quote answers a QuoteRequest. The input is to be sealed to every candidate, so
@@ -81,6 +83,7 @@ type Progress struct {
 	Miner   NodeKey   `json:"miner"`
 	Step    int       `json:"step"`
 	Steps   int       `json:"steps"`
+	Part    []byte    `json:"part,omitempty"` // what was written since the step before, sealed; a slow reader misses some
 	Note    string    `json:"note,omitempty"` // such as "miner 1a2b3c4d is gone, offering the task to another"
 }
 

@@ -68,7 +68,8 @@ func (r Receipt) Binds(t Task) error {
 		{"input", r.Input == t.Input},
 		{"seed", r.Seed == t.Seed},
 		{"size", fit(t.Width, r.Width) && fit(t.Height, r.Height)},
-		{"steps", fit(t.Steps, r.Steps)},
+		{"steps", fit(t.Steps, r.Steps) || t.Kind == KindChat && r.Steps <= t.Steps},
+		{"units", t.Counts(r.Units)},
 		{"price", r.Price <= t.MaxPrice},
 		{"output", !r.Output.IsZero()},
 	}

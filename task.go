@@ -13,12 +13,19 @@ type Kind string
 const (
 	KindImage Kind = "image"      // text to picture
 	KindEmbed Kind = "text.embed" // text to a vector that is near those of like meaning
+	KindChat  Kind = "text.chat"  // conversation to its next message
 )
 
 // Limits of what may be asked.
 const (
 	// MaxPrompt bounds a prompt, in bytes.
 	MaxPrompt = 4 << 10
+
+	// MaxChat bounds a conversation, in bytes of its JSON.
+	MaxChat = 64<<10 - 2<<10 // with salt and reply key it fits a padded envelope of 64 KiB
+
+	// MaxWritten bounds Task.Steps of kinds that write, in tokens.
+	MaxWritten = 1 << 20
 
 	// MaxSide bounds a picture's width and height, in pixels.
 	MaxSide = 4096
@@ -39,10 +46,14 @@ type Task struct {
 	Seed     uint64    `cbor:"8,keyasint" json:"seed"`
 	Width    uint32    `cbor:"9,keyasint" json:"width"`      // pixels; 0: the model's default
 	Height   uint32    `cbor:"10,keyasint" json:"height"`    // pixels; 0: the model's default
-	Steps    uint32    `cbor:"11,keyasint" json:"steps"`     // 0: the model's default
+	Steps    uint32    `cbor:"11,keyasint" json:"steps"`     // sampling steps; of a chat the most tokens that may be written. 0: the model's default
 	MaxPrice Amount    `cbor:"12,keyasint" json:"max_price"` // what the payer will pay at most
 	Verify   string    `cbor:"13,keyasint" json:"verify"`    // verification asked for; "" = receipt only
 	Deadline int64     `cbor:"14,keyasint" json:"deadline"`  // Unix milliseconds
+
+	// MaxUnits is the most that the work may be metered at, for models whose meter tells it
+	// afterwards; 0: the task is one unit.
+	MaxUnits uint64 `cbor:"15,keyasint,omitempty" json:"max_units,omitempty"`
 }
 
 // NewTask fills in the version.
@@ -53,9 +64,13 @@ func NewTask(chainID string, session SessionID, seq uint64) Task {
 // Digest names the task: SHA-256 of its deterministic CBOR encoding.
 func (t Task) Digest() Digest { return DigestOf(encode(t)) }
 
-// Units is how much work a task is priced at, fixed by what was asked and known before
-// it runs: one unit is one picture.
-func (t Task) Units() uint64 { return 1 }
+// Units is how much work a task is priced at, at the most. It is known before the task runs,
+// and is what is reserved.
+func (t Task) Units() uint64 { return max(1, t.MaxUnits) }
+
+// Counts reports whether a receipt may count so many units of a task: exactly one, or of a
+// metered task at least one and at most what it allows.
+func (t Task) Counts(units uint64) bool { return units >= 1 && units <= t.Units() }
 
 // Check refuses what no miner should ever see.
 //
@@ -64,14 +79,16 @@ func (t Task) Check() error {
 	switch {
 	case t.Version != taskVersion:
 		return Errorf(CodeBadInput, "upgrade the older of the two programs", "task version %d is not known", t.Version)
-	case t.Kind != KindImage && t.Kind != KindEmbed:
-		return Errorf(CodeBadInput, fmt.Sprintf("ask for kind %q or %q", KindImage, KindEmbed), "task kind %q is not known", t.Kind)
+	case t.Kind != KindImage && t.Kind != KindEmbed && t.Kind != KindChat:
+		return Errorf(CodeBadInput, fmt.Sprintf("ask for kind %q, %q or %q", KindImage, KindEmbed, KindChat), "task kind %q is not known", t.Kind)
 	case t.Seq == 0 || t.Seq > math.MaxInt64:
 		return Errorf(CodeBadInput, "number a session's tasks from 1", "task has no sequence number")
 	case t.Input.IsZero() || t.Model.IsZero():
 		return Errorf(CodeBadInput, "fill in both digests", "task has no input or no model")
 	case t.Width > MaxSide || t.Height > MaxSide:
 		return Errorf(CodeBadInput, fmt.Sprintf("at most %d pixels a side", MaxSide), "picture of %dx%d is too large", t.Width, t.Height)
+	case t.Kind == KindChat && t.Steps > MaxWritten:
+		return Errorf(CodeBadInput, fmt.Sprintf("at most %d tokens", MaxWritten), "an answer of %d tokens is too long", t.Steps)
 	}
 	return nil
 }
@@ -96,15 +113,25 @@ func DecodeInput(b []byte) (Input, error) {
 	return in, decode("input", b, &in)
 }
 
-// CheckPrompt refuses an empty prompt and one longer than MaxPrompt.
+// CheckPrompt refuses an empty prompt of a picture and one longer than MaxPrompt.
 //
 // Errors: CodeBadInput.
-func CheckPrompt(p string) error {
+func CheckPrompt(p string) error { return KindImage.CheckPrompt(p) }
+
+// CheckPrompt refuses a prompt that no task of this kind may have: an empty one, and one that is
+// too long.
+//
+// Errors: CodeBadInput.
+func (k Kind) CheckPrompt(p string) error {
+	most, say := MaxPrompt, "say what to draw, such as \"a red apple\""
+	if k != KindImage {
+		most, say = MaxChat, "say something"
+	}
 	switch {
 	case p == "":
-		return Errorf(CodeBadInput, "say what to draw, such as \"a red apple\"", "the prompt is empty")
-	case len(p) > MaxPrompt:
-		return Errorf(CodeBadInput, "shorten it", "the prompt is %d bytes long, at most %d are accepted", len(p), MaxPrompt)
+		return Errorf(CodeBadInput, say, "the prompt is empty")
+	case len(p) > most:
+		return Errorf(CodeBadInput, "shorten it", "the prompt is %d bytes long, at most %d are accepted", len(p), most)
 	}
 	return nil
 }
