@@ -52,6 +52,11 @@ type Model struct {
 	MinSteps int    // pictures: inclusive bounds of Request.Steps
 	MaxSteps int
 	Steps    int // default of Request.Steps
+	Meter    essaim.Meter
+
+	// Manifest is the JSON whose SHA-256 is Digest, for whoever registers the model on the ledger;
+	// nil: to be had elsewhere.
+	Manifest []byte
 }
 
 // Size is a picture's width and height in pixels.
@@ -63,11 +68,11 @@ func (s Size) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
 // Request is one execution, in the clear.
 type Request struct {
 	Model  essaim.Digest
-	Prompt string // UTF-8: what to draw, or the text itself
+	Prompt string // UTF-8: what to draw, or the text itself; of a chat the JSON of a Chat
 	Seed   uint64 // of what is random in the result, if anything is
 	Width  int    // pixels; 0: the model's default, or none
 	Height int    // pixels; 0: the model's default, or none
-	Steps  int    // sampling steps; 0: the model's default, or none
+	Steps  int    // sampling steps, of a chat the most tokens to write; 0: the model's default, or none
 	Trace  bool   // whether Result.Trace is wanted, of engines that can give one
 }
 
@@ -79,24 +84,25 @@ const MediaEmbedding = "application/vnd.essaim.embedding"
 // that samples once may count what it draws.
 type Progress struct {
 	Step    int         // steps finished, 1 to Steps
-	Steps   int         // steps in all
+	Steps   int         // steps in all; 0: not known
 	Preview *image.RGBA // nil: none. Owned by the receiver.
+	Text    string      // chats: what was written since the step before
 }
 
 // Result is a finished request.
 type Result struct {
-	MediaType    string        // "image/png", MediaEmbedding
+	MediaType    string        // "image/png", MediaEmbedding, MediaFloats or MediaChat
 	Data         []byte        // the file; owned by the receiver
 	PixelsDigest essaim.Digest // pictures: SHA-256 of width*height*3 bytes RGB, row by row
-	Steps        int           // sampling steps made; 0 for kinds without
-	Units        uint64        // units of work, as the model's manifest prices them; at least 1
+	Steps        int           // sampling steps made, of a chat tokens written; 0 for kinds without
+	Units        uint64        // units of work by the model's meter; at least 1
 	Warnings     []string      // for the user, such as words that the model never saw; no prompt text beyond those words
 	Trace        essaim.Digest // commitment to the operators that made it (docs/protocol/trace.md); zero: none
 }
 
 // Fit fills a request's defaults from the model and refuses what it cannot do.
 //
-// Errors: wraps ErrBadRequest.
+// Errors: wraps ErrBadRequest, and never quotes the prompt.
 func (m Model) Fit(r Request) (Request, error) {
 	if r.Width == 0 && r.Height == 0 && len(m.Sizes) > 0 {
 		r.Width, r.Height = m.Sizes[0].Width, m.Sizes[0].Height
@@ -115,6 +121,11 @@ func (m Model) Fit(r Request) (Request, error) {
 	}
 	if r.Prompt == "" {
 		return r, fmt.Errorf("%w: the prompt is empty", ErrBadRequest)
+	}
+	if m.Kind == essaim.KindChat {
+		if _, err := ParseChat(r.Prompt); err != nil {
+			return r, err
+		}
 	}
 	return r, nil
 }

@@ -9,6 +9,7 @@ package enginetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
@@ -65,10 +67,7 @@ type suite struct {
 // run executes a request that must succeed and checks the result against it.
 func (s *suite) run(m engine.Model, r engine.Request, progress func(engine.Progress)) engine.Result {
 	s.Helper()
-	r.Model = m.Digest
-	if r.Prompt == "" {
-		r.Prompt = Prompt
-	}
+	r.Model, r.Prompt = m.Digest, say(m, cmp.Or(r.Prompt, Prompt))
 	got, err := s.engine.Run(s.Context(), r, progress)
 	if err != nil {
 		s.Fatalf("%s: %+v: %v", m.Name, r, err)
@@ -83,16 +82,45 @@ func (s *suite) run(m engine.Model, r engine.Request, progress func(engine.Progr
 	if got.MediaType == "" || len(got.Data) == 0 {
 		s.Errorf("%s: %d bytes of media type %q", m.Name, len(got.Data), got.MediaType)
 	}
-	if got.Steps != want.Steps {
+	if got.Steps != want.Steps && (m.Kind != essaim.KindChat || got.Steps > want.Steps) {
 		s.Errorf("%s: %d steps made, want %d", m.Name, got.Steps, want.Steps)
+	}
+	if most := m.Meter.Most(len(r.Prompt), uint32(want.Width), uint32(want.Height), uint32(want.Steps)); m.Meter != essaim.MeterTask && got.Units > most {
+		s.Errorf("%s: %d units of work, the meter allows %d", m.Name, got.Units, most)
 	}
 	switch m.Kind {
 	case essaim.KindImage:
 		s.checkPicture(m, want, got)
 	case essaim.KindEmbed:
 		s.checkEmbedding(m, got)
+	case essaim.KindChat:
+		s.checkAnswer(m, got)
 	}
 	return got
+}
+
+// say is a prompt as the model's kind takes it.
+func say(m engine.Model, text string) string {
+	if m.Kind != essaim.KindChat {
+		return text
+	}
+	return engine.Chat{Messages: []engine.Message{{Role: "user", Content: text}}}.Encode()
+}
+
+// checkAnswer wants the tokens to be those of the units.
+func (s *suite) checkAnswer(m engine.Model, got engine.Result) engine.Answer {
+	s.Helper()
+	if got.MediaType != engine.MediaChat {
+		s.Fatalf("%s: media type %q", m.Name, got.MediaType)
+	}
+	a, err := engine.ParseAnswer(got.Data)
+	if err != nil {
+		s.Fatalf("%s: %v", m.Name, err)
+	}
+	if int(a.Written) != got.Steps || m.Meter == essaim.MeterToken && got.Units != a.Units() {
+		s.Errorf("%s: %d steps and %d units, the answer says %d of %d tokens", m.Name, got.Steps, got.Units, a.Written, a.Read)
+	}
+	return a
 }
 
 func (s *suite) checkPicture(m engine.Model, r engine.Request, got engine.Result) {
@@ -115,11 +143,8 @@ func (s *suite) checkPicture(m engine.Model, r engine.Request, got engine.Result
 // checkEmbedding wants a vector that points somewhere.
 func (s *suite) checkEmbedding(m engine.Model, got engine.Result) {
 	s.Helper()
-	if got.MediaType != engine.MediaEmbedding {
-		s.Fatalf("%s: media type %q", m.Name, got.MediaType)
-	}
-	if bytes.Count(got.Data, []byte{0}) == len(got.Data) {
-		s.Errorf("%s: the embedding is zero", m.Name)
+	if _, err := engine.ParseEmbedding(got.MediaType, got.Data); err != nil {
+		s.Fatalf("%s: %v", m.Name, err)
 	}
 	if !got.PixelsDigest.IsZero() {
 		s.Errorf("%s: an embedding has pixels", m.Name)
@@ -164,7 +189,10 @@ func (s *suite) models() {
 		if m.Name == "" || m.Kind == "" {
 			s.Errorf("model %s has name %q and kind %q", m.Digest.Short(), m.Name, m.Kind)
 		}
-		if _, err := m.Fit(engine.Request{Prompt: Prompt}); err != nil {
+		if m.Manifest != nil && essaim.DigestOf(m.Manifest) != m.Digest {
+			s.Errorf("%s: the digest is not its manifest's", m.Name)
+		}
+		if _, err := m.Fit(engine.Request{Prompt: say(m, Prompt)}); err != nil {
 			s.Errorf("%s: a request of defaults does not fit: %v", m.Name, err)
 		}
 	}
@@ -234,6 +262,7 @@ func (s *suite) progress() {
 	for _, m := range s.all {
 		var (
 			last     int
+			text     string
 			entered  atomic.Int32
 			returned atomic.Bool
 		)
@@ -245,10 +274,10 @@ func (s *suite) progress() {
 			if returned.Load() {
 				s.Errorf("%s: progress is called after Run has returned", m.Name)
 			}
-			if p.Step <= last || p.Step > p.Steps {
+			if p.Step <= last || p.Steps != 0 && p.Step > p.Steps {
 				s.Errorf("%s: step %d of %d follows step %d", m.Name, p.Step, p.Steps, last)
 			}
-			last = p.Step
+			last, text = p.Step, text+p.Text
 			if p.Preview != nil {
 				if p.Preview.Bounds().Empty() {
 					s.Errorf("%s: step %d has an empty preview", m.Name, p.Step)
@@ -257,6 +286,11 @@ func (s *suite) progress() {
 			}
 		})
 		returned.Store(true)
+		if m.Kind == essaim.KindChat {
+			if a := s.checkAnswer(m, watched); text != a.Content || !utf8.ValidString(text) {
+				s.Errorf("%s: %q was streamed, the answer is %q", m.Name, text, a.Content)
+			}
+		}
 		if alone := s.run(m, engine.Request{Steps: m.MaxSteps}, nil); m.Exact && !same(m, alone, watched) {
 			s.Errorf("%s: watching changes the result", m.Name)
 		}
@@ -273,10 +307,13 @@ func (s *suite) badRequests() {
 	refuse("unknown model", engine.Request{Model: essaim.DigestOf([]byte("no such model")), Prompt: Prompt}, engine.ErrNoModel)
 	for _, m := range s.all {
 		refuse(m.Name+": empty prompt", engine.Request{Model: m.Digest}, engine.ErrBadRequest)
-		refuse(m.Name+": too many steps", engine.Request{Model: m.Digest, Prompt: Prompt, Steps: m.MaxSteps + 1}, engine.ErrBadRequest)
-		refuse(m.Name+": steps below zero", engine.Request{Model: m.Digest, Prompt: Prompt, Steps: -1}, engine.ErrBadRequest)
+		refuse(m.Name+": too many steps", engine.Request{Model: m.Digest, Prompt: say(m, Prompt), Steps: m.MaxSteps + 1}, engine.ErrBadRequest)
+		refuse(m.Name+": steps below zero", engine.Request{Model: m.Digest, Prompt: say(m, Prompt), Steps: -1}, engine.ErrBadRequest)
 		if m.Kind != essaim.KindImage {
-			refuse(m.Name+": a size", engine.Request{Model: m.Digest, Prompt: Prompt, Width: 64, Height: 64}, engine.ErrBadRequest)
+			refuse(m.Name+": a size", engine.Request{Model: m.Digest, Prompt: say(m, Prompt), Width: 64, Height: 64}, engine.ErrBadRequest)
+		}
+		if m.Kind == essaim.KindChat {
+			refuse(m.Name+": no conversation", engine.Request{Model: m.Digest, Prompt: Prompt}, engine.ErrBadRequest)
 		}
 		if len(m.Sizes) > 0 {
 			refuse(m.Name+": odd size", engine.Request{Model: m.Digest, Prompt: Prompt, Width: 7, Height: 13}, engine.ErrBadRequest)
@@ -287,7 +324,7 @@ func (s *suite) badRequests() {
 
 func (s *suite) cancel() {
 	for _, m := range s.all {
-		r := engine.Request{Model: m.Digest, Prompt: Prompt, Steps: m.MaxSteps}
+		r := engine.Request{Model: m.Digest, Prompt: say(m, Prompt), Steps: m.MaxSteps}
 		ctx, cancel := context.WithCancel(s.Context())
 		cancel()
 		if _, err := s.engine.Run(ctx, r, nil); !errors.Is(err, context.Canceled) {
@@ -296,7 +333,7 @@ func (s *suite) cancel() {
 		ctx, cancel = context.WithCancel(s.Context())
 		cancelled := false
 		_, err := s.engine.Run(ctx, r, func(p engine.Progress) {
-			if p.Step < p.Steps {
+			if p.Step < p.Steps || p.Text != "" {
 				cancelled = true
 				cancel()
 			}
@@ -313,7 +350,7 @@ func (s *suite) concurrency() {
 		var wg sync.WaitGroup
 		for range 6 {
 			wg.Go(func() {
-				got, err := s.engine.Run(s.Context(), engine.Request{Model: m.Digest, Prompt: Prompt, Seed: 9}, nil)
+				got, err := s.engine.Run(s.Context(), engine.Request{Model: m.Digest, Prompt: say(m, Prompt), Seed: 9}, nil)
 				if err != nil {
 					s.Errorf("%s: together with others: %v", m.Name, err)
 				} else if m.Exact && !same(m, got, want) {
