@@ -46,6 +46,11 @@ var floors = map[string]int{
 	"receipts":          3, // uses the limits of blobs
 	"engine/pixel":      4, // drivers
 	"engine/text":       3,
+	"engine/adapter":    3, // what the drivers of other people's engines share
+	"engine/openai":     4,
+	"engine/ollama":     4,
+	"engine/a1111":      4,
+	"engine/exec":       4,
 	"engine/enginetest": 3,
 	"blob/dir":          3,
 	"blob/mem":          3,
@@ -122,7 +127,7 @@ var bans = []struct {
 	{"net", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "quant", "engine/pixel", "engine/text"}, false, "no network"},
 	{"math/rand/...", nil, []string{".", "chain", "quant", "proof", "engine/pixel", "engine/text", "seal", "wallet"}, false, "consensus, models and keys use no process-wide randomness"},
 	{"github.com/consensys/...", []string{"proof/field"}, nil, true, "one package knows the field's library, whose vector code needs care"},
-	{"os/exec", []string{"cmd", "e2e", "devnet", "internal/portabletest"}, nil, false, "only composition starts processes, and tests"},
+	{"os/exec", []string{"cmd", "e2e", "devnet", "internal/portabletest", "engine/exec"}, nil, false, "only composition starts processes, tests, and the driver of engines that are programs"},
 	{"log", nil, nil, false, "log/slog, passed in"},
 	{"github.com/cosmos/cosmos-sdk/enterprise/...", nil, nil, true, "another licence"},
 	{"github.com/ipfs/boxo/...", nil, nil, true, "its upkeep ended in 2026"},

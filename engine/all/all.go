@@ -1,7 +1,8 @@
 // Package all lists the engine drivers in this binary: explicitly, one line each, so that
 // what a miner can run is what this file says. Drivers do not register themselves.
 //
-// It must not hold anything but the list.
+// It must not hold anything but the list, and the search for those of the list that run on this
+// machine (local.go).
 package all
 
 import (
@@ -9,6 +10,10 @@ import (
 	"slices"
 
 	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/engine/a1111"
+	"github.com/essaim/essaim/engine/exec"
+	"github.com/essaim/essaim/engine/ollama"
+	"github.com/essaim/essaim/engine/openai"
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/engine/text"
 )
@@ -20,6 +25,9 @@ type Driver struct {
 
 	BuiltIn bool // it is part of the binary and has no address
 
+	// Places are where such an engine listens on this machine unless it was told otherwise.
+	Places []string
+
 	// Open connects to the engine at address, which is empty for one that is built in.
 	Open func(address string) (engine.Engine, error)
 }
@@ -27,8 +35,12 @@ type Driver struct {
 // Registry lists the drivers, in the order in which a miner tries them.
 func Registry() []Driver {
 	return []Driver{
-		{pixel.Name, "the built-in picture model, exact on every machine", true, openPixel},
-		{text.Name, "the built-in text model, exact on every machine", true, openText},
+		{pixel.Name, "the built-in picture model, exact on every machine", true, nil, openPixel},
+		{text.Name, "the built-in text model, exact on every machine", true, nil, openText},
+		{ollama.Name, "Ollama", false, []string{"http://127.0.0.1:11434"}, other(ollama.New)},
+		{openai.Name, "a server with OpenAI's interface: llama.cpp, vLLM, LocalAI, LM Studio", false, []string{"http://127.0.0.1:8080", "http://127.0.0.1:8000", "http://127.0.0.1:1234"}, other(openai.New)},
+		{a1111.Name, "stable diffusion's web interface, started with --api", false, []string{"http://127.0.0.1:7860"}, other(a1111.New)},
+		{exec.Name, "a program that speaks lines of JSON (docs/extend/engine.md)", false, nil, other(exec.New)},
 	}
 }
 
@@ -64,6 +76,18 @@ func openPixel(address string) (engine.Engine, error) {
 
 func openText(address string) (engine.Engine, error) {
 	return builtIn(text.Name, address, text.New)
+}
+
+// other is how an engine is opened that is another program; whoever opens it closes it, if it can
+// be closed.
+func other[E engine.Engine](open func(string) (E, error)) func(string) (engine.Engine, error) {
+	return func(address string) (engine.Engine, error) {
+		e, err := open(address)
+		if err != nil {
+			return nil, err // not e: a nil pointer in an interface is not nil
+		}
+		return e, nil
+	}
 }
 
 func builtIn[E engine.Engine](name, address string, open func() (E, error)) (engine.Engine, error) {

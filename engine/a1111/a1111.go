@@ -1,0 +1,214 @@
+// Package a1111 is the driver of the web interface of stable diffusion that is known as
+// AUTOMATIC1111, started with --api, and of programs that speak its interface, such as Forge and the
+// server of stable-diffusion.cpp.
+//
+// One picture is drawn at a time, as the program does anyway: so its progress and its interruption
+// are those of the request at hand. A checkpoint is named by its own digest where the program has
+// computed one.
+//
+// The package must not change the program's settings for anybody else: what it overrides is
+// restored after each picture.
+package a1111
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/engine/adapter"
+)
+
+// Name of the engine.
+const Name = "a1111"
+
+const (
+	maxModels = 500
+	sampler   = "Euler a" // which every version has
+	look      = 300 * time.Millisecond
+	stopTime  = 5 * time.Second // for the interruption of a picture that nobody wants any more
+)
+
+// Engine is one server. Use New.
+type Engine struct {
+	client  *adapter.Client
+	catalog adapter.Catalog
+	turn    chan struct{} // holds a token while a picture is drawn
+}
+
+var _ engine.Engine = (*Engine)(nil)
+
+// New names a server, such as http://127.0.0.1:7860. Nothing is sent yet.
+func New(address string) (*Engine, error) {
+	client, err := adapter.Dial(address)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{client: client, turn: make(chan struct{}, 1)}
+	e.catalog.List = e.list
+	return e, nil
+}
+
+// Name is "a1111".
+func (e *Engine) Name() string { return Name }
+
+// Close drops the connections that are not in use.
+func (e *Engine) Close() error { e.client.Close(); return nil }
+
+// Models asks the server for its checkpoints.
+func (e *Engine) Models(ctx context.Context) ([]engine.Model, error) { return e.catalog.Models(ctx) }
+
+// checkpoint is one as the server lists it. Its title is what selects it.
+type checkpoint struct {
+	Title  string `json:"title"`
+	Name   string `json:"model_name"`
+	SHA256 string `json:"sha256"`
+}
+
+func (e *Engine) checkpoints(ctx context.Context) ([]checkpoint, error) {
+	var got []checkpoint
+	err := e.client.Get(ctx, "/sdapi/v1/sd-models", adapter.MaxSmall, &got)
+	return got[:min(len(got), maxModels)], err
+}
+
+func (c checkpoint) model() engine.Model {
+	m := adapter.Describe(Name, c.Name, essaim.KindImage, essaim.MeterPixelStep, c.SHA256)
+	m.Sizes, m.MinSteps, m.MaxSteps, m.Steps = adapter.Sizes(), 1, 100, 20
+	return m
+}
+
+func (e *Engine) list(ctx context.Context) ([]engine.Model, error) {
+	list, err := e.checkpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []engine.Model
+	seen := map[essaim.Digest]bool{}
+	for _, c := range list {
+		if m := c.model(); c.Name != "" && !seen[m.Digest] {
+			seen[m.Digest] = true
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+type drawRequest struct {
+	Prompt   string            `json:"prompt"`
+	Seed     uint64            `json:"seed"`
+	Sampler  string            `json:"sampler_name"`
+	Batch    int               `json:"batch_size"`
+	Rounds   int               `json:"n_iter"`
+	Steps    int               `json:"steps"`
+	Width    int               `json:"width"`
+	Height   int               `json:"height"`
+	Override map[string]string `json:"override_settings"`
+	Restore  bool              `json:"override_settings_restore_afterwards"`
+	NoFile   bool              `json:"do_not_save_samples"`
+	NoGrid   bool              `json:"do_not_save_grid"`
+	Send     bool              `json:"send_images"`
+	Save     bool              `json:"save_images"`
+}
+
+// Run draws a picture.
+func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine.Progress)) (engine.Result, error) {
+	m, r, err := e.catalog.Fit(ctx, r)
+	if err != nil {
+		return engine.Result{}, err
+	}
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	case <-ctx.Done():
+		return engine.Result{}, ctx.Err()
+	}
+	title, err := e.title(ctx, m.Digest)
+	if err != nil {
+		return engine.Result{}, err
+	}
+	stop := e.watch(ctx, r.Steps, progress)
+	var got struct{ Images []string }
+	err = e.client.Post(ctx, "/sdapi/v1/txt2img", drawRequest{
+		Prompt: r.Prompt, Seed: adapter.Seed(r.Seed), Sampler: sampler, Batch: 1, Rounds: 1, Steps: r.Steps, Width: r.Width, Height: r.Height,
+		Override: map[string]string{"sd_model_checkpoint": title}, Restore: true, NoFile: true, NoGrid: true, Send: true,
+	}, adapter.MaxPicture, &got)
+	stop()
+	if ctx.Err() != nil {
+		e.interrupt(context.WithoutCancel(ctx))
+		return engine.Result{}, ctx.Err()
+	}
+	if err != nil {
+		return engine.Result{}, err
+	}
+	if len(got.Images) != 1 {
+		return engine.Result{}, fmt.Errorf("%w: %d pictures, one was asked for", adapter.ErrBroken, len(got.Images))
+	}
+	_, data, ok := strings.Cut(got.Images[0], "base64,") // older versions write a data URL
+	if !ok {
+		data = got.Images[0]
+	}
+	file, err := base64.StdEncoding.DecodeString(data)
+	if err != nil {
+		return engine.Result{}, fmt.Errorf("%w: the picture is not base64", adapter.ErrBroken)
+	}
+	return adapter.Picture(file, r, r.Steps)
+}
+
+// title is what selects a checkpoint, as the server has it now.
+func (e *Engine) title(ctx context.Context, model essaim.Digest) (string, error) {
+	list, err := e.checkpoints(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, c := range list {
+		if c.model().Digest == model {
+			return c.Title, nil
+		}
+	}
+	return "", fmt.Errorf("%w: the checkpoint was removed", engine.ErrNoModel)
+}
+
+// watch reports the server's progress until stop is called, which waits for the last report.
+func (e *Engine) watch(ctx context.Context, steps int, progress func(engine.Progress)) (stop func()) {
+	if progress == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		tick := time.NewTicker(look)
+		defer tick.Stop()
+		for last := 0; ; {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			var got struct {
+				State struct {
+					Step  int `json:"sampling_step"`
+					Steps int `json:"sampling_steps"`
+				}
+			}
+			if e.client.Get(ctx, "/sdapi/v1/progress?skip_current_image=true", adapter.MaxPicture, &got) != nil {
+				continue // the picture itself says whether the server works
+			}
+			if s := got.State; s.Steps == steps && s.Step > last && s.Step <= steps {
+				last = s.Step
+				progress(engine.Progress{Step: s.Step, Steps: steps})
+			}
+		}
+	})
+	return func() { cancel(); done.Wait() }
+}
+
+// interrupt stops the picture at hand: the server would go on without a reader.
+func (e *Engine) interrupt(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	_ = e.client.Post(ctx, "/sdapi/v1/interrupt", struct{}{}, adapter.MaxSmall, nil) // it stops by itself, too, only later
+}
