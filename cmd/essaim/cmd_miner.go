@@ -19,11 +19,11 @@ import (
 func newMinerCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "miner",
-		Short: "See what coordinators owe a miner, and whom it serves",
+		Short: "See what coordinators owe a miner, whom it serves, and what it could run",
 		Long: `A miner keeps what coordinators have promised to pay for its work. These commands read
 that file in the miner's folder DIR, whether the miner runs or not.`,
 	}
-	cmd.AddCommand(newMinerPromises(), newMinerClaim(c), newMinerBlock(), &cobra.Command{
+	cmd.AddCommand(newMinerPromises(c), newMinerClaim(c), newMinerBlock(), newMinerEngines(c), &cobra.Command{
 		Use: "unblock DIR COORDINATOR", Short: "Serve a coordinator again", Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return withBook(args[0], func(b *miner.Book) error {
@@ -35,12 +35,13 @@ that file in the miner's folder DIR, whether the miner runs or not.`,
 			})
 		},
 	})
-	cmd.Commands()[0].RunE = c.showPromises
 	return cmd
 }
 
-func newMinerPromises() *cobra.Command {
-	return &cobra.Command{Use: "promises DIR", Short: "List what coordinators have promised, and what became of it", Args: cobra.ExactArgs(1)}
+func newMinerPromises(c *cli) *cobra.Command {
+	return &cobra.Command{
+		Use: "promises DIR", Short: "List what coordinators have promised, and what became of it", Args: cobra.ExactArgs(1), RunE: c.showPromises,
+	}
 }
 
 func newMinerBlock() *cobra.Command {
