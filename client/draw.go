@@ -73,7 +73,7 @@ func (s *Session) Draw(ctx context.Context, r Request, progress func(essaim.Prog
 }
 
 func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, error) {
-	reply, err := seal.GenerateKey()
+	reply, err := s.replyKey()
 	if err != nil {
 		return nil, err
 	}
@@ -96,8 +96,8 @@ func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, 
 // run offers the task until it is delivered.
 func (d *drawing) run(ctx context.Context) (essaim.Delivery, error) {
 	pause, faults := firstPause, 0
-	for {
-		delivery, err := d.offer(ctx)
+	for again := false; ; again = true {
+		delivery, err := d.offer(ctx, again)
 		if err == nil {
 			return delivery, nil
 		}
@@ -123,8 +123,9 @@ func (d *drawing) run(ctx context.Context) (essaim.Delivery, error) {
 }
 
 // offer takes a quote, seals the input to its candidates and submits the task.
-func (d *drawing) offer(ctx context.Context) (essaim.Delivery, error) {
-	quote, err := d.s.cfg.Coordinator.Quote(ctx, d.ask)
+// A second offer of the same task takes a quote of its own.
+func (d *drawing) offer(ctx context.Context, again bool) (essaim.Delivery, error) {
+	quote, err := d.s.quotes.get(ctx, d.s.cfg.Coordinator, d.ask, again)
 	if err != nil {
 		return essaim.Delivery{}, err
 	}
@@ -140,7 +141,7 @@ func (d *drawing) offer(ctx context.Context) (essaim.Delivery, error) {
 			return essaim.Delivery{}, err
 		}
 	}
-	sealed, err := seal.Seal(d.input, d.task.Input[:], keys...)
+	sealed, err := d.s.sealer.Seal(d.input, d.task.Input[:], keys...)
 	if err != nil {
 		return essaim.Delivery{}, err
 	}

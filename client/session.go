@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/seal"
 )
 
 // Session is an open escrow and the key that spends it. It is safe for concurrent
@@ -20,6 +21,8 @@ type Session struct {
 	record   essaim.Session
 	tx       essaim.Tx
 	registry registry
+	quotes   quotes
+	sealer   seal.Sender // of all inputs: a session's tasks name it anyway
 
 	mu       sync.Mutex
 	seq      uint64        // of the newest task
@@ -33,6 +36,8 @@ type Session struct {
 	restored bool          // tasks since the last Save are not counted in spent
 	closing  bool
 	settled  *essaim.Settled
+	reply    *seal.PrivateKey // that results are sealed to; nil: none yet
+	replied  time.Time        // when it was made
 }
 
 // openRounds is how many times the coordinator's shortest session a new session
@@ -153,6 +158,25 @@ func Restore(ctx context.Context, cfg Config, b []byte) (*Session, error) {
 		accepted: v.Accepted, limit: cmp.Or(cfg.Limit, v.Limit),
 		seq: max(v.Seq, uint64(time.Now().UnixMilli())),
 	}, nil
+}
+
+// replyAge is how long results are sealed to one key: who finds it in the memory later
+// reads no older ones.
+const replyAge = 10 * time.Minute
+
+// replyKey is the key that the results of tasks prepared now are sealed to. It is never
+// saved.
+func (s *Session) replyKey() (*seal.PrivateKey, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reply == nil || time.Since(s.replied) > replyAge {
+		k, err := seal.GenerateKey()
+		if err != nil {
+			return nil, err
+		}
+		s.reply, s.replied = k, time.Now()
+	}
+	return s.reply, nil
 }
 
 // Record is the session as it was opened, with the deposit that it has now, and without

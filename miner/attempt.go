@@ -167,14 +167,14 @@ func (m *Miner) check(ctx context.Context, l *link, o transport.Offer) (*attempt
 	if owed >= m.cfg.MaxUnacked {
 		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "acknowledge the miner's receipts", "%d receipts are unacknowledged, as many as may be", owed)
 	}
-	if f := a.open(m.cfg.Seal); f != nil {
+	if f := a.open(m.cfg.Seal, &m.sealer); f != nil {
 		return nil, f
 	}
 	return a, nil
 }
 
 // open opens the sealed input and fits it to the model.
-func (a *attempt) open(key *seal.PrivateKey) *failure {
+func (a *attempt) open(key *seal.PrivateKey, reply *seal.Sender) *failure {
 	plain, err := key.Open(a.offer.Input, a.task.Input[:])
 	if err != nil {
 		return fail(transport.FailUnsealed, essaim.CodeRefused, "seal the input to the miners of the quote", "the input does not open with this miner's key")
@@ -189,7 +189,7 @@ func (a *attempt) open(key *seal.PrivateKey) *failure {
 	if err := essaim.CheckPrompt(a.input.Prompt); err != nil {
 		return &failure{transport.FailRefused, err}
 	}
-	if err := seal.CheckPublicKey(a.input.ReplyKey); err != nil {
+	if err := reply.Check(a.input.ReplyKey); err != nil {
 		return fail(transport.FailRefused, essaim.CodeBadInput, "put an HPKE public key into the input", "the input has no valid reply key")
 	}
 	a.request, err = a.runner.model.Fit(engine.Request{
@@ -216,7 +216,7 @@ func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt) (*
 	}
 	digest := a.task.Digest()
 	output := essaim.Output{MediaType: out.MediaType, Data: out.Data, Warnings: out.Warnings}
-	sealed, err := seal.Seal(output.Encode(), digest[:], a.input.ReplyKey)
+	sealed, err := m.sealer.Seal(output.Encode(), digest[:], a.input.ReplyKey)
 	if err != nil {
 		return nil, fail(transport.FailEngine, essaim.CodeUnavailable, "", "the result cannot be sealed"), nil
 	}

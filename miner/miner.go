@@ -96,8 +96,9 @@ type Miner struct {
 	host     *transport.Host // set by Run
 	receipts *receiptFile    // set by Run
 
-	news       chan news // vouchers to be checked
-	claimAfter time.Time // no claim before; of watch's goroutine
+	sealer     seal.Sender // of results, to sessions' reply keys
+	news       chan news   // vouchers to be checked
+	claimAfter time.Time   // no claim before; of watch's goroutine
 
 	mu       sync.Mutex
 	links    map[essaim.NodeKey]*link // connected; guarded by mu

@@ -90,14 +90,14 @@ func TestSlotsCannotMoveBetweenEnvelopes(t *testing.T) {
 	k, other := newKey(t), newKey(t)
 	a := mustSeal(t, []byte("one"), nil, k, other)
 	b := mustSeal(t, []byte("two"), nil, k, other)
-	const head = 5 + 2*1184
+	const head = 21 + 2*1184
 	_, err := k.Open(append(bytes.Clone(a[:head]), b[head:]...), nil)
 	wantCode(t, err, essaim.CodeRefused)
 }
 
 func TestSizesTellOnlyTheBucket(t *testing.T) {
 	k := newKey(t)
-	const overhead = 5 + 1184 + 16
+	const overhead = 21 + 1184 + 16
 	for _, c := range []struct{ size, padded int }{
 		{0, 1 << 10}, {1020, 1 << 10}, {1021, 4 << 10}, {4092, 4 << 10}, {4093, 16 << 10},
 		{16380, 16 << 10}, {16381, 64 << 10}, {65532, 64 << 10}, {65533, 128 << 10}, {131068, 128 << 10}, {131069, 192 << 10},
@@ -169,21 +169,21 @@ func TestKeysSurviveBytes(t *testing.T) {
 }
 
 // golden is an envelope of "a red apple" with info "golden" for the key whose 32
-// bytes are all 7, made by the first version of this package.
+// bytes are all 7, made by the first program with version 2 of the format.
 func golden(t testing.TB) (*seal.PrivateKey, []byte) {
 	t.Helper()
 	k, err := seal.ParsePrivateKey(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
-	env, err := os.ReadFile("testdata/envelope-1.bin")
+	env, err := os.ReadFile("testdata/envelope-2.bin")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k, env
 }
 
-func TestVersion1StillOpens(t *testing.T) {
+func TestVersion2StillOpens(t *testing.T) {
 	k, env := golden(t)
 	got, err := k.Open(env, []byte("golden"))
 	if err != nil || string(got) != "a red apple" {
@@ -191,11 +191,80 @@ func TestVersion1StillOpens(t *testing.T) {
 	}
 }
 
+// TestASenderAgreesOnce: envelopes of one sender share the encapsulated keys and nothing
+// else, and open with a memory of them and without.
+func TestASenderAgreesOnce(t *testing.T) {
+	k, other := newKey(t), newKey(t)
+	var s seal.Sender
+	to := [][]byte{k.PublicKey(), other.PublicKey()}
+	const enc, wrapped, body = 21 + 16, 21 + 16 + 1120, 21 + 2*1184
+	var first []byte
+	for i := range 3 {
+		env, err := s.Seal([]byte("the same"), []byte("info"), to...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forgetful, err := seal.ParsePrivateKey(k.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []*seal.PrivateKey{k, other, forgetful} {
+			if got, err := key.Open(env, []byte("info")); err != nil || string(got) != "the same" {
+				t.Fatalf("%q, %v", got, err)
+			}
+			_, err := key.Open(env, []byte("other"))
+			wantCode(t, err, essaim.CodeRefused)
+		}
+		if i == 0 {
+			first = env
+			continue
+		}
+		if !bytes.Equal(first[enc:wrapped], env[enc:wrapped]) {
+			t.Error("the sender has agreed again")
+		}
+		for name, at := range map[string][2]int{"salts": {5, 21}, "wrapped keys": {wrapped, wrapped + 48}, "bodies": {body, len(env)}} {
+			if bytes.Equal(first[at[0]:at[1]], env[at[0]:at[1]]) {
+				t.Errorf("two envelopes have equal %s", name)
+			}
+		}
+		// A salt, a wrapped key or both of another envelope open nothing.
+		for _, at := range [][2]int{{5, 21}, {wrapped, wrapped + 48}, {5, wrapped + 48}} {
+			mixed := bytes.Clone(env)
+			copy(mixed[at[0]:at[1]], first[at[0]:at[1]])
+			_, err := k.Open(mixed, []byte("info"))
+			wantCode(t, err, essaim.CodeRefused)
+		}
+	}
+	fresh := mustSeal(t, []byte("the same"), []byte("info"), k, other)
+	if bytes.Equal(first[enc:wrapped], fresh[enc:wrapped]) {
+		t.Error("Seal links its envelopes")
+	}
+	if err := s.Check(k.PublicKey()); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		wantCode(t, s.Check(make([]byte, seal.PublicKeySize-1)), essaim.CodeBadInput)
+	}
+}
+
+func BenchmarkSender(b *testing.B) {
+	var s seal.Sender
+	var to [][]byte
+	for range 3 {
+		to = append(to, newKey(b).PublicKey())
+	}
+	for b.Loop() {
+		if _, err := s.Seal(make([]byte, 1400), nil, to...); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func FuzzOpen(f *testing.F) {
 	k, env := golden(f)
 	f.Add(env)
 	f.Add(env[:len(env)/2])
-	f.Add([]byte("ESL\x01\x01"))
+	f.Add([]byte("ESL\x02\x01"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := k.Open(b, []byte("golden"))
@@ -259,7 +328,7 @@ func TestIsRecipient(t *testing.T) {
 			t.Errorf("seal.IsRecipient(key %d) = %v, want %v", i, got, want)
 		}
 	}
-	for _, cut := range []int{0, 4, 5, 100, 1188, 2000} {
+	for _, cut := range []int{0, 4, 5, 21, 100, 1204, 2000} {
 		if seal.IsRecipient(envelope[:cut], keys[2]) {
 			t.Errorf("IsRecipient of the first %d bytes", cut)
 		}
