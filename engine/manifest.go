@@ -22,6 +22,7 @@ type Manifest struct {
 	Engine string // name of the engine that runs it
 	Files  []ManifestFile
 	Root   essaim.Digest // of the weights, for disputes; zero: none
+	Proof  essaim.Digest // of the weights' commitment, for proofs; zero: none
 	Exact  bool
 
 	Sizes []([2]int) // pictures: width and height, the default first

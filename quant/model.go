@@ -68,11 +68,7 @@ func ModelRoot(file []byte) (Hash, error) {
 	}
 	var tree Tree
 	for _, t := range all {
-		var blocks Tree
-		for _, b := range Blocks(t.Data) {
-			blocks.Add(b)
-		}
-		root := blocks.Root()
+		root := dataRoot(t.Data)
 		tree.Add(LeafHash(append(append([]byte{}, t.Entry...), root[:]...)))
 	}
 	return TensorsRoot(len(all), tree.Root()), nil

@@ -20,6 +20,10 @@ func NewReader(file []byte) *Reader {
 	return &Reader{all, err}
 }
 
+// Reader reads tensors that were taken apart already. Of a public part, matrices have no
+// weights: their products must be given.
+func (t Tensors) Reader() *Reader { return &Reader{all: t} }
+
 // Err is the first error. It wraps ErrFormat.
 func (r *Reader) Err() error { return r.err }
 

@@ -20,6 +20,9 @@ import (
 // Name of the engine.
 const Name = "pixel"
 
+// weightsName is the weights file's.
+const weightsName = "weights.bin"
+
 var (
 	//go:embed manifest.json
 	manifestFile string
@@ -41,6 +44,7 @@ type Engine struct {
 	workers int
 	rooms   sync.Pool // of *quant.Room
 	files   pngBuffers
+	public  bool // the weights are not here: products must be given
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -55,15 +59,25 @@ func WithWorkers(n int) Option { return func(e *Engine) { e.workers = n } }
 // New reads the embedded model and checks it against its manifest, which takes some
 // ten milliseconds. It fails only if the binary was built wrongly.
 func New(options ...Option) (*Engine, error) {
-	files := map[string][]byte{"weights.bin": weightsFile}
+	files, err := builtIn()
+	if err != nil {
+		return nil, err
+	}
+	files.Files[weightsName] = weightsFile
+	return open(files, options)
+}
+
+// builtIn is the embedded model without its weights.
+func builtIn() (engine.ModelFiles, error) {
+	files := engine.ModelFiles{Manifest: Manifest(), Files: map[string][]byte{}}
 	for _, name := range lexiconFiles {
 		b, err := lexiconFolder.ReadFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("pixel model: %w", err)
+			return files, fmt.Errorf("pixel model: %w", err)
 		}
-		files[name] = b
+		files.Files[name] = b
 	}
-	return open(engine.ModelFiles{Manifest: Manifest(), Files: files}, options)
+	return files, nil
 }
 
 // Open reads another model of the same shape from its manifest's file and the files beside
@@ -81,19 +95,25 @@ func open(files engine.ModelFiles, options []Option) (*Engine, error) {
 	if err == nil {
 		err = m.Check(files.Files)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("pixel model: %w", err)
+	}
+	w, err := readWeights(quant.NewReader(files.Files[weightsName]))
+	if err != nil {
+		return nil, err
+	}
+	return assemble(m, w, files.Files, options)
+}
+
+// assemble makes an engine of what was checked.
+func assemble(m engine.Manifest, w *weights, files map[string][]byte, options []Option) (*Engine, error) {
+	switch {
 	case m.Kind != essaim.KindImage:
 		return nil, fmt.Errorf("pixel model: its kind is %q, want %q", m.Kind, essaim.KindImage)
 	case m.Steps.Min != 1 || m.Steps.Max != 1:
 		return nil, fmt.Errorf("pixel model: it offers %d to %d steps, there is one", m.Steps.Min, m.Steps.Max)
 	}
-	w, err := readWeights(files.Files["weights.bin"])
-	if err != nil {
-		return nil, err
-	}
-	l, err := newLexicon(files.Files)
+	l, err := newLexicon(files)
 	if err != nil {
 		return nil, fmt.Errorf("pixel model: %w", err)
 	}
@@ -170,6 +190,14 @@ type plan struct {
 }
 
 func (e *Engine) plan(r engine.Request) (plan, error) {
+	if e.public {
+		return plan{}, fmt.Errorf("%w: of its weights only the public part", engine.ErrNoModel)
+	}
+	return e.read(r)
+}
+
+// read is plan, weights or not.
+func (e *Engine) read(r engine.Request) (plan, error) {
 	if r.Model != e.model.Digest {
 		return plan{}, fmt.Errorf("%w: pixel has %s only", engine.ErrNoModel, e.model.Digest.Short())
 	}

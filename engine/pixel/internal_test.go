@@ -16,7 +16,7 @@ import (
 
 func load(t testing.TB) *weights {
 	t.Helper()
-	w, err := readWeights(weightsFile)
+	w, err := readWeights(quant.NewReader(weightsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestFilesWithFaultsAreRefused(t *testing.T) {
 		"cut":   weightsFile[:len(weightsFile)/2],
 		"short": weightsFile[:len(weightsFile)-1],
 	} {
-		if _, err := readWeights(file); err == nil {
+		if _, err := readWeights(quant.NewReader(file)); err == nil {
 			t.Errorf("%s file: no error", name)
 		}
 	}

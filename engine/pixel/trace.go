@@ -51,7 +51,7 @@ func (e *Engine) RunTraced(ctx context.Context, r engine.Request, watch func(qua
 //
 // Errors: those of Run.
 func (e *Engine) Walk(ctx context.Context, r engine.Request, given func(quant.Op) (quant.Value, bool), watch func(quant.Op)) error {
-	p, err := e.plan(r)
+	p, err := e.read(r)
 	if err != nil {
 		return err
 	}

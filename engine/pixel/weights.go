@@ -44,8 +44,7 @@ type weights struct {
 	luma, chroma quant.Table // 1/4096 to 1/4080
 }
 
-func readWeights(file []byte) (*weights, error) {
-	r := quant.NewReader(file)
+func readWeights(r *quant.Reader) (*weights, error) {
 	w := &weights{
 		table: r.Tensor("text.table", quant.Int8, textRows, textCols).Int8(),
 		text:  r.Scale("text", textCols),

@@ -14,6 +14,9 @@ import (
 // Name of the engine.
 const Name = "text"
 
+// weightsName is the weights file's.
+const weightsName = "weights.bin"
+
 var (
 	//go:embed manifest.json
 	manifestFile string
@@ -33,6 +36,7 @@ type Engine struct {
 	weights  *weights
 	concepts []Concept
 	lengths  []int64 // squared, of the concepts' embeddings
+	public   bool    // the weights are not here: products must be given
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -42,7 +46,7 @@ var _ engine.Engine = (*Engine)(nil)
 func New() (*Engine, error) {
 	return open(engine.ModelFiles{
 		Manifest: Manifest(),
-		Files:    map[string][]byte{"weights.bin": weightsFile, "concepts.txt": []byte(conceptsFile)},
+		Files:    map[string][]byte{weightsName: weightsFile, "concepts.txt": []byte(conceptsFile)},
 	})
 }
 
@@ -71,7 +75,7 @@ func open(files engine.ModelFiles) (*Engine, error) {
 	if e.concepts, err = readConcepts(string(files.Files["concepts.txt"])); err != nil {
 		return nil, fmt.Errorf("text model: %w", err)
 	}
-	if e.weights, err = readWeights(files.Files["weights.bin"], len(e.concepts)); err != nil {
+	if e.weights, err = readWeights(quant.NewReader(files.Files[weightsName]), len(e.concepts)); err != nil {
 		return nil, fmt.Errorf("text weights: %w", err)
 	}
 	for i := range e.concepts {
@@ -141,6 +145,9 @@ func (e *Engine) run(ctx context.Context, r engine.Request, t *quant.Tape) (engi
 }
 
 func (e *Engine) embed(text string, t *quant.Tape) (v []int8, more bool, err error) {
+	if e.public && t.Given == nil {
+		return nil, false, fmt.Errorf("%w: of its weights only the public part", engine.ErrNoModel)
+	}
 	if !utf8.ValidString(text) {
 		return nil, false, fmt.Errorf("%w: the text is not UTF-8", engine.ErrBadRequest)
 	}

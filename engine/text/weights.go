@@ -23,9 +23,8 @@ type weights struct {
 	concepts []int8 // one embedding after the other
 }
 
-// readWeights reads the file of a model with that many concepts.
-func readWeights(file []byte, concepts int) (*weights, error) {
-	r := quant.NewReader(file)
+// readWeights reads those of a model with that many concepts.
+func readWeights(r *quant.Reader, concepts int) (*weights, error) {
 	w := &weights{
 		table:    r.Tensor("table", quant.Int8, tableRows, tableCols).Int8(),
 		tableOut: r.Scale("table", tableCols),

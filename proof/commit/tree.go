@@ -43,8 +43,9 @@ func columnHash(values []uint32, buffer []byte) quant.Hash {
 	return sha256.Sum256(b)
 }
 
-// rowsAtOnce are coded before their values are written beside each other: a line of the cache.
-const rowsAtOnce = 16
+// together are how many columns are gathered out of the rows at once: few enough that they stay in a near cache, and
+// enough that a page of memory is not looked up for each number.
+const together = 64
 
 // newTree makes the code, a coset of columns after the other, and keeps its hashes.
 func (w *Weights) newTree(workers int) tree {
@@ -53,26 +54,24 @@ func (w *Weights) newTree(workers int) tree {
 	quant.Each(workers, workers, func(i int) {
 		var (
 			coset  = field.NewCoset(w.Columns, Rate, 0)
-			block  = make([]uint32, w.Rows*w.Columns) // column by column
-			some   = make([]uint32, rowsAtOnce*w.Columns)
+			rows   = make([]uint32, w.Rows*w.Columns)
+			some   = make([]uint32, together*w.Rows)
 			buffer = make([]byte, 0, 1+4*w.Rows)
 		)
 		for t := i; t < Rate; t += workers {
 			coset.Move(Rate, t)
-			for row := 0; row < w.Rows; row += rowsAtOnce {
-				n := min(rowsAtOnce, w.Rows-row)
-				for r := range n {
-					coset.Values(some[r*w.Columns:][:w.Columns], w.grid.W[(row+r)*w.Columns:][:w.Columns])
-				}
-				for k := range w.Columns {
-					to := block[k*w.Rows+row:][:n]
-					for r := range to {
-						to[r] = some[r*w.Columns+k]
+			for r := range w.Rows {
+				coset.Values(rows[r*w.Columns:][:w.Columns], w.grid.W[r*w.Columns:][:w.Columns])
+			}
+			for at := 0; at < w.Columns; at += together {
+				for r := range w.Rows {
+					for k, v := range rows[r*w.Columns+at:][:together] {
+						some[k*w.Rows+r] = v
 					}
 				}
-			}
-			for k := range w.Columns {
-				leaves[t+Rate*k] = columnHash(block[k*w.Rows:][:w.Rows], buffer)
+				for k := range together {
+					leaves[t+Rate*coset.Point(at+k)] = columnHash(some[k*w.Rows:][:w.Rows], buffer)
+				}
 			}
 		}
 	})

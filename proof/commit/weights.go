@@ -147,8 +147,13 @@ type Transcript interface {
 
 // Open opens at a point r of rows, with a factor for each lane.
 func (w *Weights) Open(t Transcript, r, lanes []field.Ext) Opening {
-	o := Opening{Row: timesExt(&w.turned, w.weigh(r, lanes), w.Workers)}
-	t.AbsorbExt("opening", o.Row...)
+	row := timesExt(&w.turned, w.weigh(r, lanes), w.Workers)
+	t.AbsorbExt("opening", row...)
+	return Opening{Row: row, Columns: w.Show(t)}
+}
+
+// Show draws columns of the code and makes them.
+func (w *Weights) Show(t Transcript) (out []Column) {
 	asked := make([]int, Queries)
 	powers := make([][]uint32, Queries)
 	for i := range asked {
@@ -156,9 +161,9 @@ func (w *Weights) Open(t Transcript, r, lanes []field.Ext) Opening {
 		powers[i] = w.powers(asked[i])
 	}
 	for i, values := range times(&w.grid, powers, w.Workers) {
-		o.Columns = append(o.Columns, Column{Values: values, Path: w.tree.path(asked[i])})
+		out = append(out, Column{Values: values, Path: w.tree.path(asked[i])})
 	}
-	return o
+	return out
 }
 
 // at is the point that column q of the code evaluates rows at.

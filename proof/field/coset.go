@@ -13,15 +13,12 @@ type Coset struct {
 	domain *fft.Domain
 	twist  koalabear.Vector // ω^(t·j)
 	work   koalabear.Vector
-	order  []uint32 // where the transform leaves the value at point k
+	bits   int
 }
 
 // NewCoset makes one; n and rate are powers of two, n at least 2.
 func NewCoset(n, rate, t int) *Coset {
-	c := &Coset{domain: fft.NewDomain(uint64(n)), twist: make(koalabear.Vector, n), work: make(koalabear.Vector, n), order: make([]uint32, n)}
-	for k := range c.order {
-		c.order[k] = bits.Reverse32(uint32(k)) >> (32 - bits.TrailingZeros(uint(n)))
-	}
+	c := &Coset{domain: fft.NewDomain(uint64(n)), twist: make(koalabear.Vector, n), work: make(koalabear.Vector, n), bits: bits.TrailingZeros(uint(n))}
 	c.Move(rate, t)
 	return c
 }
@@ -37,7 +34,10 @@ func (c *Coset) Move(rate, t int) {
 	}
 }
 
-// Values writes the polynomial's values, below P, to dst. Both have n elements.
+// Point is the k of the value that Values leaves at i: its bits in the reverse order.
+func (c *Coset) Point(i int) int { return int(bits.Reverse32(uint32(i)) >> (32 - c.bits)) }
+
+// Values writes the polynomial's values, below P, to dst, in the order of Point. Both have n elements.
 func (c *Coset) Values(dst []uint32, coefficients []int8) {
 	// Elements are held in Montgomery's form, a·2³². Factors in that form take a number that is not to its product, as
 	// it is: so coefficients go in, and values come out, as they are.
@@ -48,7 +48,7 @@ func (c *Coset) Values(dst []uint32, coefficients []int8) {
 	c.work.Mul(c.work, c.twist)
 	c.domain.FFT(c.work, fft.DIF, fft.WithNbTasks(1))
 	Settle()
-	for k, at := range c.order {
-		dst[k] = c.work[at][0]
+	for i := range dst {
+		dst[i] = c.work[i][0]
 	}
 }

@@ -161,7 +161,7 @@ func TestCoset(t *testing.T) {
 			c.Values(values, row)
 			for k := 0; k < n; k += max(n/16, 1) {
 				var x Element
-				x.ExpInt64(Root(rate*n), int64(at+rate*k))
+				x.ExpInt64(Root(rate*n), int64(at+rate*c.Point(k)))
 				if want := Evaluate(poly, &x); want.B0.A0.Uint64() != uint64(values[k]) {
 					t.Fatalf("n %d, coset %d: value %d is %d, want %v", n, at, k, values[k], &want)
 				}
