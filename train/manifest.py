@@ -9,7 +9,7 @@ import json
 import os
 import sys
 
-from tensors import listed, model_root
+from tensors import listed, model_root, proof_root
 
 FILES = ('weights.bin', 'vocabulary.tsv', 'joined.txt', 'variants.tsv', 'tintable.txt')
 
@@ -61,6 +61,7 @@ def manifest(folder, figures):
         'licence': 'Apache-2.0',
         'files': [listed(folder, name) for name in FILES],
         'root': model_root(folder, 'weights.bin'),
+        'proof': proof_root(folder, 'weights.bin'),
         'parents': [],
         'data': [
             {'name': 'Noto Emoji', 'source': 'npm @iconify-json/noto@1.2.9', 'licence': 'Apache-2.0', 'attribution': 'Google LLC', 'use': '1,215 pictures'},

@@ -75,6 +75,58 @@ def model_root(folder, name):
     return hashlib.sha256(b'\3' + struct.pack('<I', count) + tree_root(leaves)).hexdigest()
 
 
+P, LANE, RATE, QUERIES = 2**31 - 2**24 + 1, 256, 32, 21
+
+
+def grid_of(shapes):
+    """The columns of the grid that matrices of these shapes are laid into, and where each one's lanes begin."""
+    def rows(columns):
+        return sum(-(-n // LANE) * -(-m // (columns // LANE)) for m, n in shapes)
+    columns = min((1 << k for k in range(8, 17)), key=lambda c: 16 * c + 4 * QUERIES * rows(c))
+    return columns, rows(columns)
+
+
+def transform(a, root):
+    """The values of polynomials, a row of coefficients each, at the powers of root, in the reverse order of their bits."""
+    n = a.shape[1]
+    while n > 1:
+        half, powers = n // 2, np.array([pow(root, i, P) for i in range(n // 2)], np.uint64)
+        v = a.reshape(a.shape[0], -1, n)
+        low, high = v[:, :, :half].copy(), v[:, :, half:].copy()
+        v[:, :, :half] = (low + high) % P
+        v[:, :, half:] = (low + (P - high)) % P * powers % P
+        n, root = half, root * root % P
+    return a
+
+
+def proof_root(folder, name):
+    """The commitment to the matrices of a weights file that proofs are of: docs/protocol/proof.md. Minutes for 20 million weights."""
+    tensors = read_tensors(os.path.join(folder, name))
+    named = [(n, w if n.endswith('.w') else w.T) for n, w in sorted(tensors.items()) if w.dtype == np.int8 and w.ndim == 2]
+    columns, rows = grid_of([w.shape for _, w in named])
+    beside, grid = columns // LANE, []
+    for _, w in named:
+        for c in range(0, w.shape[1], LANE):
+            lane = np.zeros((-(-w.shape[0] // beside) * beside, LANE), np.int64)
+            lane[:w.shape[0], :min(LANE, w.shape[1] - c)] = w[:, c:c + LANE]
+            grid.append(lane.reshape(-1, columns))
+    grid = np.concatenate(grid)
+    assert grid.shape == (rows, columns)
+    root, bits = pow(3, (P - 1) // (RATE * columns), P), columns.bit_length() - 1
+    points = [int(format(k, f'0{bits}b')[::-1], 2) for k in range(columns)]
+    level, code = [None] * (RATE * columns), np.empty((columns, rows), '<u4')
+    for t in range(RATE):
+        twist = np.array([pow(root, t * j, P) for j in range(columns)], np.uint64)
+        for r in range(0, rows, 64):
+            code[:, r:r + 64] = transform((grid[r:r + 64] % P).astype(np.uint64) * twist % P, pow(root, RATE, P)).T
+        for at, k in enumerate(points):
+            level[t + RATE * k] = hashlib.sha256(b'\0' + code[at].tobytes()).digest()
+    while len(level) > 1:
+        level = [hashlib.sha256(b'\1' + a + b).digest() for a, b in zip(level[::2], level[1::2])]
+    shapes = b''.join(bytes([len(n)]) + n.encode() + struct.pack('<II', *w.shape) for n, w in named)
+    return hashlib.sha256(b'essaim proof root 1\n' + struct.pack('<I', len(named)) + shapes + level[0]).hexdigest()
+
+
 def listed(folder, name):
     """A file as a manifest lists it."""
     data = open(os.path.join(folder, name), 'rb').read()

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from tensors import listed, model_root
+from tensors import listed, model_root, proof_root
 from text_corpus import LANGUAGES
 
 
@@ -23,6 +23,7 @@ def manifest(folder, figures, samples, seconds):
         'licence': 'Apache-2.0',
         'files': [listed(folder, 'weights.bin'), listed(folder, 'concepts.txt')],
         'root': model_root(folder, 'weights.bin'),
+        'proof': proof_root(folder, 'weights.bin'),
         'parents': [],
         'data': [
             {'name': 'emojibase', 'source': 'npm emojibase-data@17.0.0', 'licence': 'MIT', 'attribution': 'Miles Johnson',
