@@ -37,107 +37,119 @@ func lie(id, at int, by int32) func(quant.Op) (quant.Value, bool) {
 	}
 }
 
-// TestStructuredCheats: a thousand and more cheats of a prover who computes something else and proves that as well as
-// he can, each refused. Whatever he alters, from there on he computes honestly and states what came out.
+// A cheater computes something else and proves that as well as he can.
+type cheater struct {
+	*testing.T
+	*stage
+	honest *Run
+	random *rand.Rand
+	cheats int
+}
+
+// try checks a cheat, which must be refused.
+func (c *cheater) try(why string, st Statement, p *Proof) {
+	c.Helper()
+	c.cheats++
+	refused(c.T, why, c.verify(c.T, p, st))
+}
+
+// TestStructuredCheats: a thousand and more cheats, each refused. Whatever he alters, from there on the cheater computes
+// honestly and states what came out.
 func TestStructuredCheats(t *testing.T) {
 	s := theStage(t, 0)
 	_, honest := s.engine.run(t, s.statement(), nil)
-	operators := honest.last.Out.ID
-	r := rand.New(rand.NewPCG(1, 1))
-	cheats := 0
-	try := func(why string, st Statement, p *Proof) {
-		t.Helper()
-		cheats++
-		refused(t, why, s.verify(t, p, st))
+	c := &cheater{T: t, stage: s, honest: honest, random: rand.New(rand.NewPCG(1, 1))}
+	c.alterOperators()
+	c.alterTensors()
+	c.alterProgram()
+	c.alterRequests()
+	if c.cheats < 1000 {
+		t.Errorf("%d cheats, want 1,000", c.cheats)
 	}
-	for id := 1; id <= operators; id++ { // each operator, requantisation and tables among them, off by one or by more
+	t.Logf("%d cheats, all refused", c.cheats)
+}
+
+// alterOperators makes one number of each operator's output another, requantisation and tables among them: off by one
+// or by more.
+func (c *cheater) alterOperators() {
+	for id := 1; id <= c.honest.last.Out.ID; id++ {
 		for range 40 {
-			by := []int32{1, -1, 2, 1 << 8, -1 << 12}[r.IntN(5)]
-			st, run := s.engine.run(t, s.statement(), lie(id, r.IntN(1<<16), by))
-			if run.Trace() == honest.Trace() {
-				t.Fatalf("operator %d: the lie is none", id)
+			by := []int32{1, -1, 2, 1 << 8, -1 << 12}[c.random.IntN(5)]
+			st, run := c.engine.run(c.T, c.statement(), lie(id, c.random.IntN(1<<16), by))
+			if run.Trace() == c.honest.Trace() {
+				c.Fatalf("operator %d: the lie is none", id)
 			}
-			try("operator "+run.last.Operator.Kind(), st, s.prover.prove(t, st, run))
+			c.try("operator "+run.last.Operator.Kind(), st, c.prover.prove(c.T, st, run))
 		}
 	}
-	for _, name := range []string{"a.w", "b.w", "c.w", "d.w", "table"} { // one weight is another
+}
+
+// alterTensors makes one weight, bias or factor another.
+func (c *cheater) alterTensors() {
+	for _, name := range []string{"a.w", "b.w", "c.w", "d.w", "table", "a.bias", "a.mul", "b.mul", "c.bias", "d.mul", "table.mul"} {
 		for range 40 {
-			file := toyFile(0)
-			tensors, err := quant.ReadTensors(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w := tensors[name].Int8()
-			at := r.IntN(len(w))
-			w[at] ^= 1 << r.IntN(7)
-			cheat, err := newToy(tensors)
-			if err != nil {
-				t.Fatal(err)
-			}
-			st, run := cheat.run(t, s.statement(), nil)
-			if run.Trace() == honest.Trace() {
-				continue // a weight that this run does not use
-			}
-			try("another weight of "+name, st, s.prover.prove(t, st, run))
-		}
-	}
-	for _, name := range []string{"a.bias", "a.mul", "b.mul", "c.bias", "d.mul", "table.mul"} { // one bias or factor
-		for range 20 {
 			tensors, err := quant.ReadTensors(toyFile(0))
 			if err != nil {
-				t.Fatal(err)
+				c.Fatal(err)
 			}
-			p := tensors[name].Int32()
-			p[r.IntN(len(p))] += 1 + r.Int32N(5)
-			cheat, err := newToy(tensors)
+			if w := tensors[name].Int8(); w != nil {
+				w[c.random.IntN(len(w))] ^= 1 << c.random.IntN(7)
+			} else {
+				w := tensors[name].Int32()
+				w[c.random.IntN(len(w))] += 1 + c.random.Int32N(5)
+			}
+			liar, err := newToy(tensors)
 			if err != nil {
-				t.Fatal(err)
+				c.Fatal(err)
 			}
-			st, run := cheat.run(t, s.statement(), nil)
-			if run.Trace() == honest.Trace() {
-				continue
+			st, run := liar.run(c.T, c.statement(), nil)
+			if run.Trace() == c.honest.Trace() {
+				continue // one that this run does not use
 			}
-			try("another "+name, st, s.prover.prove(t, st, run))
+			c.try("another number in "+name, st, c.prover.prove(c.T, st, run))
 		}
 	}
-	for steps := range 8 { // fewer steps than stated, layers exchanged
+}
+
+// alterProgram leaves a step out, or exchanges layers.
+func (c *cheater) alterProgram() {
+	for steps := range 8 {
 		for seed := range uint64(8) {
-			st := s.statement()
+			st := c.statement()
 			st.Steps, st.Seed = steps+1, seed
-			cheat := *s.engine
-			cheat.skip = 1
-			lied, run := cheat.run(t, st, nil)
-			try("a step skipped", lied, s.prover.prove(t, lied, run))
-			cheat.skip, cheat.exchanged = 0, true
-			lied, run = cheat.run(t, st, nil)
-			try("layers exchanged", lied, s.prover.prove(t, lied, run))
+			liar := *c.engine
+			liar.skip = 1
+			lied, run := liar.run(c.T, st, nil)
+			c.try("a step skipped", lied, c.prover.prove(c.T, lied, run))
+			liar.skip, liar.exchanged = 0, true
+			lied, run = liar.run(c.T, st, nil)
+			c.try("layers exchanged", lied, c.prover.prove(c.T, lied, run))
 		}
 	}
-	other := theStage(t, 1)
-	for seed := range uint64(40) { // the other model, its prover, or the request of another
-		st := s.statement()
+}
+
+// alterRequests proves with the other model, or the request of another.
+func (c *cheater) alterRequests() {
+	other := theStage(c.T, 1)
+	for seed := range uint64(40) {
+		st := c.statement()
 		st.Seed = seed
-		lied, run := other.engine.run(t, st, nil)
-		try("the other model's run", lied, s.prover.prove(t, lied, run))
-		try("the other model's run and weights", lied, other.prover.prove(t, lied, run))
-		cheat := *other.prover
-		cheat.Model = *s.model // says the right root, has other columns
-		cheat.layout = other.prover.layout
-		try("the other model's weights under this root", lied, cheat.prove(t, lied, run))
-		right, run := s.engine.run(t, st, nil)
-		p := s.prover.prove(t, right, run)
+		lied, run := other.engine.run(c.T, st, nil)
+		c.try("the other model's run", lied, c.prover.prove(c.T, lied, run))
+		c.try("the other model's run and weights", lied, other.prover.prove(c.T, lied, run))
+		liar := *other.prover
+		liar.Model = *c.model // says the right root, has other columns
+		c.try("the other model's weights under this root", lied, liar.prove(c.T, lied, run))
+		right, run := c.engine.run(c.T, st, nil)
+		p := c.prover.prove(c.T, right, run)
 		for _, change := range []func(*Statement){
 			func(s *Statement) { s.Prompt = "red apples" }, func(s *Statement) { s.Seed++ }, func(s *Statement) { s.Result[31]++ },
 		} {
 			wrong := right
 			change(&wrong)
-			try("another request", wrong, p)
+			c.try("another request", wrong, p)
 		}
 	}
-	if cheats < 1000 {
-		t.Errorf("%d cheats, want 1,000", cheats)
-	}
-	t.Logf("%d cheats, all refused", cheats)
 }
 
 // TestFrozenHeart: every word of a statement counts, those, too, that change nothing about the run, for which
