@@ -80,6 +80,7 @@ type Model struct {
 	Owner     essaim.Address
 	UnitPrice essaim.Amount
 	Royalty   essaim.Bps
+	Data      []essaim.DataShare // who gets a part of each price because the model was made from their data
 }
 
 // signedBlocksWindow and minSigned are sized for blocks of a fraction of a second: a
@@ -182,9 +183,11 @@ func (g Genesis) modules(a *App, state map[string]json.RawMessage) {
 
 	var models modelv1.GenesisState
 	for _, m := range g.Models {
-		models.Models = append(models.Models, modelv1.Model{
-			Manifest: m.Manifest, Owner: m.Owner.String(), UnitPrice: uint64(m.UnitPrice), RoyaltyBps: uint32(m.Royalty),
-		})
+		x := modelv1.Model{Manifest: m.Manifest, Owner: m.Owner.String(), UnitPrice: uint64(m.UnitPrice), RoyaltyBps: uint32(m.Royalty)}
+		for _, d := range m.Data {
+			x.Data = append(x.Data, modelv1.DataShare{Owner: d.Owner.String(), RoyaltyBps: uint32(d.Royalty)})
+		}
+		models.Models = append(models.Models, x)
 	}
 	state[model.Name] = a.Codec.MustMarshalJSON(&models)
 	draws := beaconv1.GenesisState{Params: beacon.DefaultParams()}

@@ -194,6 +194,13 @@ var queries = []struct {
 	{"models", "registered models", 0, func(ctx context.Context, ch *chainclient.Client, _ []string) (any, error) {
 		return ch.Models(ctx)
 	}},
+	{"model DIGEST", "one registered model", 1, func(ctx context.Context, ch *chainclient.Client, args []string) (any, error) {
+		d, err := essaim.ParseDigest(args[0])
+		if err != nil {
+			return nil, essaim.Errorf(essaim.CodeBadInput, "`essaim query models` shows them", "%w", err)
+		}
+		return ch.Model(ctx, d)
+	}},
 	{"session ID", "a session's escrow, and its settlement", 1, querySession},
 	{"params", "the modules' parameters", 0, func(ctx context.Context, ch *chainclient.Client, _ []string) (any, error) {
 		registry, err := ch.Query(ctx, "/essaim.registry.v1.Query/Params", nil)

@@ -82,7 +82,8 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	f.StringVar(&c.passphraseFile, "passphrase-file", "", "file that holds the passphrase of account keys")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens to stderr")
 	root.AddCommand(newImagineCommand(c), newPixelCommand(c), newNearestCommand(c), newUpCommand(c), newDemoCommand(c), newReceiptCommand(c), newKeysCommand(c),
-		newBalanceCommand(c), newSendCommand(c), newQueryCommand(c), newTxCommand(c), newNodeCommand(c), newGenesisCommand(c), newAuditCommand(c), newMinerCommand(c))
+		newBalanceCommand(c), newSendCommand(c), newQueryCommand(c), newTxCommand(c), newNodeCommand(c), newGenesisCommand(c), newAuditCommand(c), newMinerCommand(c),
+		newModelCommand(c), newBeaconCommand(c))
 	root.AddCommand(stake.Commands(&stake.Shell{
 		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Dial: c.dialLedger, Keys: c.keys,
 		Account: c.account, Address: c.address, Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },

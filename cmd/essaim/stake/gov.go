@@ -57,7 +57,7 @@ func choicesOf(option string, parts []string) ([]chainclient.Choice, error) {
 	var sum essaim.Bps
 	for _, p := range parts {
 		name, text, _ := strings.Cut(p, "=")
-		weight, err := basisPoints(text)
+		weight, err := term.Percent(text)
 		if err != nil || weight == 0 || !slices.Contains(options, name) {
 			return nil, bad("%q is no part of a vote", p)
 		}

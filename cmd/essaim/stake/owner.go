@@ -153,7 +153,7 @@ func (o *owning) bond(ctx context.Context, on *chainclient.Client, args []string
 }
 
 func (o *owning) commission(ctx context.Context, on *chainclient.Client, args []string) (tx essaim.Tx, out outcome, err error) {
-	part, err := basisPoints(args[0])
+	part, err := term.Percent(args[0])
 	if err != nil {
 		return tx, out, err
 	}
@@ -225,15 +225,6 @@ func (o *owning) retire(ctx context.Context, on *chainclient.Client, _ []string)
 	out.say("  bond       %s AIM come back at %s", term.Coins(o.actor.Bond), term.When(ctx, on, now+p.UnbondingBlocks))
 	out.say("  others     get their %s AIM back then, too", term.Coins(o.actor.Stake-min(o.actor.Bond, o.actor.Stake)))
 	return tx, out, err
-}
-
-// basisPoints reads a percentage such as 5 or 12.5.
-func basisPoints(text string) (essaim.Bps, error) {
-	a, err := essaim.ParseAmount(text)
-	if err != nil || a%10_000 != 0 || a > 100*essaim.AIM {
-		return 0, essaim.Errorf(essaim.CodeBadInput, "write a percentage like 5 or 12.5, with at most two decimals", "%q is no part of income", text)
-	}
-	return essaim.Bps(a / 10_000), nil
 }
 
 func height(text string) (int64, error) {

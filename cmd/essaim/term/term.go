@@ -81,6 +81,17 @@ func Coins(a essaim.Amount) string {
 	return Grouped(n) + "." + frac
 }
 
+// Percent reads a percentage such as 5 or 12.5.
+//
+// Errors: CodeBadInput.
+func Percent(text string) (essaim.Bps, error) {
+	a, err := essaim.ParseAmount(text)
+	if err != nil || a%10_000 != 0 || a > 100*essaim.AIM {
+		return 0, essaim.Errorf(essaim.CodeBadInput, "write a percentage like 5 or 12.5, with at most two decimals", "%q is no percentage", text)
+	}
+	return essaim.Bps(a / 10_000), nil
+}
+
 // Grouped writes 1234567 as 1,234,567.
 func Grouped(n uint64) string {
 	s := strconv.FormatUint(n, 10)
