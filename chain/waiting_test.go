@@ -8,6 +8,7 @@ import (
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/gen/chain/marketv1"
 	"github.com/essaim/essaim/gen/chain/modelv1"
+	"github.com/essaim/essaim/gen/chain/registryv1"
 )
 
 // draws lists what the beacon has asked.
@@ -82,6 +83,62 @@ func TestSilence(t *testing.T) {
 		t.Errorf("%+v, %v", said, err)
 	}
 	w.check(t)
+}
+
+// TestAwayIsNotSilence: a coordinator that has announced maintenance answers when it is
+// back. What it announces after the draw is no excuse.
+func TestAwayIsNotSilence(t *testing.T) {
+	away := func(w *world, from, until int64) *registryv1.MsgAway {
+		return &registryv1.MsgAway{Owner: coordinatorOwner.String(), NodeKey: public("c").String(), From: from, Until: until}
+	}
+	for _, c := range []struct {
+		name               string
+		before             bool  // announced before the draw
+		from, until        int64 // of the maintenance
+		due                int64
+		answered, punished bool
+	}{
+		{"announced", true, 6, 14, 14 + 5, true, false},
+		{"announced and silent", true, 6, 14, 14 + 5, false, true},
+		{"begins when the answer is due", true, 9, 14, 4 + 5, false, true},
+		{"announced too late", false, 7, 14, 4 + 5, false, true},
+		{"longer than claims are heard", true, 6, 400, 2 + 100 - 5, false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWaiting(t, func(p *marketv1.Params) { asked(p); p.ClaimBlocks = 100 })
+			p := w.ruled(t)
+			p.AwayNoticeBlocks = 2
+			w.must(t, &registryv1.MsgUpdateParams{Authority: governance(), Params: p})
+			if c.before {
+				w.must(t, away(w, c.from, c.until))
+			}
+			k := build(t, 1, honest())
+			w.must(t, openSession(100_000, 100))
+			w.must(t, k.settle(t, 0))
+			w.advance(t, 5)
+			if !c.before {
+				w.must(t, away(w, c.from, c.until))
+			}
+			draws := w.draws(t)
+			if draws[0].Due != c.due {
+				t.Fatalf("due at %d, want %d", draws[0].Due, c.due)
+			}
+			w.advance(t, c.due-1)
+			if c.answered {
+				for _, d := range draws {
+					w.must(t, answer(k, d))
+				}
+			}
+			w.advance(t, max(c.due, 24)+2)
+			w.check(t)
+			if got := w.record(t, "c").Silent == 1; got != c.punished {
+				t.Errorf("punished: %t", got)
+			}
+			if s := w.settlement(t, 1); s.Pending != 0 || (s.Paid == 21_000) != c.answered {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
 }
 
 // TestFalseDraw: a leaf that the beacon asks for and that is false convicts.

@@ -73,7 +73,10 @@ func (k Keeper) askAbout(ctx context.Context, id uint64, beacon [32]byte) error 
 	if err != nil {
 		return err
 	}
-	due := sdk.UnwrapSDKContext(ctx).BlockHeight() + int64(p.OpeningBlocks)
+	due, err := k.answerBy(ctx, p, session)
+	if err != nil {
+		return err
+	}
 	for i := range p.Openings {
 		hi, lo := lot(beacon, id, i+1)
 		d := marketv1.Draw{Session: id, Index: i, Point: below(hi, lo, uint64(essaim.SumRoot(out.Root).Sum())), Due: due}
@@ -82,6 +85,26 @@ func (k Keeper) askAbout(ctx context.Context, id uint64, beacon [32]byte) error 
 		}
 	}
 	return emit(ctx, &marketv1.EventAsked{Session: id, Coordinator: session.Coordinator, Draws: p.Openings, Due: due})
+}
+
+// answerBy is the height by which a draw of this block is to be answered. Maintenance that
+// was announced before the draw and begins before the answer is due comes first; what is
+// announced later is no excuse. Announcing bounds itself, and miners keep time to claim.
+func (k Keeper) answerBy(ctx context.Context, p marketv1.Params, session marketv1.Session) (int64, error) {
+	now := sdk.UnwrapSDKContext(ctx).BlockHeight()
+	due := now + int64(p.OpeningBlocks)
+	node, err := essaim.ParseNodeKey(session.Coordinator)
+	if err != nil {
+		return 0, err
+	}
+	a, _, err := k.Registry.Actor(ctx, node)
+	if err != nil {
+		return 0, err
+	}
+	if a.AwayFrom < due && a.AwayUntil > now {
+		due = max(due, min(a.AwayUntil+int64(p.OpeningBlocks), session.ContestUntil-int64(p.OpeningBlocks)))
+	}
+	return due, nil
 }
 
 // putDraw writes a draw and its indexes.
