@@ -75,6 +75,10 @@ type Market interface {
 	// pays nothing.
 	Settle(ctx context.Context, s essaim.Settlement, sig, voucher []byte) (essaim.Tx, error)
 
+	// SettledBy finds the transaction that has settled a session, for one whose answer
+	// was lost.
+	SettledBy(ctx context.Context, id essaim.SessionID) (essaim.Tx, error)
+
 	// ShowVoucher shows a voucher that came after the settlement, so that more is paid
 	// at once.
 	//

@@ -63,6 +63,10 @@ func (l *till) Settle(_ context.Context, s essaim.Settlement, _, voucher []byte)
 	return essaim.Tx{Hash: "TX", Height: 1}, nil
 }
 
+func (l *till) SettledBy(context.Context, essaim.SessionID) (essaim.Tx, error) {
+	return essaim.Tx{Hash: "TX", Height: 1}, nil
+}
+
 func (l *till) ShowVoucher(context.Context, essaim.SessionID, []byte) (essaim.Tx, error) {
 	return essaim.Tx{}, errCut
 }
@@ -289,8 +293,8 @@ func check(t *rapid.T, s *shop, l *till, submitted, delivered []uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(l.paid) != 1 || l.paid[0].Root != done.Root {
-		t.Fatalf("%d settlements", len(l.paid))
+	if len(l.paid) != 1 || l.paid[0].Root != done.Root || done.Tx.Hash != "TX" {
+		t.Fatalf("%d settlements, by %+v", len(l.paid), done.Tx)
 	}
 	if root := l.paid[0].Root; root.Count() != uint64(len(delivered)) || root.Sum() != essaim.Amount(10*len(delivered)) {
 		t.Fatalf("paid %d tasks with %d uaim, delivered were %d", root.Count(), root.Sum(), len(delivered))

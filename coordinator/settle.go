@@ -124,7 +124,12 @@ func (c *Coordinator) settleQuiet(ctx context.Context, id essaim.SessionID) (ess
 	switch s.State {
 	case essaim.SessionSettled:
 		// The transaction was committed and this program ended before it knew.
-		return c.settledAs(id, i, essaim.Tx{})
+		tx, err := c.cfg.Ledger.SettledBy(ctx, id)
+		if err != nil { // paid all the same
+			c.log.Warn("the transaction of a settlement is not known", "session", id.String(), "err", err)
+			tx = essaim.Tx{}
+		}
+		return c.settledAs(id, i, tx)
 	case essaim.SessionLapsed:
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeExpired, "its miners can claim what they were promised", "session %s came to its expiry before it was settled", id)
 	case essaim.SessionExpired:

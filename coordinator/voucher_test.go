@@ -205,6 +205,10 @@ func TestMinersKeepVouchers(t *testing.T) {
 	}
 }
 
+func (l *ledger) SettledBy(context.Context, essaim.SessionID) (essaim.Tx, error) {
+	return essaim.Tx{}, errEngine
+}
+
 func (l *ledger) ShowVoucher(_ context.Context, id essaim.SessionID, voucher []byte) (essaim.Tx, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -212,6 +212,34 @@ func (b *bench) Tx(_ context.Context, hash []byte, _ bool) (*ctypes.ResultTx, er
 	return nil, fmt.Errorf("tx (%X) not found", hash)
 }
 
+// in lists what a block holds: at most one transaction.
+func (b *bench) in(height int64) (out []*ctypes.ResultTx) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.found {
+		if r.Height == height {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (b *bench) Block(_ context.Context, height *int64) (*ctypes.ResultBlock, error) {
+	block := new(cmttypes.Block)
+	for _, r := range b.in(*height) {
+		block.Txs = append(block.Txs, r.Tx)
+	}
+	return &ctypes.ResultBlock{Block: block}, nil
+}
+
+func (b *bench) BlockResults(_ context.Context, height *int64) (*ctypes.ResultBlockResults, error) {
+	out := &ctypes.ResultBlockResults{Height: *height}
+	for _, r := range b.in(*height) {
+		out.TxsResults = append(out.TxsResults, &r.TxResult)
+	}
+	return out, nil
+}
+
 func dial(t testing.TB, b client.RPC) *client.Client {
 	t.Helper()
 	c, err := client.New(b)

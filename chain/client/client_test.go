@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -66,6 +67,12 @@ func story(t *testing.T, b *bench) {
 	ok("look up", err)
 	if again.Height != tx.Height || !slices.Equal(again.Payments, tx.Payments) {
 		t.Fatalf("%+v, looked up: %+v", tx, again)
+	}
+	if found, err := c.SettledBy(ctx, id); err != nil || !reflect.DeepEqual(found, tx) {
+		t.Errorf("settled by %+v (%v), want %+v", found, err, tx)
+	}
+	if _, err := c.SettledBy(ctx, id+99); essaim.CodeOf(err) != essaim.CodeNotFound {
+		t.Errorf("a session that is not there was settled: %v", err)
 	}
 	settled, err := c.Settlement(ctx, id)
 	ok("settlement", err)

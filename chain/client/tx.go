@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	abci "github.com/cometbft/cometbft/abci/types"
@@ -61,6 +62,42 @@ func payments(e abci.Event) ([]essaim.Payment, error) {
 		out = append(out, essaim.Payment{To: to, Reason: p.Reason, Amount: essaim.Amount(p.Amount)})
 	}
 	return out, nil
+}
+
+// SettledBy finds the transaction that has settled a session, in the block that the
+// settlement names: for those who have not heard the answer to theirs, or did not send it.
+//
+// Errors: CodeNotFound if the session is not settled, CodeUnavailable if the node does not
+// keep the block.
+func (c *Client) SettledBy(ctx context.Context, id essaim.SessionID) (essaim.Tx, error) {
+	s, err := c.Settlement(ctx, id)
+	if err != nil {
+		return essaim.Tx{}, err
+	}
+	block, err := c.rpc.Block(ctx, &s.Height)
+	if err != nil {
+		return essaim.Tx{}, unreachable(ctx, err)
+	}
+	results, err := c.rpc.BlockResults(ctx, &s.Height)
+	if err != nil {
+		return essaim.Tx{}, unreachable(ctx, err)
+	}
+	for i, tx := range block.Block.Txs {
+		if i < len(results.TxsResults) && settles(results.TxsResults[i].Events, id) {
+			return txOf(&ctypes.ResultTx{Hash: tx.Hash(), Height: s.Height, TxResult: *results.TxsResults[i]})
+		}
+	}
+	return essaim.Tx{}, essaim.Errorf(essaim.CodeInternal, "", "block %d does not settle session %s", s.Height, id)
+}
+
+func settles(events []abci.Event, id essaim.SessionID) bool {
+	return slices.ContainsFunc(events, func(e abci.Event) bool {
+		if e.Type != proto.MessageName(&marketv1.EventSettled{}) {
+			return false
+		}
+		m, err := sdk.ParseTypedEvent(e)
+		return err == nil && m.(*marketv1.EventSettled).Session == uint64(id)
+	})
 }
 
 // Tx finds a transaction by its hash, in hex.

@@ -40,6 +40,11 @@ func (n *Node) Tx(ctx context.Context, hash []byte, prove bool) (*ctypes.ResultT
 	return call(n, func() (*ctypes.ResultTx, error) { return n.rpc.Tx(ctx, hash, prove) })
 }
 
+// Block returns a block with its transactions.
+func (n *Node) Block(ctx context.Context, height *int64) (*ctypes.ResultBlock, error) {
+	return call(n, func() (*ctypes.ResultBlock, error) { return n.rpc.Block(ctx, height) })
+}
+
 // BlockResults returns what a block emitted.
 func (n *Node) BlockResults(ctx context.Context, height *int64) (*ctypes.ResultBlockResults, error) {
 	return call(n, func() (*ctypes.ResultBlockResults, error) { return n.rpc.BlockResults(ctx, height) })
