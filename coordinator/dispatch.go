@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/receipts"
 	"github.com/essaim/essaim/transport"
 	"github.com/essaim/essaim/verify"
@@ -94,6 +95,9 @@ func (c *Coordinator) attempt(ctx context.Context, j *job, m *miner) outcome {
 	c.mu.Lock()
 	unit := m.models[j.task.Model].UnitPrice
 	c.mu.Unlock()
+	if err := c.book.line(j.escrow, receiptlog.Payee{Miner: m.key, Model: j.task.Model}); err != nil {
+		return outcome{task: essaim.EventRefused, why: err}
+	}
 	c.step(j, essaim.EventOffered)
 	var number uint64
 	j.tell(func(p *essaim.Progress) {

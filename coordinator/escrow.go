@@ -28,7 +28,7 @@ type escrow struct {
 	deposit   essaim.Amount                      // what the ledger had when it was last asked; grows only
 	reserved  essaim.Amount                      // maximum prices of the tasks under way
 	captured  essaim.Amount                      // prices of the delivered tasks
-	owed      map[receiptlog.Payee]essaim.Amount // the same, by who is paid
+	owed      map[receiptlog.Payee]essaim.Amount // the same, by who is paid, or may be: at most essaim.MaxLines
 	tasks     int                                // under way
 	voucher   receiptlog.Voucher                 // the payer's highest
 	delivered int                                // whose receipts the settlement will count
@@ -154,7 +154,7 @@ func (b *book) list() []essaim.SessionID {
 
 // reserve sets a task's maximum price aside.
 //
-// Errors: CodeConflict if the session takes no more tasks, CodeUnavailable if it has
+// Errors: CodeConflict if the session takes no more tasks or payees, CodeUnavailable if it has
 // too many under way or the coordinator's stake covers no more, CodeInsufficient if the
 // deposit does not suffice.
 func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
@@ -165,6 +165,9 @@ func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
 	}
 	if e.tasks+e.delivered >= receipts.MaxLeaves {
 		return essaim.Errorf(essaim.CodeConflict, "close it and open a new one", "session %s has had %d tasks, as many as one settlement may count", e.session.ID, e.delivered)
+	}
+	if len(e.owed) >= essaim.MaxLines {
+		return errFull(e)
 	}
 	if e.tasks >= maxTasks {
 		return essaim.Errorf(essaim.CodeUnavailable, "wait until one is finished", "session %s has %d tasks under way, at most %d may be", e.session.ID, e.tasks, maxTasks)
@@ -180,6 +183,25 @@ func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
 	}
 	e.reserved += most
 	e.tasks++
+	return nil
+}
+
+// errFull refuses work that one settlement cannot pay.
+func errFull(e *escrow) error {
+	return essaim.Errorf(essaim.CodeConflict, "close it and open a new one", "session %s has work by %d miners and models, as many as one settlement may pay", e.session.ID, essaim.MaxLines)
+}
+
+// line makes room in the settlement for a miner's work with a model, before it begins.
+//
+// Errors: CodeConflict if a settlement cannot name any more.
+func (b *book) line(e *escrow, p receiptlog.Payee) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	owed, ok := e.owed[p]
+	if !ok && len(e.owed) >= essaim.MaxLines {
+		return errFull(e)
+	}
+	e.owed[p] = owed
 	return nil
 }
 
