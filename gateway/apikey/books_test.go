@@ -453,6 +453,36 @@ func TestTamperingIsFound(t *testing.T) {
 	}
 }
 
+// TestSessionsWithoutASettlement: one that came to its expiry has no sum on the chain. That
+// is no difference; a receipt that is not as in the books is.
+func TestSessionsWithoutASettlement(t *testing.T) {
+	s := openKeys(t, filepath.Join(t.TempDir(), "keys.db"))
+	h := reserve(t, s, create(t, s, 1000).ID, 400, 1)
+	if err := errors.Join(h.Parts[0].Name(task(1), 1), h.Parts[0].Capture(t.Context(), task(1), 1, 250, nil), h.Done()); err != nil {
+		t.Fatal(err)
+	}
+	b := check(t, s)
+	for _, state := range []essaim.SessionState{essaim.SessionLapsed, essaim.SessionExpired} {
+		for name, c := range map[string]struct {
+			fact  apikey.Fact
+			proof string
+			fault string
+		}{
+			"as in the log":   {apikey.Fact{Logged: true, Receipts: []apikey.Paid{{Task: task(1), Price: 250}}}, "receipts", ""},
+			"another price":   {apikey.Fact{Logged: true, Receipts: []apikey.Paid{{Task: task(1), Price: 200}}}, "receipts", "it says 0.00025 AIM"},
+			"not in the log":  {apikey.Fact{Logged: true}, "receipts", "there is no receipt"},
+			"more in the log": {apikey.Fact{Logged: true, Receipts: []apikey.Paid{{Task: task(1), Price: 250}, {Task: task(2), Price: 1}}}, "receipts", "is not in the books"},
+			"the log is gone": {apikey.Fact{}, "", ""},
+		} {
+			c.fact.Session, c.fact.State = 1, state
+			r := b.Reconcile([]apikey.Fact{c.fact})[0]
+			if got := text(r.Faults); r.Proof != c.proof || c.fault == "" && got != "" || !strings.Contains(got, c.fault) {
+				t.Errorf("%s, %s: by %q: %q, want %q", state, name, r.Proof, got, c.fault)
+			}
+		}
+	}
+}
+
 func text(faults []apikey.Fault) (out string) {
 	for _, f := range faults {
 		out += fmt.Sprintf("entry %d: %s\n", f.Entry, f.Text)

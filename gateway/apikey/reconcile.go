@@ -21,7 +21,7 @@ type Paid struct {
 type Fact struct {
 	Session  essaim.SessionID
 	State    essaim.SessionState // on the chain
-	Sum      essaim.Amount       // of the settlement's root, unless the session is open
+	Sum      essaim.Amount       // of the settlement's root, if the session is settled
 	Count    uint64              // of the settlement's root
 	Receipts []Paid              // from the coordinator's log
 	Logged   bool                // Receipts is all there are; else they are not known
@@ -34,7 +34,7 @@ type Row struct {
 	Tasks    int                 `json:"tasks"`    // in the books
 	Captured essaim.Amount       `json:"captured"` // from keys
 	Covered  essaim.Amount       `json:"covered"`  // from the house
-	Proof    string              `json:"proof"`    // "chain", or "receipts" while the session is open; "": nothing is known
+	Proof    string              `json:"proof"`    // "chain", or "receipts" of a session that is not settled; "": nothing is known
 	Proven   essaim.Amount       `json:"proven"`   // settled, or receipts so far
 	Receipts uint64              `json:"receipts"` // how many of them
 	Doubts   int                 `json:"doubts"`   // tasks that are under way or undecided
@@ -44,7 +44,9 @@ type Row struct {
 // Reconcile compares the books with what ledger and log say of the sessions that the
 // gateway has paid from. While a session is open its receipts so far must be in the books,
 // unless their tasks are in doubt; once it is settled, the root's sum is what the books
-// must say. It returns a row for each session that is in the books or in facts.
+// must say. One that came to its expiry has no root: what keys were charged for was
+// delivered all the same, and is held against the receipts. It returns a row for each
+// session that is in the books or in facts.
 func (b Books) Reconcile(facts []Fact) []Row {
 	known := map[essaim.SessionID]Fact{}
 	for _, f := range facts {
@@ -118,7 +120,7 @@ func (b Books) compare(r *Row, f Fact, entries []Entry) {
 	if f.Logged {
 		b.compareReceipts(r, f.Receipts, entries)
 	}
-	if f.State == essaim.SessionOpen {
+	if f.State != essaim.SessionSettled { // the chain has no sum to compare with
 		if f.Logged {
 			r.Proof = "receipts"
 			r.Receipts = uint64(len(f.Receipts))

@@ -73,7 +73,8 @@ func newReconcile(s *Shell) *cobra.Command {
 		Short: "Compare the books with the chain; exit 1 names the entries that differ",
 		Long: `Adds all entries up again, and compares each session that API keys were paid from: what
 the books have captured must be what the settlement's root on the chain says, and the
-receipts so far while the session is open. With the coordinator's log in its folder each
+receipts so far while the session is open. A session that was not settled in time has
+no root; its receipts are what counts. With the coordinator's log in its folder each
 receipt is compared with its entry.
 
 What the comparison does not prove: that deposits were really paid to you. The books are
