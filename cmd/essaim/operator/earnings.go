@@ -27,7 +27,7 @@ type Sums struct {
 	Waiting        essaim.Amount `json:"waiting"`        // settled, and paid when the challenge window is over
 	Acknowledged   essaim.Amount `json:"acknowledged"`   // promised by the coordinator, not settled yet
 	Unacknowledged essaim.Amount `json:"unacknowledged"` // signed by the miner alone
-	Lapsed         essaim.Amount `json:"lapsed"`         // of sessions that ended without a settlement
+	Lapsed         essaim.Amount `json:"lapsed"`         // of sessions that ended without a settlement, but for what was paid of claims
 	Missing        essaim.Amount `json:"missing"`        // of settled sessions whose settlement pays less
 	Refused        essaim.Amount `json:"refused"`        // not counted by the coordinator
 }
@@ -99,6 +99,14 @@ and before the pool shares them with those who stake on the miner (essaim reward
 			return nil
 		},
 	}
+}
+
+// payments is what of the ledger tells where a session's money is; *chainclient.Client is
+// it.
+type payments interface {
+	Session(context.Context, essaim.SessionID) (essaim.Session, error)
+	Settlement(context.Context, essaim.SessionID) (chainclient.Settled, error)
+	Line(context.Context, essaim.SessionID, essaim.NodeKey, essaim.Digest) (essaim.Line, error)
 }
 
 // line is a miner's receipts of one session and model.
@@ -186,7 +194,7 @@ func (a *adding) add(r miner.Earned, to func(*Sums) *essaim.Amount, amount essai
 
 // line adds the receipts of a session and model: the ledger says how much is where, and the
 // oldest receipts are taken to be the surest.
-func (a *adding) line(ctx context.Context, chain *chainclient.Client, l *line) error {
+func (a *adding) line(ctx context.Context, chain payments, l *line) error {
 	var sum essaim.Amount
 	for _, r := range l.receipts {
 		sum += r.Price
@@ -212,7 +220,7 @@ func (a *adding) line(ctx context.Context, chain *chainclient.Client, l *line) e
 }
 
 // whereabouts says where the sum of a session's receipts is; its parts add up to it.
-func (a *adding) whereabouts(ctx context.Context, chain *chainclient.Client, l *line, sum essaim.Amount) (w Sums, err error) {
+func (a *adding) whereabouts(ctx context.Context, chain payments, l *line, sum essaim.Amount) (w Sums, err error) {
 	session, err := chain.Session(ctx, l.session)
 	if err != nil {
 		return w, err
@@ -221,9 +229,16 @@ func (a *adding) whereabouts(ctx context.Context, chain *chainclient.Client, l *
 	case essaim.SessionOpen:
 		w.Acknowledged = sum
 		return w, nil
-	case essaim.SessionSettled:
-	default:
+	case essaim.SessionLapsed:
 		w.Lapsed = sum
+		return w, nil
+	case essaim.SessionExpired: // what was claimed while it had lapsed is paid
+		claimed, err := chain.Line(ctx, l.session, a.Miner, l.model)
+		if code := essaim.CodeOf(err); err != nil && code != essaim.CodeNotFound && code != essaim.CodeExpired {
+			return w, err
+		}
+		w.Settled = min(claimed.Amount, sum)
+		w.Lapsed = sum - w.Settled
 		return w, nil
 	}
 	settled, err := chain.Settlement(ctx, l.session)
