@@ -1,15 +1,20 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/receipts"
 )
 
-// answerDraws shows the ledger the leaves that the beacon asks for. What fails is tried
+// answerDraws shows the ledger the leaves that the beacon asks for, what is due first first,
+// and of several sessions side by side: each answer waits for a block. What fails is tried
 // again at the next look: an unanswered draw costs this coordinator a part of its stake,
 // and its miners what waits.
 func (c *Coordinator) answerDraws(ctx context.Context) {
@@ -22,15 +27,26 @@ func (c *Coordinator) answerDraws(ctx context.Context) {
 		}
 		return
 	}
-	of := map[essaim.SessionID][]essaim.Draw{}
-	for _, d := range draws {
-		of[d.Session] = append(of[d.Session], d)
-	}
-	for id, list := range of {
-		if err := c.showLeaves(ctx, id, list); err != nil && ctx.Err() == nil {
-			c.log.Error("a draw is not answered", "session", id.String(), "due", list[0].Due, "err", err)
+	slices.SortFunc(draws, func(a, b essaim.Draw) int {
+		return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.Session, b.Session), cmp.Compare(a.Index, b.Index))
+	})
+	var group errgroup.Group
+	group.SetLimit(settleParallel)
+	for len(draws) > 0 {
+		n := slices.IndexFunc(draws, func(d essaim.Draw) bool { return d.Session != draws[0].Session })
+		if n < 0 {
+			n = len(draws)
 		}
+		list := draws[:n]
+		draws = draws[n:]
+		group.Go(func() error {
+			if err := c.showLeaves(ctx, list[0].Session, list); err != nil && ctx.Err() == nil {
+				c.log.Error("a draw is not answered", "session", list[0].Session.String(), "due", list[0].Due, "err", err)
+			}
+			return nil
+		})
 	}
+	_ = group.Wait() // each has said what went wrong
 }
 
 // showLeaves answers a session's draws from the set that its settlement names. Should the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob/mem"
@@ -23,10 +24,18 @@ func (l *ledger) Draws(_ context.Context, coordinator essaim.NodeKey) (out []ess
 }
 
 func (l *ledger) Open(_ context.Context, d essaim.Draw, o essaim.Opening) (essaim.Tx, error) {
+	if l.meet != nil {
+		select {
+		case l.meet <- struct{}{}:
+		case <-l.meet:
+		case <-time.After(5 * time.Second):
+			return essaim.Tx{}, essaim.Errorf(essaim.CodeUnavailable, "", "no other opening has come")
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	leaf := sumtree.Leaf{Task: essaim.DigestOf(o.Task), Receipt: essaim.DigestOf(o.Receipt), Amount: o.Amount}
-	before, err := sumtree.Verify(l.root, leaf, sumtree.Proof{Index: o.Index, Siblings: o.Siblings})
+	before, err := sumtree.Verify(l.settled[d.Session].Root, leaf, sumtree.Proof{Index: o.Index, Siblings: o.Siblings})
 	if err != nil || d.Point < before || d.Point >= before+o.Amount {
 		return essaim.Tx{}, essaim.Errorf(essaim.CodeBadInput, "", "another leaf: %v", err)
 	}
@@ -60,7 +69,7 @@ func TestDrawsAreAnswered(t *testing.T) {
 	ask := func(deaf int) {
 		n.ledger.mu.Lock()
 		defer n.ledger.mu.Unlock()
-		n.ledger.root, n.ledger.deaf = opener.Root(), deaf
+		n.ledger.deaf = deaf
 		for i, point := range []essaim.Amount{0, unitPrice, 5*unitPrice - 1} {
 			n.ledger.draws = append(n.ledger.draws, essaim.Draw{Session: p.session, Index: i, Point: point, Due: 100})
 		}
@@ -77,4 +86,22 @@ func TestDrawsAreAnswered(t *testing.T) {
 	ask(0)
 	n.start()
 	eventually(t, "the draws are answered though the set was lost", n.ledger.undrawn)
+}
+
+// TestDrawsOfManySessions are answered side by side: one after the other, a block each, they
+// would fall behind the settlements.
+func TestDrawsOfManySessions(t *testing.T) {
+	n := newNetwork(t, nil)
+	n.mine(&fake{}, nil)
+	var draws []essaim.Draw
+	for i := range 4 {
+		p := n.payer(9 * unitPrice)
+		p.work(1)
+		p.settle(1)
+		draws = append(draws, essaim.Draw{Session: p.session, Due: int64(100 - i)})
+	}
+	n.ledger.mu.Lock()
+	n.ledger.meet, n.ledger.draws = make(chan struct{}), draws
+	n.ledger.mu.Unlock()
+	eventually(t, "the draws are answered", n.ledger.undrawn)
 }

@@ -44,9 +44,9 @@ type ledger struct {
 	settled  map[essaim.SessionID]essaim.Settlement
 	vouchers map[essaim.SessionID][]byte // that sessions were settled with
 	payments int
-	draws    []essaim.Draw  // not answered yet
-	root     essaim.SumRoot // that openings must lead to
-	deaf     int            // openings that are lost
+	draws    []essaim.Draw // not answered yet
+	deaf     int           // openings that are lost
+	meet     chan struct{} // if it is there, an opening waits until another one is here, too
 	cover    essaim.Cover
 }
 
