@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Random sessions on a network of separate processes while kill -9 hits every role; then
-# the books are read: sessions settled or expired, nothing held for others, the supply exact.
+# the books are read: sessions settled or expired, nothing held for others, the supply exact,
+# nobody slashed.
 # SOAK says how long (default 60s; 30m for the long one), SEED which random numbers.
 # Needs bin/essaim (make build), curl. BIN names another binary.
 set -euo pipefail
@@ -61,9 +62,11 @@ after=$(supply)
 echo "kills: $(for r in "${roles[@]}"; do printf '%s %s  ' "$r" "${kills[$r]:-0}"; done)"
 echo "clients $sessions, pictures $drawn, sessions on the ledger $all, over $over"
 query query totals
+record=$(query query record "$(query query actors | field node_key)" | tr -d ' \n'); echo "the coordinator's record: $record"
 held=$(query query totals | grep -o '"escrowed": *[0-9]*' | grep -o '[0-9]*$')
 open=$(query session list --json | tr -d ' \n' | grep -o '{[^{}]*"state":"open"[^{}]*}' | grep -o '"deposit":"\?[0-9]*' | grep -o '[0-9]*$' | paste -sd+ | bc || true)
 [ "$held" -eq "${open:-0}" ] || { echo "escrow holds $held uaim, open sessions have ${open:-0}"; exit 1; }
 [ "$all" -eq "$over" ] || { echo "$((all - over)) sessions wait for their expiry, with all of the $held uaim in escrow"; }
+[[ $record == *'"slashes":0'* ]] || { echo "the coordinator is honest and was slashed"; exit 1; }
 [ "$before" = "$after" ] || { echo "the supply was $before and is $after"; exit 1; }
 echo "ok: nothing is held that no open session has, the supply is exact"
