@@ -82,8 +82,7 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	f.StringVar(&c.passphraseFile, "passphrase-file", "", "file that holds the passphrase of account keys")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens to stderr")
 	root.AddCommand(newImagineCommand(c), newPixelCommand(c), newNearestCommand(c), newUpCommand(c), newDemoCommand(c), newReceiptCommand(c), newKeysCommand(c),
-		newBalanceCommand(c), newSendCommand(c), newQueryCommand(c), newTxCommand(c), newNodeCommand(c), newGenesisCommand(c), newAuditCommand(c), newMinerCommand(c),
-		newModelCommand(c), newBeaconCommand(c))
+		newBalanceCommand(c), newSendCommand(c), newQueryCommand(c), newTxCommand(c), newNodeCommand(c), newGenesisCommand(c), newAuditCommand(c), newMinerCommand(c))
 	root.AddCommand(stake.Commands(&stake.Shell{
 		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Dial: c.dialLedger, Keys: c.keys,
 		Account: c.account, Address: c.address, Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
@@ -96,8 +95,9 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	root.AddCommand(session.Command(sessions), session.Demo(sessions))
 	root.AddCommand(operator.Commands(&operator.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger,
-		Home: func() (string, error) { _, err := devnet.ReadInfo(c.home); return c.home, err },
-		No:   func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
+		Home:    func() (string, error) { _, err := devnet.ReadInfo(c.home); return c.home, err },
+		Account: c.account, Address: c.address, User: devnet.User,
+		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
 	})...)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)

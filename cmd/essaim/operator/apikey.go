@@ -1,6 +1,7 @@
 // Package operator is the commands of people who run a node: the API keys of a coordinator
-// and the books of what they spend, and what a miner has earned. They work on the files in a node's folder, beside a node that runs or without one; what they compare with
-// the ledger they ask it for. The package must not decide what a role or the books decide.
+// and the books of what they spend, what a miner has earned, the registration of models, and
+// the beacon. Those about a node work on the files in its folder, beside a node that runs or
+// without one; what they compare with the ledger they ask it for. The package must not decide what a role or the books decide.
 package operator
 
 import (
@@ -17,20 +18,26 @@ import (
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/node"
+	"github.com/essaim/essaim/wallet"
 )
 
 // Shell is what the commands need of the program around them.
 type Shell struct {
-	Stdout io.Writer
-	JSON   func() bool
-	Dial   func(context.Context) (*chainclient.Client, error)
-	Home   func() (string, error) // of a network; an error if there is none
-	No     func(error) error      // the answer is no: the program ends with 1
-	Shown  func(error) error      // stdout has told the error already
+	Stdout  io.Writer
+	JSON    func() bool
+	Dial    func(context.Context) (*chainclient.Client, error)
+	Home    func() (string, error) // of a network; an error if there is none
+	Account func(name string) (*wallet.Account, error)
+	Address func(string) (essaim.Address, error) // in either spelling, or of a key
+	User    string                               // the key that signs unless another is named
+	No      func(error) error                    // the answer is no: the program ends with 1
+	Shown   func(error) error                    // stdout has told the error already
 }
 
 // Commands are those of this package.
-func Commands(s *Shell) []*cobra.Command { return []*cobra.Command{newAPIKey(s), newEarnings(s)} }
+func Commands(s *Shell) []*cobra.Command {
+	return []*cobra.Command{newAPIKey(s), newEarnings(s), newModel(s), newBeacon(s)}
+}
 
 func newAPIKey(s *Shell) *cobra.Command {
 	cmd := &cobra.Command{

@@ -1,4 +1,4 @@
-package main
+package operator
 
 import (
 	"fmt"
@@ -9,16 +9,15 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/cmd/essaim/term"
-	"github.com/essaim/essaim/devnet"
 )
 
-func newModelCommand(c *cli) *cobra.Command {
+func newModel(s *Shell) *cobra.Command {
 	cmd := &cobra.Command{Use: "model", Short: "Register a model (query models shows them)"}
-	cmd.AddCommand(newModelRegister(c))
+	cmd.AddCommand(newModelRegister(s))
 	return cmd
 }
 
-func newModelRegister(c *cli) *cobra.Command {
+func newModelRegister(s *Shell) *cobra.Command {
 	var price, royalty, from string
 	var data []string
 	cmd := &cobra.Command{
@@ -44,15 +43,15 @@ bounded by the ledger.`,
 			if err != nil {
 				return err
 			}
-			owners, err := c.dataOwners(data)
+			owners, err := s.dataOwners(data)
 			if err != nil {
 				return err
 			}
-			account, err := c.account(from)
+			account, err := s.Account(from)
 			if err != nil {
 				return err
 			}
-			chain, err := c.dialLedger(cmd.Context())
+			chain, err := s.Dial(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -60,10 +59,10 @@ bounded by the ledger.`,
 			if err != nil {
 				return err
 			}
-			if c.json {
-				return term.JSON(c.stdout, map[string]any{"model": digest, "owner": account.Address(), "data": append([]essaim.DataShare{}, owners...), "tx": tx.Hash, "height": tx.Height})
+			if s.JSON() {
+				return term.JSON(s.Stdout, map[string]any{"model": digest, "owner": account.Address(), "data": append([]essaim.DataShare{}, owners...), "tx": tx.Hash, "height": tx.Height})
 			}
-			_, err = fmt.Fprintf(c.stdout, "model %s\nheight %d, transaction %s\n", digest, tx.Height, tx.Hash)
+			_, err = fmt.Fprintf(s.Stdout, "model %s\nheight %d, transaction %s\n", digest, tx.Height, tx.Hash)
 			return err
 		},
 	}
@@ -71,16 +70,16 @@ bounded by the ledger.`,
 	f.StringVar(&price, "price", "1000uaim", "suggested price of a unit of work")
 	f.StringVar(&royalty, "royalty", "5", "the owner's part of each price, in percent")
 	f.StringArrayVar(&data, "data-owner", nil, "ADDRESS:PERCENT of each price for the owner of data; up to four times")
-	f.StringVar(&from, "from", devnet.User, "account key that owns the model")
+	f.StringVar(&from, "from", s.User, "account key that owns the model")
 	return cmd
 }
 
 // dataOwners reads ADDRESS:PERCENT.
-func (c *cli) dataOwners(list []string) (out []essaim.DataShare, err error) {
+func (s *Shell) dataOwners(list []string) (out []essaim.DataShare, err error) {
 	for _, text := range list {
 		who, part, _ := strings.Cut(text, ":")
 		var d essaim.DataShare
-		if d.Owner, err = c.address(who); err != nil {
+		if d.Owner, err = s.Address(who); err != nil {
 			return nil, err
 		}
 		if d.Royalty, err = term.Percent(part); err != nil {

@@ -1,4 +1,4 @@
-package main
+package operator
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 	"github.com/essaim/essaim/cmd/essaim/term"
 )
 
-func newBeaconCommand(c *cli) *cobra.Command {
+func newBeacon(s *Shell) *cobra.Command {
 	return &cobra.Command{
 		Use:   "beacon [HEIGHT]",
 		Short: "Show the random value of a block, and whether anybody could foretell it",
@@ -29,7 +29,7 @@ are not kept.`,
 					return essaim.Errorf(essaim.CodeBadInput, "heights are numbered from 1", "%q is no height", args[0])
 				}
 			}
-			chain, err := c.dialLedger(cmd.Context())
+			chain, err := s.Dial(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -37,11 +37,11 @@ are not kept.`,
 			if err != nil {
 				return err
 			}
-			if c.json {
-				return term.JSON(c.stdout, b)
+			if s.JSON() {
+				return term.JSON(s.Stdout, b)
 			}
 			lines := []string{fmt.Sprintf("height %d: %d of %d validators have contributed", b.Height, b.Contributors, b.Validators), b.Value.String()}
-			_, err = fmt.Fprintln(c.stdout, strings.Join(append(lines, term.Wrap(foretold(b), term.Width)...), "\n"))
+			_, err = fmt.Fprintln(s.Stdout, strings.Join(append(lines, term.Wrap(foretold(b), term.Width)...), "\n"))
 			return err
 		},
 	}
