@@ -203,7 +203,7 @@ func keep(b *testing.B, log *receiptlog.Log, w *work, done func(string)) {
 	many(func(i int) error { return log.Admit(w.receipts[i].Task, w.tasks[i], w.files[i].Task, nil) })
 	done("log-task")
 	many(func(i int) error {
-		return log.Accept(w.receipts[i].Task, w.receipts[i], w.files[i].Receipt, essaim.TaskDelivered)
+		return log.Accept(w.receipts[i].Task, w.receipts[i], w.files[i].Receipt, nil, essaim.TaskDelivered)
 	})
 	done("log-receipt")
 }

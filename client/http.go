@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,8 +18,8 @@ import (
 )
 
 const (
-	maxAnswer = 8 << 20   // bytes of a JSON answer
-	maxEvent  = 100 << 20 // bytes of an event: a delivery holds a blob in base64
+	maxAnswer = 8 << 20  // bytes of a JSON answer
+	maxEvent  = 72 << 20 // bytes of an event: a delivery holds a blob
 	dialTime  = 10 * time.Second
 )
 
@@ -30,6 +29,7 @@ type HTTP struct {
 	base   string
 	client *http.Client
 	idle   time.Duration // without a byte, a stream counts as cut
+	line   line
 }
 
 var (
@@ -130,63 +130,6 @@ func (h *HTTP) blob(ctx context.Context, d essaim.Digest, more string) ([]byte, 
 	return b, nil
 }
 
-// Submit is Coordinator.Submit. If the connection is cut the error is
-// CodeUnavailable and the task may be going on; submitting it again continues it.
-func (h *HTTP) Submit(ctx context.Context, s essaim.Submission, progress func(essaim.Progress)) (essaim.Delivery, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	watch := time.AfterFunc(h.idle, func() { cancel(h.lost(errSilent)) })
-	defer watch.Stop()
-	resp, err := h.send(ctx, http.MethodPost, PathTasks, s)
-	if err != nil {
-		return essaim.Delivery{}, err
-	}
-	defer resp.Body.Close()
-	if err := failure(resp); err != nil {
-		return essaim.Delivery{}, err
-	}
-	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t != "text/event-stream" {
-		return essaim.Delivery{}, notAGateway(h.base)
-	}
-	alive := func() { watch.Reset(h.idle) }
-	delivery, err := readDelivery(newEvents(resp.Body, maxEvent, alive), progress)
-	if errors.Is(err, errCut) {
-		return delivery, h.cut(ctx, err)
-	}
-	return delivery, err
-}
-
-// readDelivery consumes a stream up to its last event.
-func readDelivery(e *events, progress func(essaim.Progress)) (d essaim.Delivery, err error) {
-	for {
-		name, data, err := e.next()
-		if err != nil {
-			return d, err
-		}
-		switch name {
-		case EventProgress:
-			var p essaim.Progress
-			if err := json.Unmarshal(data, &p); err != nil {
-				return d, badAnswer(err)
-			}
-			if progress != nil {
-				progress(p)
-			}
-		case EventDelivery:
-			if err := json.Unmarshal(data, &d); err != nil {
-				return d, badAnswer(err)
-			}
-			return d, nil
-		case EventError:
-			var body ErrorBody
-			if err := json.Unmarshal(data, &body); err != nil {
-				return d, badAnswer(err)
-			}
-			return d, body.Err()
-		}
-	}
-}
-
 func (h *HTTP) call(ctx context.Context, method, path string, in, out any) error {
 	resp, err := h.send(ctx, method, path, in)
 	if err != nil {
@@ -207,20 +150,23 @@ func (h *HTTP) call(ctx context.Context, method, path string, in, out any) error
 }
 
 func (h *HTTP) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return nil, essaim.Errorf(essaim.CodeInternal, "", "encode a request: %w", err)
-		}
-		body = bytes.NewReader(b)
+	if in == nil {
+		return h.do(ctx, method, path, "", nil)
 	}
+	b, err := json.Marshal(in)
+	if err != nil {
+		return nil, essaim.Errorf(essaim.CodeInternal, "", "encode a request: %w", err)
+	}
+	return h.do(ctx, method, path, "application/json", bytes.NewReader(b))
+}
+
+func (h *HTTP) do(ctx context.Context, method, path, media string, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, h.base+path, body)
 	if err != nil {
 		return nil, essaim.Errorf(essaim.CodeInternal, "", "make a request: %w", err)
 	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if media != "" {
+		req.Header.Set("Content-Type", media)
 	}
 	resp, err := h.client.Do(req)
 	var dns *net.DNSError

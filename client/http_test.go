@@ -1,11 +1,16 @@
 package client_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -75,23 +80,26 @@ func TestErrorsKeepTheirCode(t *testing.T) {
 }
 
 func TestStreams(t *testing.T) {
+	step := client.AppendFrame(nil, client.Event{Progress: &essaim.Progress{Step: 1}})
+	alive := client.AppendFrame(nil, client.Event{})
+	foreign := client.AppendFrame(nil, client.Event{N: 7, Delivery: &essaim.Delivery{}})
+	delivery := client.AppendFrame(nil, client.Event{Delivery: &essaim.Delivery{Receipt: []byte{1}}})
+	late := client.AppendFrame(nil, client.Event{Error: &client.ErrorInfo{Code: essaim.CodeExpired, Message: "late"}})
 	for name, c := range map[string]struct {
-		stream string
+		stream []byte
 		code   essaim.Code // "" for a delivery
 	}{
-		"delivery":      {": hello\n\nevent: progress\ndata: {\"step\":1}\n\nevent: delivery\ndata: {\"receipt\":\"AQ==\"}\n\n", ""},
-		"crlf":          {"event:progress\r\ndata:{\"step\":1}\r\n\r\nevent:delivery\r\ndata:{}\r\n\r\n", ""},
-		"two lines":     {"event: progress\ndata: {\"step\"\ndata: :1}\n\nevent: delivery\ndata: {}\n\n", ""},
-		"unknown event": {"event: progress\ndata: {\"step\":1}\n\nevent: later\ndata: x\n\nevent: delivery\ndata: {}\n\n", ""},
-		"error":         {"event: progress\ndata: {\"step\":1}\n\nevent: error\ndata: {\"error\":{\"code\":\"expired\",\"message\":\"late\"}}\n\n", essaim.CodeExpired},
-		"cut":           {"event: progress\ndata: {\"step\":1}\n\nevent: deliv", essaim.CodeUnavailable},
-		"cut at once":   {"", essaim.CodeUnavailable},
-		"garbage":       {"event: progress\ndata: {\"step\":1}\n\nevent: delivery\ndata: {{{\n\n", essaim.CodeInternal},
+		"delivery":    {slices.Concat(alive, step, alive, foreign, delivery), ""},
+		"error":       {slices.Concat(step, late), essaim.CodeExpired},
+		"cut":         {slices.Concat(step, delivery[:len(delivery)-1]), essaim.CodeUnavailable},
+		"cut at once": {nil, essaim.CodeUnavailable},
+		"garbage":     {slices.Concat(step, []byte{0, 0, 0, 2, 0xff, 0xff}), essaim.CodeInternal},
+		"too long":    {slices.Concat(step, []byte{0xff, 0, 0, 0}), essaim.CodeInternal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-				fmt.Fprint(w, c.stream)
+				w.Header().Set("Content-Type", client.MediaFrames)
+				_, _ = w.Write(c.stream)
 			})
 			steps := 0
 			_, err := h.Submit(t.Context(), essaim.Submission{}, func(p essaim.Progress) { steps += p.Step })
@@ -101,9 +109,65 @@ func TestStreams(t *testing.T) {
 			if c.code != "" {
 				wantCode(t, err, c.code)
 			}
-			if c.stream != "" && steps != 1 {
+			if c.stream != nil && steps != 1 {
 				t.Errorf("%d steps", steps)
 			}
 		})
 	}
+}
+
+// TestSubmissionsShareRequests: what comes while a request is handed over goes with the
+// next, and each hears of its own.
+func TestSubmissionsShareRequests(t *testing.T) {
+	const tasks = 40
+	var requests, most atomic.Int64
+	h := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		var out []byte
+		for n := 0; ; n++ {
+			var s client.Submitted
+			if client.ReadFrame(r.Body, 1<<20, &s) != nil {
+				most.Store(max(most.Load(), int64(n)))
+				break
+			}
+			if string(s.Task) == "bad" {
+				out = client.AppendFrame(out, client.Event{N: n, Error: &client.ErrorInfo{Code: essaim.CodeRefused}})
+				continue
+			}
+			out = client.AppendFrame(out, client.Event{N: n, Delivery: &essaim.Delivery{Receipt: s.Task}})
+		}
+		time.Sleep(20 * time.Millisecond)
+		w.Header().Set("Content-Type", client.MediaFrames)
+		_, _ = w.Write(out)
+	})
+	var g sync.WaitGroup
+	for i := range tasks {
+		g.Go(func() {
+			task := fmt.Sprint(i)
+			if i == 7 {
+				task = "bad"
+			}
+			d, err := h.Submit(t.Context(), essaim.Submission{Task: []byte(task)}, nil)
+			if i == 7 && essaim.CodeOf(err) != essaim.CodeRefused || i != 7 && (err != nil || string(d.Receipt) != task) {
+				t.Errorf("task %d: %q, %v", i, d.Receipt, err)
+			}
+		})
+	}
+	g.Wait()
+	if requests.Load() > tasks/2 || most.Load() < 2 {
+		t.Errorf("%d requests for %d tasks, at most %d together", requests.Load(), tasks, most.Load())
+	}
+}
+
+func FuzzReadFrame(f *testing.F) {
+	f.Add(client.AppendFrame(nil, client.Event{N: 3, Progress: &essaim.Progress{Step: 1}}))
+	f.Add([]byte{0, 0, 0, 1})
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := bytes.NewReader(b)
+		var e client.Event
+		if client.ReadFrame(r, 1000, &e) == nil && len(b)-r.Len() > 1004 {
+			t.Fatal("a frame beyond its limit")
+		}
+	})
 }

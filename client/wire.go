@@ -5,8 +5,9 @@ import (
 )
 
 // The essaim dialect of HTTP, spoken by HTTP on this side and package gateway on the
-// other. Its bodies are the types of package essaim's exchange.go as JSON; what is
-// added to them is here, so that there is one definition.
+// other. Its bodies are the types of package essaim's exchange.go as JSON, those of
+// submissions frames of CBOR; what is added to them is here and in frames.go, so that there
+// is one definition.
 const (
 	// PathInfo and the other paths are below the gateway's URL.
 	PathInfo        = "/essaim/v1/info"
@@ -15,13 +16,6 @@ const (
 	PathChecks      = "/checks"          // after that: what is known of its receipt; a POST shares the input with a verifier
 	PathAcknowledge = "/essaim/v1/sessions/acknowledge"
 	PathClose       = "/essaim/v1/sessions/close"
-
-	// Events of the stream that answers a submission: any number of progress
-	// events, then one delivery or one error. Lines that start with a colon keep
-	// the connection alive.
-	EventProgress = "progress" // data: essaim.Progress
-	EventDelivery = "delivery" // data: essaim.Delivery
-	EventError    = "error"    // data: ErrorBody
 )
 
 // CloseBody is the body of a POST to PathClose.

@@ -118,7 +118,7 @@ func (s *shop) deliver(seq uint64) error {
 	if err != nil {
 		return err
 	}
-	return s.store.Accept(t.Digest(), r, signed, essaim.TaskDelivered)
+	return s.store.Accept(t.Digest(), r, signed, nil, essaim.TaskDelivered)
 }
 
 // kill copies the files as they are on the disk, which is what kill -9 leaves, and

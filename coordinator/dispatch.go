@@ -261,15 +261,23 @@ func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.
 		c.acknowledge(r, c.book.earn(j.escrow, r), j.escrow.session.Expiry)
 }
 
+// maxInLog is the size of the largest sealed result that the log keeps, in bytes: it is
+// stored in the same moment as its receipt. Larger ones are blobs.
+const maxInLog = 72 << 10
+
 func (c *Coordinator) keep(ctx context.Context, j *job, r essaim.Receipt, res transport.Result) error {
 	to, err := j.progress().State.Next(essaim.EventReceiptAccepted)
 	if err != nil {
 		return err
 	}
-	if _, err := c.cfg.Blobs.Put(ctx, res.Sealed); err != nil {
-		return fmt.Errorf("store blob: %w", err)
+	inLog := res.Sealed
+	if len(inLog) > maxInLog {
+		inLog = nil
+		if _, err := c.cfg.Blobs.Put(ctx, res.Sealed); err != nil {
+			return fmt.Errorf("store blob: %w", err)
+		}
 	}
-	return c.store.Accept(j.digest, r, res.Receipt, to)
+	return c.store.Accept(j.digest, r, res.Receipt, inLog, to)
 }
 
 // checkReceipt runs every check of a receipt that needs no verification of the work

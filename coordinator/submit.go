@@ -96,11 +96,13 @@ func (c *Coordinator) Submit(ctx context.Context, s essaim.Submission, progress 
 
 // redeliver hands out what was delivered before.
 func (c *Coordinator) redeliver(ctx context.Context, have essaim.TaskRecord) (essaim.Delivery, error) {
-	at, err := c.store.SealedOf(ctx, have.Digest)
+	at, sealed, err := c.store.Result(ctx, have.Digest)
 	if err != nil {
 		return essaim.Delivery{}, fmt.Errorf("read task %s: %w", have.Digest.Short(), err)
 	}
-	sealed, err := c.cfg.Blobs.Get(ctx, at)
+	if sealed == nil {
+		sealed, err = c.cfg.Blobs.Get(ctx, at)
+	}
 	if err != nil {
 		return essaim.Delivery{}, fmt.Errorf("result of task %s: %w", have.Digest.Short(), err)
 	}
@@ -222,7 +224,12 @@ func (c *Coordinator) job(digest essaim.Digest) *job {
 
 // run is the life of a task.
 func (c *Coordinator) run(ctx context.Context, j *job) {
-	err := c.store.Admit(j.digest, j.task, j.signed, j.voucher)
+	fresh := c.book.fresh(j.escrow, j.task.Seq)
+	admitted := c.store.StartAdmit(j.digest, j.task, j.signed, j.voucher)
+	var err error
+	if !fresh { // the log alone knows whether the number is free
+		err = admitted()
+	}
 	var price essaim.Amount
 	if err == nil {
 		price, err = c.dispatch(ctx, j)

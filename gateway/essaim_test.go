@@ -153,7 +153,7 @@ func TestACutStreamIsContinued(t *testing.T) {
 			// The task is done behind the proxy, but the client never hears of it.
 			rec := httptest.NewRecorder()
 			r.gateway.Handler().ServeHTTP(rec, req)
-			w.Header().Set("Content-Type", "text/event-stream")
+			w.Header().Set("Content-Type", client.MediaFrames)
 			_, _ = w.Write(rec.Body.Bytes()[:rec.Body.Len()/2])
 			panic(http.ErrAbortHandler)
 		}

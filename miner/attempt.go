@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/seal"
@@ -238,23 +236,22 @@ func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt) (*
 	return &transport.Result{Receipt: signed, Sealed: sealed}, nil, nil
 }
 
-// store makes result and receipt durable, both in the time of one: neither is sent before
-// both are.
+// maxInFile is the size of the largest sealed result that the receipt file keeps, in bytes:
+// it is stored in the same moment as its receipt. Larger ones are blobs.
+const maxInFile = 72 << 10
+
+// store makes result and receipt durable: neither is sent before both are.
 func (m *Miner) store(ctx context.Context, coordinator essaim.NodeKey, r essaim.Receipt, signed, sealed []byte) error {
-	var g errgroup.Group
-	g.Go(func() error {
+	if len(sealed) > maxInFile {
 		if _, err := m.cfg.Blobs.Put(ctx, sealed); err != nil {
 			return fmt.Errorf("store result: %w", err)
 		}
-		return nil
-	})
-	g.Go(func() error {
-		if err := m.receipts.add(coordinator, r.Digest(), signed); err != nil {
-			return fmt.Errorf("store receipt: %w", err)
-		}
-		return nil
-	})
-	return g.Wait()
+		sealed = nil
+	}
+	if err := m.receipts.add(coordinator, r.Digest(), signed, sealed); err != nil {
+		return fmt.Errorf("store receipt: %w", err)
+	}
+	return nil
 }
 
 // run executes the engine and reports its steps, each after the pace.

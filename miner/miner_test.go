@@ -312,7 +312,12 @@ func TestAttempt(t *testing.T) {
 	if out, err := essaim.DecodeOutput(plain); err != nil || essaim.DigestOf(out.Data) != r.Output || uint64(len(out.Data)) != r.Size {
 		t.Errorf("output %+v: %v", out, err)
 	}
-	if kept, err := d.cfg.Blobs.Get(t.Context(), r.Sealed); err != nil || !bytes.Equal(kept, last.Result.Sealed) {
+	b, err := miner.OpenBook(d.cfg.Receipts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if kept, err := b.Result(t.Context(), r.Digest()); err != nil || !bytes.Equal(kept, last.Result.Sealed) {
 		t.Errorf("own store: %v", err)
 	}
 	if err := s.Send(d.ack(last.Result.Receipt, nil)); err != nil {

@@ -2,6 +2,7 @@ package miner
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"sync"
 	"time"
@@ -48,6 +49,10 @@ CREATE TABLE IF NOT EXISTS receipts (
 	ack         BLOB,             -- COSE_Sign1 by the coordinator
 	refusal     TEXT              -- why it does not count
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS results (
+	receipt BLOB PRIMARY KEY, -- its digest; with a rowid, so that new ones are neighbours
+	result  BLOB NOT NULL     -- sealed
+);
 CREATE INDEX IF NOT EXISTS receipts_unacked ON receipts (coordinator, stored) WHERE ack IS NULL AND refusal IS NULL;
 `
 
@@ -92,19 +97,36 @@ func (f *receiptFile) opened(k essaim.NodeKey, d essaim.Digest) {
 
 func (f *receiptFile) close() error { return f.file.Close() }
 
-// add stores a receipt that was signed for a coordinator.
-func (f *receiptFile) add(coordinator essaim.NodeKey, digest essaim.Digest, signed []byte) error {
+// add stores a receipt that was signed for a coordinator, and the sealed result with it;
+// nil: it is kept elsewhere.
+func (f *receiptFile) add(coordinator essaim.NodeKey, digest essaim.Digest, signed, result []byte) error {
 	f.mu.Lock()
 	f.opened(coordinator, digest)
 	f.mu.Unlock()
-	_, err := f.file.Write(durable.Stmt{
+	stmts := []durable.Stmt{{
 		Query: `INSERT INTO receipts (digest, coordinator, receipt, stored) VALUES (?, ?, ?, ?)`,
 		Args:  []any{digest[:], coordinator[:], signed, time.Now().UnixMilli()},
-	})
+	}}
+	if result != nil {
+		stmts = append(stmts, durable.Stmt{Query: `INSERT INTO results (receipt, result) VALUES (?, ?)`, Args: []any{digest[:], result}})
+	}
+	_, err := f.file.Write(stmts...)
 	if err != nil {
 		f.answered(coordinator, digest) // it is not sent
 	}
 	return err
+}
+
+// Result is the sealed result that belongs to a receipt, if it is small; the blobs have the
+// large ones.
+//
+// Errors: CodeNotFound.
+func (b *Book) Result(ctx context.Context, receipt essaim.Digest) (sealed []byte, err error) {
+	err = b.file.file.QueryRow(ctx, `SELECT result FROM results WHERE receipt = ?`, receipt[:]).Scan(&sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, essaim.Errorf(essaim.CodeNotFound, "it may be a blob", "no result of receipt %s here", receipt.Short())
+	}
+	return sealed, err
 }
 
 // answered notes that a receipt waits no more.

@@ -4,7 +4,7 @@
 // What a method has stored is on the disk when it returns: a receipt is there before
 // its miner is acknowledged, a settlement before it is sent. The package decides nothing:
 // which receipt counts and what is settled when is the coordinator's matter. It holds
-// neither inputs nor outputs, and must never.
+// neither inputs nor outputs, except small results sealed to who asked for them, and must never.
 package receiptlog
 
 import (
@@ -53,6 +53,12 @@ CREATE TABLE IF NOT EXISTS tasks (
 CREATE INDEX IF NOT EXISTS tasks_digest ON tasks (digest);
 CREATE INDEX IF NOT EXISTS tasks_payable ON tasks (session, miner, model, seq) WHERE state = 'delivered'; -- the order of a settlement
 CREATE INDEX IF NOT EXISTS tasks_undelivered ON tasks (session) WHERE state = 'submitted';
+CREATE TABLE IF NOT EXISTS results ( -- apart from the tasks, which are read in a row to be settled
+	session INTEGER NOT NULL,
+	seq     INTEGER NOT NULL,
+	result  BLOB NOT NULL, -- sealed
+	PRIMARY KEY (session, seq)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settlements (
 	session    INTEGER PRIMARY KEY,
 	settlement BLOB NOT NULL,    -- deterministic CBOR
@@ -77,6 +83,13 @@ func Open(path string) (*Log, error) {
 // Errors: CodeConflict if the sequence number belongs to another task of the
 // session, or the task is there already.
 func (l *Log) Admit(digest essaim.Digest, t essaim.Task, signed []byte, v *Voucher) error {
+	return l.StartAdmit(digest, t, signed, v)()
+}
+
+// StartAdmit is Admit in two steps: it puts the task into the log's line, wait returns when
+// it is stored. Accept comes after it in the line, whether anybody waits or not, and fails
+// if the task was not admitted.
+func (l *Log) StartAdmit(digest essaim.Digest, t essaim.Task, signed []byte, v *Voucher) (wait func() error) {
 	stmts := []durable.Stmt{{Query: `INSERT INTO tasks (session, seq, digest, model, task, state, admitted) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (session, seq) DO UPDATE SET state = excluded.state, reason = '', code = '', attempts = 0, admitted = excluded.admitted
 		WHERE digest = excluded.digest AND receipt IS NULL AND state IN (?, ?)`,
@@ -85,10 +98,18 @@ func (l *Log) Admit(digest essaim.Digest, t essaim.Task, signed []byte, v *Vouch
 	if v != nil {
 		stmts = append(stmts, v.put())
 	}
-	n, err := l.write(stmts...)
-	if err != nil || n > 0 {
-		return err
+	stored := l.file.Start(stmts...)
+	return func() error {
+		n, err := stored()
+		if err != nil || n > 0 {
+			return err
+		}
+		return l.whyNot(digest, t)
 	}
+}
+
+// whyNot says why a task was not admitted.
+func (l *Log) whyNot(digest essaim.Digest, t essaim.Task) error {
 	switch _, err := l.Task(context.Background(), digest); {
 	case err == nil:
 		return essaim.Errorf(essaim.CodeConflict, "", "task %s is there already", digest.Short())
@@ -99,13 +120,25 @@ func (l *Log) Admit(digest essaim.Digest, t essaim.Task, signed []byte, v *Vouch
 	}
 }
 
+// Newest is the highest number of a session's tasks; 0: it has none.
+func (l *Log) Newest(ctx context.Context, id essaim.SessionID) (uint64, error) {
+	var seq sql.NullInt64
+	err := l.file.QueryRow(ctx, `SELECT MAX(seq) FROM tasks WHERE session = ?`, int64(id)).Scan(&seq)
+	return uint64(seq.Int64), err
+}
+
 // Accept stores a receipt that stood the checks: from now on the task will be
-// settled.
-func (l *Log) Accept(digest essaim.Digest, r essaim.Receipt, signed []byte, state essaim.TaskState) error {
-	n, err := l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, attempts = ?, miner = ?, price = ?, receipt = ?, sealed = ?, accepted = ?
+// settled. The sealed result is stored with it; nil: it is kept elsewhere.
+func (l *Log) Accept(digest essaim.Digest, r essaim.Receipt, signed, result []byte, state essaim.TaskState) error {
+	stmts := []durable.Stmt{{Query: `UPDATE tasks SET state = ?, attempts = ?, miner = ?, price = ?, receipt = ?, sealed = ?, accepted = ?
 		WHERE session = ? AND seq = ? AND digest = ? AND state = ?`,
 		Args: []any{string(state), int64(r.Attempt), r.Miner[:], int64(r.Price), signed, r.Sealed[:], time.Now().UnixMilli(),
-			int64(r.Session), int64(r.Seq), digest[:], string(essaim.TaskSubmitted)}})
+			int64(r.Session), int64(r.Seq), digest[:], string(essaim.TaskSubmitted)}}}
+	if result != nil {
+		stmts = append(stmts, durable.Stmt{Query: `INSERT INTO results (session, seq, result) SELECT ?, ?, ? WHERE changes() = 1`,
+			Args: []any{int64(r.Session), int64(r.Seq), result}})
+	}
+	n, err := l.write(stmts...)
 	if err == nil && n != 1 {
 		err = fmt.Errorf("task %s is not waiting for a receipt", digest.Short())
 	}
@@ -151,12 +184,14 @@ func (l *Log) Task(ctx context.Context, digest essaim.Digest) (essaim.TaskRecord
 	return r, nil
 }
 
-// SealedOf is the digest of a delivered task's sealed result.
-func (l *Log) SealedOf(ctx context.Context, digest essaim.Digest) (d essaim.Digest, err error) {
+// Result is the digest of a delivered task's sealed result, and the result itself; nil: it
+// is kept elsewhere.
+func (l *Log) Result(ctx context.Context, digest essaim.Digest) (d essaim.Digest, result []byte, err error) {
 	var b []byte
-	err = l.file.QueryRow(ctx, `SELECT sealed FROM tasks WHERE digest = ? AND sealed IS NOT NULL`, digest[:]).Scan(&b)
+	err = l.file.QueryRow(ctx, `SELECT sealed, result FROM tasks LEFT JOIN results USING (session, seq) WHERE digest = ? AND sealed IS NOT NULL`, digest[:]).
+		Scan(&b, &result)
 	copy(d[:], b)
-	return d, err
+	return d, result, err
 }
 
 // Leaves reads the signed tasks and receipts of a session's delivered, not yet settled
