@@ -95,6 +95,16 @@ func OpenAck(b []byte) (Ack, NodeKey, error) {
 	return a, k, err
 }
 
+// ReadAck is OpenAck for those who check many signatures together: everything but the
+// signature is checked.
+func ReadAck(b []byte) (a Ack, s Signature, err error) {
+	s, payload, err := unwrap("acknowledgement", typeAck, b)
+	if err == nil {
+		err = decode("acknowledgement", payload, &a)
+	}
+	return a, s, err
+}
+
 // ClaimBytes is what a miner's node key signs to show an acknowledgement, COSE_Sign1, to
 // the ledger as not kept: it alone chooses which of a session's promises is shown.
 func ClaimBytes(ack []byte, miner NodeKey) []byte {

@@ -44,7 +44,10 @@ func (d *drawing) check(delivery essaim.Delivery) (*Picture, error) {
 // Errors: CodeRefused or CodeBadInput, naming the first check that failed.
 func (d *drawing) checkReceipt(delivery essaim.Delivery) (essaim.Receipt, essaim.ReceiptFile, error) {
 	file := essaim.ReceiptFile{Task: d.signed, Receipt: delivery.Receipt}
-	r, err := essaim.OpenReceipt(delivery.Receipt)
+	r, signature, err := essaim.ReadReceipt(delivery.Receipt)
+	if err == nil {
+		err = signature.CheckTogether()
+	}
 	if err == nil {
 		err = r.Binds(d.task)
 	}

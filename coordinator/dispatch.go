@@ -150,21 +150,18 @@ func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transpor
 		state = next
 	}
 	end := func(out outcome) outcome { happened(out.attempt); return out }
-	s, err := m.conn.Open(ctx, transport.ProtocolTask)
+	s, r, undo, err := c.propose(ctx, m, o)
 	if err != nil {
 		return end(broken(ctx, err))
 	}
-	undo := context.AfterFunc(ctx, func() { _ = s.Reset() })
-	defer undo()
-	if err := s.Send(o); err != nil {
-		_ = s.Reset()
-		return end(broken(ctx, err))
-	}
-	for {
-		var r transport.Report
-		if err := s.Receive(&r, 0); err != nil {
-			_ = s.Reset()
-			return end(broken(ctx, err))
+	defer func() { undo() }()
+	for first := true; ; first = false {
+		if !first {
+			r = transport.Report{}
+			if err := s.Receive(&r, 0); err != nil {
+				_ = s.Reset()
+				return end(broken(ctx, err))
+			}
 		}
 		if r.Failure == nil && state == essaim.AttemptOffered {
 			happened(essaim.EventStarted)
@@ -174,8 +171,8 @@ func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transpor
 		case r.Result != nil:
 			out, answer := c.accept(j, m, o, *r.Result)
 			happened(out.attempt)
-			undo() // the attempt is over; its end withdraws nothing
-			c.answer(s, answer)
+			intact := undo() // the attempt is over; its end withdraws nothing
+			c.answer(m, s, answer, intact)
 			return out
 		case r.Failure != nil:
 			_ = s.Close()
@@ -186,17 +183,46 @@ func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transpor
 	}
 }
 
+// propose makes the offer and waits for the first report. A stream that has carried
+// another attempt before may have ended meanwhile: then a new one is tried. undo keeps the
+// end of ctx from resetting the stream, and reports whether it was in time.
+func (c *Coordinator) propose(ctx context.Context, m *miner, o transport.Offer) (s *transport.Stream, r transport.Report, undo func() bool, err error) {
+	for {
+		r = transport.Report{}
+		s := m.spare()
+		used := s != nil
+		if !used {
+			if s, err = m.conn.Open(ctx, transport.ProtocolTask); err != nil {
+				return nil, r, nil, err
+			}
+		}
+		undo := context.AfterFunc(ctx, func() { _ = s.Reset() })
+		if err = s.Send(o); err == nil {
+			err = s.Receive(&r, 0)
+		}
+		if err == nil {
+			return s, r, undo, nil
+		}
+		undo()
+		_ = s.Reset()
+		if !used || ctx.Err() != nil || m.ctx.Err() != nil {
+			return nil, r, nil, err
+		}
+	}
+}
+
 // answer tells a miner about its receipt, beside the task's own way: a miner that
 // does not read must not keep the client waiting. One that misses the answer claims
-// it again.
-func (c *Coordinator) answer(s *transport.Stream, a *transport.Acked) {
+// it again. Then the stream may carry another attempt.
+func (c *Coordinator) answer(m *miner, s *transport.Stream, a *transport.Acked, intact bool) {
 	c.callers.Add(1) // the task that calls is counted, so the gate's wait is not over
 	go func() {
 		defer c.callers.Done()
-		defer context.AfterFunc(c.life, func() { _ = s.Reset() })()
-		if s.Send(*a) == nil {
-			_ = s.Close()
+		undo := context.AfterFunc(c.life, func() { _ = s.Reset() })
+		if err := s.Send(*a); undo() && err == nil && intact && m.put(s) {
+			return
 		}
+		_ = s.Close()
 	}()
 }
 
@@ -285,7 +311,10 @@ func (c *Coordinator) keep(ctx context.Context, j *job, r essaim.Receipt, res tr
 //
 // Errors: CodeRefused or CodeBadInput, naming the first check that failed.
 func (c *Coordinator) checkReceipt(t essaim.Task, miner essaim.NodeKey, o transport.Offer, res transport.Result) (essaim.Receipt, error) {
-	r, err := essaim.OpenReceipt(res.Receipt)
+	r, signature, err := essaim.ReadReceipt(res.Receipt)
+	if err == nil {
+		err = signature.CheckTogether()
+	}
 	if err != nil {
 		return r, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -40,6 +41,9 @@ type miner struct {
 	ctx      context.Context
 	gone     context.CancelCauseFunc
 
+	mu     sync.Mutex
+	spares []*transport.Stream // task streams without an attempt; guarded by mu
+
 	// Guarded by Coordinator.mu.
 	actor    essaim.Actor                       // as the ledger has it; never changed in place
 	hello    []essaim.ModelInfo                 // what it said that it runs
@@ -48,6 +52,30 @@ type miner struct {
 	running  int           // attempts that it has from here
 	promised essaim.Amount // their prices
 	full     bool          // it said so; until a beat says otherwise (it may serve others, too)
+}
+
+// spare takes a stream that has carried an attempt before; nil: there is none.
+func (m *miner) spare() *transport.Stream {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := len(m.spares)
+	if n == 0 {
+		return nil
+	}
+	s := m.spares[n-1]
+	m.spares = m.spares[:n-1]
+	return s
+}
+
+// put keeps a stream for another attempt. It ends with the connection.
+func (m *miner) put(s *transport.Stream) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.spares) >= m.capacity {
+		return false
+	}
+	m.spares = append(m.spares, s)
+	return true
 }
 
 func (m *miner) idle() bool { return m.running < m.capacity && !m.full }

@@ -71,14 +71,17 @@ func (c *Coordinator) Submit(ctx context.Context, s essaim.Submission, progress 
 		return essaim.Delivery{}, err
 	}
 	defer leave()
-	task, signer, err := essaim.OpenTask(s.Task)
+	task, signature, err := essaim.ReadTask(s.Task)
+	if err == nil {
+		err = signature.CheckTogether()
+	}
 	if err != nil {
 		return essaim.Delivery{}, err
 	}
 	digest := task.Digest()
 	j := c.job(digest)
 	if j == nil {
-		j, err = c.start(ctx, task, signer, digest, s)
+		j, err = c.start(ctx, task, signature.Signer(), digest, s)
 	}
 	var d essaim.Delivery
 	if err == nil {

@@ -45,35 +45,45 @@ func fail(kind transport.FailureKind, code essaim.Code, hint, format string, arg
 	return &failure{kind, essaim.Errorf(code, hint, format, args...)}
 }
 
-// serve handles a stream that a coordinator has opened: one attempt.
+// serve handles a stream that a coordinator has opened: one attempt after the other, each
+// begun when the one before was answered.
 func (m *Miner) serve(ctx context.Context, s *transport.Stream) {
-	l := m.linkTo(s.Conn())
-	if l == nil {
-		_ = s.Reset() // only a coordinator that welcomed us may offer
-		return
-	}
-	var o transport.Offer
-	if err := s.Receive(&o, offerTimeout); err != nil {
-		_ = s.Reset()
-		return
-	}
-	if err := m.execute(ctx, s, l, o); err != nil {
-		m.log.Info("coordinator was not told how the attempt ended", "coordinator", l.peer.Short(), "err", err)
-		_ = s.Reset()
+	within := offerTimeout
+	for {
+		var o transport.Offer
+		if err := s.Receive(&o, within); err != nil {
+			_ = s.Reset()
+			return
+		}
+		l := m.linkTo(s.Conn())
+		if l == nil {
+			_ = s.Reset() // only a coordinator that welcomed us may offer
+			return
+		}
+		answered, err := m.execute(ctx, s, l, o)
+		if err != nil {
+			m.log.Info("coordinator was not told how the attempt ended", "coordinator", l.peer.Short(), "err", err)
+			_ = s.Reset()
+		}
+		if err != nil || !answered {
+			return
+		}
+		within = 0 // the next offer may take its time
 	}
 }
 
-// execute runs one attempt. It returns an error only if nobody can be told.
-func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o transport.Offer) error {
+// execute runs one attempt. answered says that its stream may carry another. It returns an
+// error only if nobody can be told.
+func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o transport.Offer) (answered bool, err error) {
 	vacate, leave, ok := m.enter()
 	if !ok {
-		return m.report(s, fail(transport.FailBusy, essaim.CodeUnavailable, "", "the miner has no room"))
+		return false, m.report(s, fail(transport.FailBusy, essaim.CodeUnavailable, "", "the miner has no room"))
 	}
 	defer leave()
 	a, f := m.check(ctx, l, o)
 	if f != nil {
 		vacate()
-		return m.report(s, f)
+		return false, m.report(s, f)
 	}
 	ctx, cancel := context.WithDeadline(ctx, time.UnixMilli(o.Deadline))
 	defer cancel()
@@ -81,7 +91,7 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 	go func() {
 		// The coordinator sends nothing before its answer to the result; if the
 		// stream ends earlier, the attempt was withdrawn. This goroutine ends with
-		// the stream.
+		// the answer or the stream.
 		defer close(acked)
 		var answer transport.Acked
 		if s.Receive(&answer, 0) != nil {
@@ -95,28 +105,27 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 	defer l.awaited.Add(-1)
 	vacate()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if f != nil {
-		return m.report(s, f)
+		return false, m.report(s, f)
 	}
 	if err := s.Send(transport.Report{Result: result}); err != nil {
 		l.claim(result.Receipt)
-		return err
+		return false, err
 	}
-	m.await(l, result.Receipt, acked)
-	return nil
+	return m.await(l, result.Receipt, acked), nil
 }
 
-// await takes the coordinator's answer to a receipt. Without one the receipt is
-// claimed again.
-func (m *Miner) await(l *link, receipt []byte, acked <-chan transport.Acked) {
+// await takes the coordinator's answer to a receipt, and reports whether one came. Without
+// a good one the receipt is claimed again.
+func (m *Miner) await(l *link, receipt []byte, acked <-chan transport.Acked) (answered bool) {
 	t := time.NewTimer(ackTimeout)
 	defer t.Stop()
 	err := essaim.Errorf(essaim.CodeUnavailable, "", "no answer")
 	select {
 	case answer, ok := <-acked:
-		if ok {
+		if answered = ok; ok {
 			err = m.answered(l.peer, receipt, answer)
 		}
 	case <-t.C:
@@ -125,6 +134,7 @@ func (m *Miner) await(l *link, receipt []byte, acked <-chan transport.Acked) {
 		m.log.Info("receipt is not acknowledged yet", "coordinator", l.peer.Short(), "err", err)
 		l.claim(receipt)
 	}
+	return answered
 }
 
 func (m *Miner) report(s *transport.Stream, f *failure) error {
@@ -135,7 +145,10 @@ func (m *Miner) report(s *transport.Stream, f *failure) error {
 
 // check decides whether an offer is taken, and opens its input.
 func (m *Miner) check(ctx context.Context, l *link, o transport.Offer) (*attempt, *failure) {
-	task, _, err := essaim.OpenTask(o.Task)
+	task, signature, err := essaim.ReadTask(o.Task)
+	if err == nil {
+		err = signature.CheckTogether()
+	}
 	if err != nil {
 		return nil, &failure{transport.FailEngine, err}
 	}

@@ -174,11 +174,14 @@ func (m *Miner) answered(from essaim.NodeKey, signed []byte, a transport.Acked) 
 		m.log.Warn("receipt does not count", "task", r.Task.Short(), "coordinator", from.Short(), "reason", refusal)
 		return m.receipts.refuse(from, r.Digest(), refusal.Error())
 	}
-	ack, signer, err := essaim.OpenAck(a.Ack)
+	ack, signature, err := essaim.ReadAck(a.Ack)
+	if err == nil {
+		err = signature.CheckTogether()
+	}
 	if err != nil {
 		return err
 	}
-	if err := ack.Acknowledges(r); err != nil || signer != from {
+	if err := ack.Acknowledges(r); err != nil || signature.Signer() != from {
 		return essaim.Errorf(essaim.CodeRefused, "do not serve this coordinator", "coordinator %s acknowledged something else than receipt %s", from.Short(), r.Digest().Short())
 	}
 	first, err := m.receipts.ack(context.Background(), from, ack, a.Ack)

@@ -14,12 +14,12 @@ import (
 //	miner → coordinator   FromMiner, for ever: a beat, or a claim
 //	coordinator → miner   FromCoordinator, one for each of those
 //
-// On a task stream, which the coordinator opens for one attempt:
+// On a task stream, which the coordinator opens for attempts, one after the other:
 //
 //	coordinator → miner   Offer
 //	miner → coordinator   Report with an Update, once when the attempt begins and once a step
 //	miner → coordinator   Report with a Result, or with a Failure: the end
-//	coordinator → miner   Acked
+//	coordinator → miner   Acked; then the next Offer may follow
 //
 // A reset of the stream by the coordinator withdraws the attempt. No message carries
 // a prompt or a picture that is not sealed.

@@ -182,11 +182,25 @@ func (f *File) gather(first *write) []*write {
 // commit does a batch in one transaction. A write that fails leaves no trace and does
 // not hurt the others.
 func (f *File) commit(batch []*write) error {
+	err := f.try(batch, false)
+	if errors.Is(err, errHalf) {
+		err = f.try(batch, true)
+	}
+	return err
+}
+
+// errHalf says that a write has failed after its first statement, where no savepoint was.
+var errHalf = errors.New("durable: half of a write is done")
+
+// try does a batch in one transaction. Savepoints cost as much as statements and are
+// needed only if one fails: without them the whole batch is undone then.
+func (f *File) try(batch []*write, savepoints bool) error {
 	if _, err := f.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	for _, w := range batch {
-		if err := f.apply(w); err != nil {
+		w.err, w.affected = nil, 0
+		if err := f.apply(w, savepoints); err != nil {
 			_, undo := f.exec("ROLLBACK")
 			return errors.Join(err, undo)
 		}
@@ -200,9 +214,24 @@ func (f *File) commit(batch []*write) error {
 
 // apply does one write. Its own failure is kept in it; the error says that the
 // transaction is broken.
-func (f *File) apply(w *write) error {
+func (f *File) apply(w *write, savepoints bool) error {
 	if len(w.stmts) == 1 { // a statement alone is all or nothing by itself
 		w.affected, w.err = f.exec(w.stmts[0].Query, w.stmts[0].Args...)
+		return nil
+	}
+	if !savepoints {
+		for i, s := range w.stmts {
+			n, err := f.exec(s.Query, s.Args...)
+			switch {
+			case err != nil && i > 0:
+				return errHalf
+			case err != nil:
+				w.err = err
+				return nil
+			case i == 0:
+				w.affected = n
+			}
+		}
 		return nil
 	}
 	if _, err := f.exec("SAVEPOINT one"); err != nil {
