@@ -69,6 +69,7 @@ var floors = map[string]int{
 	"verify/duty":       3,
 
 	"coordinator/receiptlog": 4, // a role's memory
+	"coordinator/known":      4,
 
 	"gateway":        5, // roles
 	"gateway/apikey": 4,

@@ -198,7 +198,7 @@ func (w *world) mine(b *testing.B, coordinators []string) {
 	w.books.actors[essaim.NodeKeyOf(key)] = essaim.Actor{Role: essaim.RoleMiner, NodeKey: essaim.NodeKeyOf(key), HPKEKey: hpke.PublicKey(), Offers: offers, Bond: essaim.AIM, Stake: essaim.AIM}
 	m, err := miner.New(miner.Config{
 		Key: key, Seal: hpke, ChainID: chainID, Coordinators: coordinators, Engines: []engine.Engine{drawn(b)}, Blobs: blobs,
-		Offers: offers, Receipts: filepath.Join(b.TempDir(), "receipts.db"), Capacity: 32, MaxUnacked: 1 << 20,
+		Offers: offers, Receipts: filepath.Join(b.TempDir(), "receipts.db"), Capacity: 32, MaxUnacked: 64,
 	})
 	if err != nil {
 		b.Fatal(err)

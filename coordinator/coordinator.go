@@ -39,6 +39,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/transport"
 	"github.com/essaim/essaim/verify"
@@ -147,7 +148,7 @@ type Coordinator struct {
 	log   *slog.Logger
 	ready chan struct{}
 	book  *book
-	known cache
+	known known.Cache
 
 	// Set by Run before ready is closed.
 	host  *transport.Host
@@ -232,7 +233,7 @@ func New(cfg Config) (*Coordinator, error) {
 	key := essaim.NodeKeyOf(cfg.Key)
 	return &Coordinator{
 		cfg: cfg, key: key, log: cfg.Logger.With("coordinator", key.Short()),
-		ready: make(chan struct{}), book: newBook(), known: newCache(cfg.Ledger, cfg.ActorTTL),
+		ready: make(chan struct{}), book: newBook(), known: known.New(cfg.Ledger, cfg.ActorTTL),
 		miners: map[essaim.NodeKey]*miner{}, quality: map[essaim.NodeKey]*quality{},
 		exposed: map[essaim.NodeKey]*exposure{}, shares: map[essaim.Digest]*shares{},
 		jobs: map[essaim.Digest]*job{}, queue: newQueue(),
@@ -373,7 +374,7 @@ func (c *Coordinator) Info(ctx context.Context) (essaim.CoordinatorInfo, error) 
 		return essaim.CoordinatorInfo{}, err
 	}
 	defer leave()
-	self, err := c.known.actor(ctx, c.key)
+	self, err := c.known.Actor(ctx, c.key)
 	if err != nil {
 		return essaim.CoordinatorInfo{}, err
 	}

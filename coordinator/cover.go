@@ -148,7 +148,7 @@ func (c *Coordinator) recheck(ctx context.Context) {
 }
 
 func (c *Coordinator) recheckMiner(ctx context.Context, m *miner) {
-	c.known.forget(m.key)
+	c.known.Forget(m.key)
 	a, err := c.registered(ctx, m.key)
 	switch {
 	case err == nil:

@@ -3,8 +3,6 @@ package coordinator
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -38,31 +36,7 @@ type escrow struct {
 	quiet     chan struct{}                      // closed when closing and no task is under way
 	used      time.Time                          // end of the last task, or when the escrow was loaded
 	retry     time.Time                          // settling failed: not before then again
-	numbers   numbers                            // of its tasks
-}
-
-// numbers knows which sequence numbers no task of a session has had, so that a task need
-// not wait for the log to say so: those above floor that are not in taken.
-type numbers struct {
-	floor uint64
-	taken map[uint64]bool
-}
-
-// maxTaken bounds the numbers that are remembered one by one.
-const maxTaken = 1 << 10
-
-// take reports whether the number is known to be free, and takes it.
-func (n *numbers) take(seq uint64) bool {
-	if seq <= n.floor || n.taken[seq] {
-		return false
-	}
-	if len(n.taken) >= maxTaken {
-		all := slices.Sorted(maps.Keys(n.taken))
-		n.floor = all[maxTaken/2]
-		maps.DeleteFunc(n.taken, func(s uint64, _ bool) bool { return s <= n.floor })
-	}
-	n.taken[seq] = true
-	return seq > n.floor
+	numbers   receiptlog.Numbers                 // of its tasks
 }
 
 // fresh reports whether no task of the session has had the number, as far as is known
@@ -70,7 +44,7 @@ func (n *numbers) take(seq uint64) bool {
 func (b *book) fresh(e *escrow, seq uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return e.numbers.take(seq)
+	return e.numbers.Take(seq)
 }
 
 func payee(r essaim.Receipt) receiptlog.Payee {
@@ -133,7 +107,7 @@ func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow,
 	if err != nil {
 		return nil, fmt.Errorf("session %s: own log: %w", id, err)
 	}
-	e := &escrow{numbers: numbers{newest, map[uint64]bool{}}, session: s, voucher: voucher, turn: make(chan struct{}, 1), deposit: s.Deposit, captured: captured, delivered: delivered, owed: owed, used: time.Now()}
+	e := &escrow{numbers: receiptlog.Above(newest), session: s, voucher: voucher, turn: make(chan struct{}, 1), deposit: s.Deposit, captured: captured, delivered: delivered, owed: owed, used: time.Now()}
 	// What was decided for settlement stays decided: nothing is added to it.
 	if intent != nil || s.State != essaim.SessionOpen {
 		e.closing, e.quiet = true, make(chan struct{})

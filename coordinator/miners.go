@@ -152,7 +152,7 @@ func (c *Coordinator) welcome(ctx context.Context, conn *transport.Conn, h trans
 func (c *Coordinator) registered(ctx context.Context, key essaim.NodeKey) (essaim.Actor, error) {
 	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
-	a, err := c.known.actor(ctx, key)
+	a, err := c.known.Actor(ctx, key)
 	switch {
 	case essaim.CodeOf(err) == essaim.CodeNotFound, err == nil && a.Role != essaim.RoleMiner:
 		return a, essaim.Errorf(essaim.CodeRefused, "register the node key as a miner, with a bond", "node key %s is not registered as a miner on chain %s", key.Short(), c.cfg.ChainID)
@@ -185,7 +185,7 @@ func (c *Coordinator) register(ctx context.Context, m *miner, a essaim.Actor) {
 			c.log.Info("offer does not count: the miner is not listed for this model any more", "miner", m.key.Short(), "model", info.Digest.Short())
 			continue
 		}
-		model, err := c.known.model(ctx, info.Digest)
+		model, err := c.known.Model(ctx, info.Digest)
 		if err != nil {
 			c.log.Info("offer does not count: model unknown", "miner", m.key.Short(), "model", info.Digest.Short(), "err", err)
 			continue

@@ -322,7 +322,7 @@ func (j *job) follow(ctx context.Context, progress func(essaim.Progress)) (essai
 	if progress == nil {
 		progress = func(essaim.Progress) {}
 	}
-	news := make(chan essaim.Progress, 64)
+	news := make(chan essaim.Progress, 16)
 	j.mu.Lock()
 	j.watchers[news] = struct{}{}
 	news <- j.now

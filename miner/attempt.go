@@ -273,7 +273,7 @@ func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt) (engin
 	defer cancel()
 	// An engine's callback must not block, so the steps are queued. An engine that
 	// outruns the queue loses steps in the report, nothing else.
-	steps := make(chan engine.Progress, 256)
+	steps := make(chan engine.Progress, max(8, min(a.request.Steps+1, 256)))
 	var out engine.Result
 	var err error
 	go func() {

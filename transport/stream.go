@@ -164,15 +164,29 @@ func (s *Stream) Receive(v any, within time.Duration) error {
 	if n > s.limit {
 		return essaim.Errorf(essaim.CodeBadInput, "", "message of %d bytes from %s is larger than %d", n, s.conn.peer.Short(), s.limit)
 	}
-	// The buffer grows with what arrives: a length alone makes nobody allocate.
-	var body bytes.Buffer
-	if _, err := io.CopyN(&body, s.r, int64(n)); err != nil {
+	body, err := s.body(int(n))
+	if err != nil {
 		return fmt.Errorf("receive from %s: %w", s.conn.peer.Short(), err)
 	}
-	if err := decMode.Unmarshal(body.Bytes(), v); err != nil {
+	if err := decMode.Unmarshal(body, v); err != nil {
 		return essaim.Errorf(essaim.CodeBadInput, "the other program may be of another version", "message from %s: %v", s.conn.peer.Short(), err)
 	}
 	return nil
+}
+
+// atOnce is how many bytes are allocated because of a length alone.
+const atOnce = 64 << 10
+
+// body reads n bytes. Beyond atOnce the buffer grows with what arrives.
+func (s *Stream) body(n int) ([]byte, error) {
+	if n <= atOnce {
+		b := make([]byte, n)
+		_, err := io.ReadFull(s.r, b)
+		return b, err
+	}
+	var b bytes.Buffer
+	_, err := io.CopyN(&b, s.r, int64(n))
+	return b.Bytes(), err
 }
 
 // Close ends the stream in good order: what was sent still arrives.
