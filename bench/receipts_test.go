@@ -203,13 +203,13 @@ func keep(b *testing.B, log *receiptlog.Log, w *work, done func(string)) {
 	many(func(i int) error { return log.Admit(w.receipts[i].Task, w.tasks[i], w.files[i].Task, nil) })
 	done("log-task")
 	many(func(i int) error {
-		return log.Accept(w.receipts[i].Task, w.receipts[i], w.files[i].Receipt, nil, essaim.TaskDelivered)
+		return log.Accept(w.receipts[i].Task, w.receipts[i], w.files[i], nil, essaim.TaskDelivered)
 	})
 	done("log-receipt")
 }
 
-// BenchmarkSettle settles a session from the coordinator's log: all signatures again, tree,
-// set, index. RECEIPTS says how many, 100 payees share them.
+// BenchmarkSettle settles a session from the coordinator's log: every byte compared with its
+// checksum, tree, set, index. RECEIPTS says how many, 100 payees share them.
 func BenchmarkSettle(b *testing.B) {
 	n := receiptsN(b, 50_000)
 	w := newWork(b, n, 100)
@@ -233,7 +233,7 @@ func BenchmarkSettle(b *testing.B) {
 	peak := watchHeap()
 	s := newStages(b)
 	for b.Loop() {
-		if settled, err = receipts.Sum(b.Context(), blobs.Put, chainID, 1, log.Leaves(b.Context(), 1)); err != nil {
+		if settled, err = receipts.SumChecked(b.Context(), blobs.Put, chainID, 1, log.Leaves(b.Context(), 1)); err != nil {
 			b.Fatal(err)
 		}
 		s.done("settle")

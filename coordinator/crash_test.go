@@ -108,7 +108,7 @@ func (s *shop) task(seq uint64) (essaim.Task, []byte, error) {
 
 // deliver stores a receipt for a task, as accept does.
 func (s *shop) deliver(seq uint64) error {
-	t, _, err := s.task(seq)
+	t, task, err := s.task(seq)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (s *shop) deliver(seq uint64) error {
 	if err != nil {
 		return err
 	}
-	return s.store.Accept(t.Digest(), r, signed, nil, essaim.TaskDelivered)
+	return s.store.Accept(t.Digest(), r, essaim.ReceiptFile{Task: task, Receipt: signed}, nil, essaim.TaskDelivered)
 }
 
 // kill copies the files as they are on the disk, which is what kill -9 leaves, and

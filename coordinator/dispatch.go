@@ -303,7 +303,7 @@ func (c *Coordinator) keep(ctx context.Context, j *job, r essaim.Receipt, res tr
 			return fmt.Errorf("store blob: %w", err)
 		}
 	}
-	return c.store.Accept(j.digest, r, res.Receipt, inLog, to)
+	return c.store.Accept(j.digest, r, essaim.ReceiptFile{Task: j.signed, Receipt: res.Receipt}, inLog, to)
 }
 
 // checkReceipt runs every check of a receipt that needs no verification of the work

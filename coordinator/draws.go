@@ -62,7 +62,7 @@ func (c *Coordinator) showLeaves(ctx context.Context, id essaim.SessionID, draws
 	fetch := func(ctx context.Context, d, _ essaim.Digest) ([]byte, error) {
 		b, err := c.cfg.Blobs.Get(ctx, d)
 		if err != nil && essaim.CodeOf(err) == essaim.CodeNotFound {
-			if _, err := receipts.Sum(ctx, c.cfg.Blobs.Put, c.cfg.ChainID, id, c.store.Counted(ctx, id)); err != nil {
+			if _, err := receipts.SumChecked(ctx, c.cfg.Blobs.Put, c.cfg.ChainID, id, c.store.Counted(ctx, id)); err != nil {
 				return nil, fmt.Errorf("make the set again: %w", err)
 			}
 			b, err = c.cfg.Blobs.Get(ctx, d)

@@ -187,7 +187,7 @@ func (c *Coordinator) settledAs(id essaim.SessionID, i *receiptlog.Intent, tx es
 // decide builds the settlement of a session's delivered tasks, signs it and puts it
 // into the log. The set of its receipts is stored before the settlement names it.
 func (c *Coordinator) decide(ctx context.Context, s essaim.Session) (*receiptlog.Intent, error) {
-	settlement, err := receipts.Sum(ctx, c.cfg.Blobs.Put, c.cfg.ChainID, s.ID, c.store.Leaves(ctx, s.ID))
+	settlement, err := receipts.SumChecked(ctx, c.cfg.Blobs.Put, c.cfg.ChainID, s.ID, c.store.Leaves(ctx, s.ID))
 	if err != nil {
 		return nil, fmt.Errorf("own log: %w", err)
 	}

@@ -26,6 +26,17 @@ const together = 2048
 // Errors: CodeRefused or CodeBadInput for a task or receipt that is not signed;
 // CodeInternal for leaves out of order; otherwise those of leaves and put.
 func Sum(ctx context.Context, put Put, chainID string, id essaim.SessionID, leaves iter.Seq2[essaim.ReceiptFile, error]) (essaim.Settlement, error) {
+	return addUp(ctx, put, chainID, id, leaves, false)
+}
+
+// SumChecked is Sum of leaves whose signatures the caller has checked before.
+//
+// Errors: those of Sum.
+func SumChecked(ctx context.Context, put Put, chainID string, id essaim.SessionID, leaves iter.Seq2[essaim.ReceiptFile, error]) (essaim.Settlement, error) {
+	return addUp(ctx, put, chainID, id, leaves, true)
+}
+
+func addUp(ctx context.Context, put Put, chainID string, id essaim.SessionID, leaves iter.Seq2[essaim.ReceiptFile, error], checked bool) (essaim.Settlement, error) {
 	w := writer{ctx: ctx, put: put, settlement: essaim.Settlement{ChainID: chainID, Session: id}}
 	var last essaim.Receipt
 	var checks []essaim.Signature
@@ -49,7 +60,10 @@ func Sum(ctx context.Context, put Put, chainID string, id essaim.SessionID, leav
 			return w.settlement, essaim.Errorf(essaim.CodeInternal, "", "session %s: receipt %d is out of order", id, w.count+1)
 		}
 		last = r
-		if checks = append(checks, task, receipt); len(checks) >= together {
+		if !checked {
+			checks = append(checks, task, receipt)
+		}
+		if len(checks) >= together {
 			if err := check(); err != nil {
 				return w.settlement, fmt.Errorf("session %s: %w", id, err)
 			}

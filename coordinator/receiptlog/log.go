@@ -8,7 +8,9 @@
 package receiptlog
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -56,7 +58,8 @@ CREATE INDEX IF NOT EXISTS tasks_undelivered ON tasks (session) WHERE state = 's
 CREATE TABLE IF NOT EXISTS results ( -- apart from the tasks, which are read in a row to be settled
 	session INTEGER NOT NULL,
 	seq     INTEGER NOT NULL,
-	result  BLOB NOT NULL, -- sealed
+	sum     BLOB NOT NULL, -- of task and receipt as they were when their signatures were checked
+	result  BLOB,          -- sealed; NULL: it is kept elsewhere
 	PRIMARY KEY (session, seq)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settlements (
@@ -128,16 +131,16 @@ func (l *Log) Newest(ctx context.Context, id essaim.SessionID) (uint64, error) {
 }
 
 // Accept stores a receipt that stood the checks: from now on the task will be
-// settled. The sealed result is stored with it; nil: it is kept elsewhere.
-func (l *Log) Accept(digest essaim.Digest, r essaim.Receipt, signed, result []byte, state essaim.TaskState) error {
-	stmts := []durable.Stmt{{Query: `UPDATE tasks SET state = ?, attempts = ?, miner = ?, price = ?, receipt = ?, sealed = ?, accepted = ?
+// settled. f is the signed task and the receipt, whose signatures the caller has checked:
+// they are not checked again when the session is settled. The sealed result is stored with
+// it; nil: it is kept elsewhere.
+func (l *Log) Accept(digest essaim.Digest, r essaim.Receipt, f essaim.ReceiptFile, result []byte, state essaim.TaskState) error {
+	stmts := []durable.Stmt{{Query: `UPDATE tasks SET state = ?, attempts = ?, miner = ?, price = ?, task = ?, receipt = ?, sealed = ?, accepted = ?
 		WHERE session = ? AND seq = ? AND digest = ? AND state = ?`,
-		Args: []any{string(state), int64(r.Attempt), r.Miner[:], int64(r.Price), signed, r.Sealed[:], time.Now().UnixMilli(),
-			int64(r.Session), int64(r.Seq), digest[:], string(essaim.TaskSubmitted)}}}
-	if result != nil {
-		stmts = append(stmts, durable.Stmt{Query: `INSERT INTO results (session, seq, result) SELECT ?, ?, ? WHERE changes() = 1`,
-			Args: []any{int64(r.Session), int64(r.Seq), result}})
-	}
+		Args: []any{string(state), int64(r.Attempt), r.Miner[:], int64(r.Price), f.Task, f.Receipt, r.Sealed[:], time.Now().UnixMilli(),
+			int64(r.Session), int64(r.Seq), digest[:], string(essaim.TaskSubmitted)}},
+		{Query: `INSERT INTO results (session, seq, sum, result) SELECT ?, ?, ?, ? WHERE changes() = 1`,
+			Args: []any{int64(r.Session), int64(r.Seq), sumOf(f), result}}}
 	n, err := l.write(stmts...)
 	if err == nil && n != 1 {
 		err = fmt.Errorf("task %s is not waiting for a receipt", digest.Short())
@@ -194,15 +197,25 @@ func (l *Log) Result(ctx context.Context, digest essaim.Digest) (d essaim.Digest
 	return d, result, err
 }
 
+// sumOf tells whether the disk gives back what was written.
+func sumOf(f essaim.ReceiptFile) []byte {
+	h := sha256.New()
+	h.Write(f.Task)
+	h.Write(f.Receipt)
+	return h.Sum(nil)
+}
+
 // Leaves reads the signed tasks and receipts of a session's delivered, not yet settled
-// tasks, one after the other in the order of a settlement.
+// tasks, one after the other in the order of a settlement. They are as Accept got them.
+//
+// Errors: CodeInternal for what the disk has changed.
 func (l *Log) Leaves(ctx context.Context, id essaim.SessionID) iter.Seq2[essaim.ReceiptFile, error] {
-	return l.leaves(ctx, id, `SELECT task, receipt FROM tasks WHERE session = ? AND state = 'delivered' ORDER BY miner, model, seq`)
+	return l.leaves(ctx, id, `SELECT task, receipt, sum FROM tasks LEFT JOIN results USING (session, seq) WHERE session = ? AND state = 'delivered' ORDER BY miner, model, seq`)
 }
 
 // Counted is Leaves of a session whose settlement was decided: it has the settled ones, too.
 func (l *Log) Counted(ctx context.Context, id essaim.SessionID) iter.Seq2[essaim.ReceiptFile, error] {
-	return l.leaves(ctx, id, `SELECT task, receipt FROM tasks WHERE session = ? AND state IN ('delivered', 'settled') ORDER BY miner, model, seq`)
+	return l.leaves(ctx, id, `SELECT task, receipt, sum FROM tasks LEFT JOIN results USING (session, seq) WHERE session = ? AND state IN ('delivered', 'settled') ORDER BY miner, model, seq`)
 }
 
 func (l *Log) leaves(ctx context.Context, id essaim.SessionID, query string) iter.Seq2[essaim.ReceiptFile, error] {
@@ -215,7 +228,15 @@ func (l *Log) leaves(ctx context.Context, id essaim.SessionID, query string) ite
 		defer rows.Close()
 		for rows.Next() {
 			var f essaim.ReceiptFile
-			if err := rows.Scan(&f.Task, &f.Receipt); err != nil || !yield(f, nil) {
+			var sum sql.RawBytes
+			err := rows.Scan(&f.Task, &f.Receipt, &sum)
+			switch {
+			case err == nil && sum == nil: // written before there were sums
+				_, _, _, err = essaim.ReadReceiptFile(f.Encode())
+			case err == nil && !bytes.Equal(sum, sumOf(f)):
+				err = essaim.Errorf(essaim.CodeInternal, "check the disk, and restore the log", "a receipt of session %s is damaged", id)
+			}
+			if err != nil || !yield(f, nil) {
 				if err != nil {
 					yield(f, err)
 				}

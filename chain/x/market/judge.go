@@ -99,7 +99,7 @@ func (d docket) judge(l leaf) (fault string) {
 	switch {
 	case t.ChainID != d.chainID || t.Session != d.session.ID, r.ChainID != d.chainID || r.Session != d.session.ID, r.Coordinator != d.session.Coordinator:
 		return FaultForeign
-	case r.Task == t.Digest() && r.Price > t.MaxPrice:
+	case r.Price > t.MaxPrice && r.Task == t.Digest():
 		return FaultOverpriced
 	case r.Binds(t) != nil:
 		return FaultUnbound
