@@ -20,7 +20,7 @@ type coder struct {
 type coded interface{ fields(*coder) }
 
 func (t *Task) fields(c *coder) {
-	more := c.openMore(14, t.MaxUnits != 0)
+	more := c.openMore(15, t.MaxUnits != 0)
 	number(c, 1, &t.Version)
 	c.text(2, &t.ChainID)
 	number(c, 3, &t.Session)
@@ -39,6 +39,7 @@ func (t *Task) fields(c *coder) {
 		number(c, 15, &t.MaxUnits)
 		c.bad = c.bad || t.MaxUnits == 0
 	}
+	c.bytes(16, t.Plan[:])
 }
 
 func (r *Receipt) fields(c *coder) {

@@ -27,7 +27,7 @@ func mode(t testing.TB) cbor.EncMode {
 func drawTask(t *rapid.T) essaim.Task {
 	d := essaim.NewTask(rapid.String().Draw(t, "chain"), essaim.SessionID(rapid.Uint64().Draw(t, "session")), rapid.Uint64Range(1, math.MaxInt64).Draw(t, "seq"))
 	d.Kind = rapid.SampledFrom([]essaim.Kind{essaim.KindImage, essaim.KindEmbed}).Draw(t, "kind")
-	d.Model, d.Input = drawDigest(t), drawDigest(t)
+	d.Model, d.Input, d.Plan = drawDigest(t), drawDigest(t), drawDigest(t)
 	d.Seed, d.MaxPrice = rapid.Uint64().Draw(t, "seed"), essaim.Amount(rapid.Uint64().Draw(t, "price"))
 	side := rapid.Uint32Range(0, essaim.MaxSide)
 	d.Width, d.Height, d.Steps = side.Draw(t, "width"), side.Draw(t, "height"), rapid.Uint32().Draw(t, "steps")

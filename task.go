@@ -54,6 +54,8 @@ type Task struct {
 	// MaxUnits is the most that the work may be metered at, for models whose meter tells it
 	// afterwards; 0: the task is one unit.
 	MaxUnits uint64 `cbor:"15,keyasint,omitempty" json:"max_units,omitempty"`
+
+	Plan Digest `cbor:"16,keyasint" json:"plan"` // salted commitment to what the model reads out of the prompt; zero: none
 }
 
 // NewTask fills in the version.
@@ -106,6 +108,9 @@ func (in Input) Encode() []byte { return encode(in) }
 
 // Digest names the input: SHA-256 of Encode.
 func (in Input) Digest() Digest { return DigestOf(encode(in)) }
+
+// PlanSalt is the salt of the task's plan. It may become known without the input's own salt.
+func (in Input) PlanSalt() Digest { return DigestOf(append([]byte("essaim plan salt "), in.Salt...)) }
 
 // DecodeInput reads an encoded input.
 func DecodeInput(b []byte) (Input, error) {

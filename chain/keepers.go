@@ -192,7 +192,7 @@ type court struct{ registry.Keeper }
 func (c court) Wrong(ctx context.Context, f dispute.Fault) (uint64, error) {
 	return c.Slash(ctx, registry.Slash{
 		Node: f.Miner, Cause: registry.CauseWrongResult, Evidence: []string{essaim.CIDOf(f.Receipt)}, Heights: []int64{f.Height},
-		Method: f.Method, Wronged: f.Wronged, Restitution: f.Restitution,
+		Method: f.Method, Wronged: f.Wronged, Restitution: f.Restitution, OwnersPart: true,
 	})
 }
 

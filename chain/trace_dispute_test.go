@@ -3,6 +3,7 @@ package chain_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"errors"
 	"os"
 	"slices"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/gen/chain/disputev1"
+	"github.com/essaim/essaim/gen/chain/marketv1"
 	"github.com/essaim/essaim/gen/chain/modelv1"
 	"github.com/essaim/essaim/gen/chain/registryv1"
 	"github.com/essaim/essaim/quant"
@@ -30,7 +32,10 @@ const (
 	picturePrice = 300 // of a picture
 )
 
-var challenger = account(6)
+var (
+	challenger = account(6)
+	planSalt   = quant.Hash{9}
+)
 
 // A trial is a court with a picture that "m1" drew in session 1, settled, and what both sides know of it.
 type trial struct {
@@ -38,6 +43,7 @@ type trial struct {
 	record *dispute.Record // of the right picture
 	model  *dispute.Model
 	pixels essaim.Digest
+	plan   essaim.Digest // of the tasks
 	rules  dispute.Rules
 	seq    uint64 // of receipts
 }
@@ -55,10 +61,16 @@ func newTrial(t testing.TB) *trial {
 		t.Fatal(err)
 	}
 	x := &trial{world: w, record: new(dispute.Record)}
-	out, err := e.RunTraced(t.Context(), engine.Request{Model: pictures, Prompt: "red apple", Seed: 7, Width: 64, Height: 64}, x.record.Add)
+	request := engine.Request{Model: pictures, Prompt: "red apple", Seed: 7, Width: 64, Height: 64}
+	out, err := e.RunTraced(t.Context(), request, x.record.Add)
 	if err != nil {
 		t.Fatal(err)
 	}
+	begins, err := e.Plan(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.plan = essaim.Digest(quant.PlanHash(planSalt, quant.Hash(begins)))
 	file, err := os.ReadFile("../engine/pixel/weights.bin")
 	if err != nil {
 		t.Fatal(err)
@@ -82,21 +94,25 @@ func settledTrial(t testing.TB) *trial {
 // on is the trial on a branch of its world.
 func (x *trial) on(w *world) *trial { y := *x; y.world = w; return &y }
 
-// receipt is the miner's statement of a trace, each another one.
-func (x *trial) receipt(t testing.TB, trace quant.Hash, change func(*essaim.Receipt)) []byte {
+// receipt is the miner's statement of a result, each of another task. trace may be zero: it commits to one when asked.
+func (x *trial) receipt(t testing.TB, trace quant.Hash, change func(*essaim.Receipt)) essaim.ReceiptFile {
 	t.Helper()
 	x.seq++
-	r := essaim.NewReceipt(essaim.Task{ChainID: chainID, Session: 1, Seq: x.seq, Model: essaim.DigestOf(pixel.Manifest()), Seed: 7, Width: 64, Height: 64, Steps: 1})
+	task := essaim.NewTask(chainID, 1, x.seq)
+	task.Kind, task.Model, task.Input = essaim.KindImage, essaim.DigestOf(pixel.Manifest()), essaim.Digest{3}
+	task.Seed, task.Width, task.Height, task.Steps, task.Plan = 7, 64, 64, 1, x.plan
+	r := essaim.NewReceipt(task)
 	r.Attempt, r.Miner, r.Coordinator, r.Engine, r.Output = 1, public("m1"), public("c"), pixel.Name, essaim.Digest{1}
 	r.Pixels, r.Trace, r.Price, r.Units = x.pixels, essaim.Digest(trace), picturePrice, 1
 	if change != nil {
 		change(&r)
 	}
-	signed, err := essaim.SignReceipt(r, nodeKey("m1"))
-	if err != nil {
+	signedTask, err1 := essaim.SignTask(task, nodeKey("session"))
+	signed, err2 := essaim.SignReceipt(r, nodeKey("m1"))
+	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	return signed
+	return essaim.ReceiptFile{Task: signedTask, Receipt: signed}
 }
 
 // wrong is the record with one number changed.
@@ -112,10 +128,14 @@ func (x *trial) wrong(at int) *dispute.Record {
 	return out
 }
 
-func (x *trial) open(t testing.TB, receipt []byte) uint64 {
+func showing(f essaim.ReceiptFile) *disputev1.MsgDispute {
+	return &disputev1.MsgDispute{Challenger: challenger.String(), Receipt: f.Receipt, Task: f.Task}
+}
+
+func (x *trial) open(t testing.TB, f essaim.ReceiptFile) uint64 {
 	t.Helper()
 	var r disputev1.MsgDisputeResponse
-	if err := r.Unmarshal(x.must(t, &disputev1.MsgDispute{Challenger: challenger.String(), Receipt: receipt}).Data); err != nil {
+	if err := r.Unmarshal(x.must(t, showing(f)).Data); err != nil {
 		t.Fatal(err)
 	}
 	return r.Dispute
@@ -135,7 +155,7 @@ func (x *trial) next(t interface{ Fatal(...any) }, id uint64, miner, other *disp
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := dispute.Miner{Record: miner, Model: x.model}.Answer(g, x.rules)
+	m, err := dispute.Miner{Record: miner, Model: x.model, Salt: planSalt}.Answer(g, x.rules)
 	by := account(7)
 	if g.Turn() == dispute.TheChallenger {
 		m, err = dispute.Challenger{Record: other, Model: x.model}.Ask(g, x.rules)
@@ -223,9 +243,6 @@ func TestARightPictureStands(t *testing.T) {
 	if x.balance(challenger) != had-disputeBond || x.balance(minerOwner) != owner+disputeBond/2 || burned != disputeBond-disputeBond/2 || x.stakeOf(t, "m1") != stake {
 		t.Errorf("challenger %d of %d, owner %d more, %d burned", x.balance(challenger), had, x.balance(minerOwner)-owner, burned)
 	}
-	if len(x.state(t).Restored) != 0 {
-		t.Error("restitution is still reserved")
-	}
 }
 
 // TestAnotherPictureThanTheTrace: the trace is honest, the picture is not.
@@ -237,22 +254,152 @@ func TestAnotherPictureThanTheTrace(t *testing.T) {
 	}
 }
 
-// TestOtherWordsAreNotDecided: what follows from the prompt is not the ledger's to judge, and costs nobody anything.
+// TestOtherWordsThanThePlan: a miner that read another prompt than its task's plan says has no first move.
+func TestOtherWordsThanThePlan(t *testing.T) {
+	x := settledTrial(t)
+	wrong := x.wrong(0)
+	id := x.open(t, x.receipt(t, quant.Hash{}, nil))
+	msg, _ := x.next(t, id, wrong, x.record)
+	refused(t, x.world, msg, xdispute.ErrMove)
+	x.pass(t, x.state(t).Disputes[id-1].Deadline+1)
+	if d := x.state(t).Disputes[id-1]; d.Verdict != disputev1.Verdict_VERDICT_MINER_WRONG || !d.Silent || d.Slash == 0 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// TestAReceiptIsDisputedUntilTheMinerIsFoundWrong: who loses on purpose does not save the miner from others, and the
+// miner pays once.
+func TestAReceiptIsDisputedUntilTheMinerIsFoundWrong(t *testing.T) {
+	x := settledTrial(t)
+	had, stake := x.balance(challenger), x.stakeOf(t, "m1")
+	wrong := x.wrong(40)
+	f := x.receipt(t, quant.Hash{}, func(r *essaim.Receipt) { r.Pixels[0] ^= 1 })
+	friend := x.open(t, f)
+	move, _ := x.next(t, friend, wrong, x.record)
+	x.must(t, move)
+	x.pass(t, x.state(t).Disputes[friend-1].Deadline+1)
+	if d := x.state(t).Disputes[friend-1]; d.Verdict != disputev1.Verdict_VERDICT_CHALLENGER_WRONG {
+		t.Errorf("%+v", d)
+	}
+	x.supply -= disputeBond - disputeBond/2
+	first, second, third := x.open(t, f), x.open(t, f), x.open(t, f)
+	if d := x.play(t, first, wrong, x.record); d.Verdict != disputev1.Verdict_VERDICT_MINER_WRONG || d.Slash == 0 || d.Restitution != picturePrice {
+		t.Errorf("%+v", d)
+	}
+	refused(t, x.world, showing(f), xdispute.ErrDisputed)
+	for _, id := range []uint64{second, third} {
+		if d := x.play(t, id, wrong, x.record); d.Verdict != disputev1.Verdict_VERDICT_MINER_WRONG || d.Slash != 0 || d.Restitution != 0 {
+			t.Errorf("%+v", d)
+		}
+	}
+	if got := x.stakeOf(t, "m1"); got != stake-stake/20 || x.balance(challenger) != had-disputeBond {
+		t.Errorf("stake %d of %d, the challenger has %d of %d", got, stake, x.balance(challenger), had)
+	}
+}
+
+// TestOtherWordsAreNotDecided: without a plan, what follows from the prompt is not the ledger's to judge, and costs nobody anything.
 func TestOtherWordsAreNotDecided(t *testing.T) {
 	x := settledTrial(t)
 	had, stake := x.balance(challenger), x.stakeOf(t, "m1")
 	wrong := x.wrong(0)
-	id := x.open(t, x.receipt(t, wrong.Trace(), nil))
+	x.plan = essaim.Digest{}
+	id := x.open(t, x.receipt(t, quant.Hash{}, nil))
 	if d := x.play(t, id, wrong, x.record); d.Verdict != disputev1.Verdict_VERDICT_UNDECIDED || x.balance(challenger) != had || x.stakeOf(t, "m1") != stake {
 		t.Errorf("%+v", d)
 	}
+}
+
+// TestNothingComesBackTwice: what a dispute promises the payer and what a challenge takes back from the line are together
+// no more than the line.
+func TestNothingComesBackTwice(t *testing.T) {
+	jobs := honest()
+	jobs[2].change = func(r *essaim.Receipt) { r.Input = essaim.Digest{1} }
+	k := build(t, 1, jobs)
+	at := slices.IndexFunc(k.openings, func(o essaim.Opening) bool { return o.Amount == 3000 })
+	line := k.lines[0]
+	if line.Amount != 6000 {
+		line = k.lines[1]
+	}
+	for _, first := range []string{"dispute", "challenge"} {
+		w := newWaiting(t, nil)
+		w.must(t, openSession(100_000, 100))
+		w.must(t, k.settle(t, 21_000-1000))
+		restored, back := uint64(0), uint64(0)
+		dispute := func() {
+			got, err := w.app.Market.Restore(w.ctx, 1, line.Miner, line.Model, 5000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			restored += got
+		}
+		challenge := func() {
+			var said marketv1.MsgChallengeResponse
+			if err := said.Unmarshal(w.must(t, challenge(1, k.opening(at))).Data); err != nil {
+				t.Fatal(err)
+			}
+			back = said.Conviction.Voided + said.Conviction.Restitution
+		}
+		if first == "dispute" {
+			dispute()
+			challenge()
+		} else {
+			challenge()
+			dispute()
+		}
+		if restored+back != uint64(line.Amount) {
+			t.Errorf("%s first: %d restored, %d taken back of a line of %d", first, restored, back, line.Amount)
+		}
+		dispute()
+		if restored+back != uint64(line.Amount) {
+			t.Errorf("%s first: %d restored in the end", first, restored)
+		}
+		w.check(t)
+	}
+}
+
+// TestOwnersDoNotGainByConvictingThemselves: whatever a session was worth and however much others have delegated, an owner
+// that pays its own miner for a wrong picture, and convicts it, has less in the end.
+func TestOwnersDoNotGainByConvictingThemselves(t *testing.T) {
+	base := newTrial(t)
+	wrong := base.wrong(40)
+	rapid.Check(t, func(q *rapid.T) {
+		x := base.on(base.branch())
+		price := rapid.Uint64Range(1, 10_000).Draw(q, "price")
+		if others := rapid.Uint64Range(0, 900_000).Draw(q, "delegated"); others > 0 {
+			x.must(t, &registryv1.MsgDelegate{Delegator: account(7).String(), NodeKey: public("m1").String(), Amount: others})
+		}
+		owns := func() essaim.Amount {
+			a, ok, err := x.app.Registry.Actor(x.ctx, public("m1"))
+			if !ok || err != nil {
+				q.Fatal(err)
+			}
+			return a.Bond
+		}
+		bond := owns()
+		x.must(t, settle(1, "c", line("m1", essaim.DigestOf(pixel.Manifest()), essaim.Amount(price), 1)))
+		had := x.balance(payer)
+		id := x.open(t, x.receipt(t, quant.Hash{}, func(r *essaim.Receipt) { r.Pixels[0] ^= 1; r.Price = essaim.Amount(price) }))
+		if d := x.play(t, id, wrong, x.record); d.Verdict != disputev1.Verdict_VERDICT_MINER_WRONG {
+			q.Fatalf("%+v", d)
+		}
+		lost := bond - owns()
+		x.ctx = x.ctx.WithBlockHeight(1 << 21)
+		x.advance(t, x.ctx.BlockHeight()+1)
+		back := x.balance(payer) - had
+		if back > lost {
+			q.Fatalf("price %d: %d come back, the owner lost %d", price, back, lost)
+		}
+		if want := min(essaim.Amount(price), lost); back+500 < want {
+			q.Fatalf("price %d: %d come back, the owner lost %d", price, back, lost)
+		}
+	})
 }
 
 func TestWhatCannotBeDisputed(t *testing.T) {
 	before := newTrial(t)
 	right := before.record.Trace()
 	show := func(x *trial, change func(*essaim.Receipt)) *disputev1.MsgDispute {
-		return &disputev1.MsgDispute{Challenger: challenger.String(), Receipt: x.receipt(t, right, change)}
+		return showing(x.receipt(t, right, change))
 	}
 	refused(t, before.world, show(before, nil), market.ErrOpen)
 	x := settledTrial(t)
@@ -260,7 +407,7 @@ func TestWhatCannotBeDisputed(t *testing.T) {
 		change func(*essaim.Receipt)
 		want   error
 	}{
-		"no trace":         {func(r *essaim.Receipt) { r.Trace = essaim.Digest{} }, xdispute.ErrReceipt},
+		"another task":     {func(r *essaim.Receipt) { r.Task[0] ^= 1 }, xdispute.ErrReceipt},
 		"another chain":    {func(r *essaim.Receipt) { r.ChainID = "other" }, xdispute.ErrReceipt},
 		"no such session":  {func(r *essaim.Receipt) { r.Session = 9 }, market.ErrNotFound},
 		"nothing was paid": {func(r *essaim.Receipt) { r.Model = firstModel }, market.ErrPayee},
@@ -268,10 +415,9 @@ func TestWhatCannotBeDisputed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, x.world, show(x, c.change), c.want) })
 	}
-	again := show(x, nil)
-	x.must(t, again)
-	refused(t, x.world, again, xdispute.ErrDisputed)
-	refused(t, x.world, &disputev1.MsgDispute{Challenger: challenger.String(), Receipt: append(slices.Clone(again.Receipt), 0)}, xdispute.ErrReceipt)
+	damaged := show(x, nil)
+	damaged.Receipt = append(damaged.Receipt, 0)
+	refused(t, x.world, damaged, xdispute.ErrReceipt)
 	x.ctx = x.ctx.WithBlockHeight(1000)
 	refused(t, x.world, show(x, nil), market.ErrLate)
 }
@@ -329,7 +475,11 @@ func TestRandomDisputes(t *testing.T) {
 			if !s.honest {
 				s.miner, s.challenger = wrong, x.record
 			}
-			sides[x.open(t, x.receipt(t, s.miner.Trace(), nil))] = s
+			trace := s.miner.Trace()
+			if rapid.Bool().Draw(q, "commits later") {
+				trace = quant.Hash{}
+			}
+			sides[x.open(t, x.receipt(t, trace, nil))] = s
 		}
 		for moved := 1; moved > 0; {
 			moved = 0
@@ -355,6 +505,9 @@ func TestRandomDisputes(t *testing.T) {
 			q.Fatal(err)
 		}
 		lost, restored := essaim.Amount(0), uint64(0)
+		for _, l := range x.marketState(q).Lines {
+			restored += l.Restored
+		}
 		for id, s := range sides {
 			d := x.state(q).Disputes[id-1]
 			want := disputev1.Verdict_VERDICT_MINER_WRONG
@@ -367,9 +520,6 @@ func TestRandomDisputes(t *testing.T) {
 			if d.Verdict != want {
 				q.Fatalf("dispute %d: %+v, want %s", id, d, want)
 			}
-		}
-		for _, r := range x.state(q).Restored {
-			restored += r.Amount
 		}
 		if x.balance(challenger) != had-lost*disputeBond || x.balance(minerOwner) != owner+lost*(disputeBond/2) || x.stakeOf(t, "m1") != stake || restored > 2*picturePrice {
 			q.Fatalf("challenger %d of %d, owner %d more, stake %d want %d, %d restored", x.balance(challenger), had, x.balance(minerOwner)-owner, x.stakeOf(t, "m1"), stake, restored)

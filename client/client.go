@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/engine"
 )
 
 // Coordinator is what a client asks of a coordinator. coordinator.Coordinator is
@@ -83,6 +84,10 @@ type Config struct {
 	Coordinator Coordinator
 	Ledger      Ledger
 	ChainID     string // the ledger's; a coordinator of another chain is refused
+
+	// Plan says what a model reads out of a prompt (engine.Planner), for the signed task; nil, or zero: nothing is said
+	// of it. A result of a task without a plan cannot be disputed for having read another prompt.
+	Plan func(r engine.Request) essaim.Digest
 
 	// Limit is the most that the session may spend, if that is less than its deposit: no
 	// task is signed beyond it. 0: the deposit, or what the saved session says.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/quant"
 	"github.com/essaim/essaim/seal"
 )
 
@@ -85,12 +87,25 @@ func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, 
 	t := essaim.NewTask(s.cfg.ChainID, s.record.ID, 0)
 	t.Kind, t.Model, t.Input, t.Seed = essaim.KindImage, r.Model, in.Digest(), r.Seed
 	t.Width, t.Height, t.Steps, t.Deadline = r.Width, r.Height, r.Steps, r.Deadline.UnixMilli()
+	t.Plan = s.cfg.plan(r, in)
 	return &drawing{
 		s:     s,
 		ask:   essaim.QuoteRequest{Kind: t.Kind, Model: t.Model, Width: t.Width, Height: t.Height, Steps: t.Steps, Count: 1},
 		input: in.Encode(), reply: reply, task: t, tell: r.Signed, agrees: r.Consent, maxPrice: r.MaxPrice, offered: make(map[essaim.NodeKey]bool),
 		progress: func(p essaim.Progress) { p.Note = printable(p.Note); progress(p) },
 	}, nil
+}
+
+// plan is what a task says of how its prompt is read.
+func (c Config) plan(r Request, in essaim.Input) (d essaim.Digest) {
+	if c.Plan == nil {
+		return d
+	}
+	begins := c.Plan(engine.Request{Model: r.Model, Prompt: r.Prompt, Seed: r.Seed, Width: int(r.Width), Height: int(r.Height), Steps: int(r.Steps)})
+	if begins.IsZero() {
+		return d // the miner says what is wrong with the request
+	}
+	return essaim.Digest(quant.PlanHash(quant.Hash(in.PlanSalt()), quant.Hash(begins)))
 }
 
 // run offers the task until it is delivered.

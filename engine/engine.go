@@ -42,6 +42,16 @@ var (
 	ErrNoModel    = errors.New("model is not here")
 )
 
+// Planner is an engine that tells what it reads out of a prompt before it computes anything, so that client and miner
+// can agree on it. Exact engines have it.
+type Planner interface {
+	// Plan commits to the first operator of a request's run (docs/protocol/trace.md): with seed and size, to all that
+	// the prompt decides.
+	//
+	// Errors: those of Engine.Run.
+	Plan(r Request) (essaim.Digest, error)
+}
+
 // Model is one model that an engine can run.
 type Model struct {
 	Digest   essaim.Digest // of the manifest

@@ -205,13 +205,13 @@ func (a *attempt) open(key *seal.PrivateKey, reply *seal.Sender) *failure {
 	}
 	a.request, err = a.runner.model.Fit(engine.Request{
 		Model: a.task.Model, Prompt: a.input.Prompt, Seed: a.task.Seed,
-		Width: int(a.task.Width), Height: int(a.task.Height), Steps: int(a.task.Steps), Trace: a.runner.model.Exact,
+		Width: int(a.task.Width), Height: int(a.task.Height), Steps: int(a.task.Steps),
 	})
 	if err != nil {
 		// Fit speaks of sizes and steps only, so its text may travel.
 		return fail(transport.FailRefused, essaim.CodeBadInput, "ask for a size and steps that the model has", "%v", err)
 	}
-	return nil
+	return a.planned()
 }
 
 // produce runs the engine and makes the result of it: sealed, stored, and with a
@@ -235,7 +235,6 @@ func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt) (*
 	r.Attempt, r.Miner, r.Coordinator, r.Engine = a.offer.Attempt, m.key, a.link.peer, a.runner.engine.Name()
 	r.Width, r.Height, r.Steps = uint32(a.request.Width), uint32(a.request.Height), uint32(a.request.Steps)
 	r.Output, r.MediaType, r.Size, r.Pixels = essaim.DigestOf(out.Data), out.MediaType, uint64(len(out.Data)), out.PixelsDigest
-	r.Trace = out.Trace
 	r.Units, r.Price = a.task.Units(), a.price
 	r.Started, r.Finished = started.UnixMilli(), time.Now().UnixMilli()
 	r.Sealed = essaim.DigestOf(sealed)

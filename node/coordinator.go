@@ -17,6 +17,7 @@ import (
 	"github.com/essaim/essaim/blob/pack"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
+	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/gateway"
 	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/wallet"
@@ -127,7 +128,7 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 	}
 	g, err := gateway.New(gateway.Config{
 		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
-		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID}},
+		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan}},
 		Listener: listener, Logger: n.opt.Logger,
 	})
 	if err != nil {

@@ -4,7 +4,10 @@ import "sync"
 
 // Words has no input: it is what a request's text becomes before any arithmetic. Its output is, for each
 // list, its pairs of a row's index and its weight, filled up with zeros to the longest list's length.
-type Words [][]Weighted
+type Words struct {
+	Lists [][]Weighted
+	Facts []int32 // what else follows from the text; at most 255
+}
 
 // Weighted is the index of a row of a table and its weight.
 type Weighted struct {
@@ -15,8 +18,8 @@ type Weighted struct {
 // Kind is "words".
 func (Words) Kind() string { return "words" }
 
-// Numbers are none.
-func (Words) Numbers() []int32 { return nil }
+// Numbers are the facts.
+func (w Words) Numbers() []int32 { return w.Facts }
 
 // Type is Int32.
 func (Words) Type() Type { return Int32 }
@@ -24,18 +27,25 @@ func (Words) Type() Type { return Int32 }
 // Apply is described with the type.
 func (w Words) Apply(_ []Value, r *Room) Value {
 	longest := 1
-	for _, list := range w {
+	for _, list := range w.Lists {
 		longest = max(longest, len(list))
 	}
-	out := r.Wide(len(w), 2*longest)
+	out := r.Wide(len(w.Lists), 2*longest)
 	clear(out.Wide)
-	for v, list := range w {
+	for v, list := range w.Lists {
 		pairs := vector(out.Wide, v, 2*longest)
 		for i, one := range list {
 			pairs[2*i], pairs[2*i+1] = int32(one.Row), one.Weight
 		}
 	}
 	return out
+}
+
+// Plan is the commitment to a trace that ends with the operator as its first one.
+func (w Words) Plan() Hash {
+	t := Tape{Hash: new(TraceHash)}
+	t.Do("words", w)
+	return t.Hash.Root()
 }
 
 // Gather has one input, of pairs of a row's index and its weight. Its output is, for each vector of it, the sum

@@ -11,7 +11,7 @@ import (
 func drawn(watch func(quant.Op), workers int) quant.Value {
 	t := &quant.Tape{Room: &quant.Room{Workers: workers}, Watch: watch}
 	z := t.Do("z", quant.Gather{Table: []int8{100, -100, 50, -50, 1, 2, 3, 4}, Cols: 4},
-		t.Do("words", quant.Words{{{Row: 0, Weight: 40}}, {{Row: 1, Weight: 4096}}}))
+		t.Do("words", quant.Words{Lists: [][]quant.Weighted{{{Row: 0, Weight: 40}}, {{Row: 1, Weight: 4096}}}}))
 	t.Step = 1
 	m := &quant.Matrix{Rows: 4, Cols: 4, W: []int8{1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 3, 0, -4, -4, -4, -4}, Bias: []int32{1, 2, 3, 4}}
 	s := quant.Scale{Mul: []int32{100, 200, 300, 400}, Shift: 14}
@@ -22,7 +22,7 @@ func drawn(watch func(quant.Op), workers int) quant.Value {
 	z = t.Do("z", quant.Sum{}, z, x)
 	t.Step = 0
 	g := t.Do("text", quant.Gather{Table: []int8{1, 2, -3, 4, 5, -6}, Cols: 2},
-		t.Do("words", quant.Words{{{Row: 0, Weight: 10}}, {{Row: 1, Weight: -1}, {Row: 2, Weight: 100}}}))
+		t.Do("words", quant.Words{Lists: [][]quant.Weighted{{{Row: 0, Weight: 10}}, {{Row: 1, Weight: -1}, {Row: 2, Weight: 100}}}}))
 	_ = g
 	return t.Do("table", quant.Lookup{Table: quant.Table{First: -1, Out: []int16{-5, 0, 5}}, From: 1, Elements: 2}, z)
 }

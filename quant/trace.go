@@ -163,6 +163,12 @@ func (h *TraceHash) Add(o Op) {
 	h.operators.Add(sha256.Sum256(h.buffer))
 }
 
+// PlanHash commits to how a run begins without saying it: the hash of a byte of 3, a salt, and the TraceRoot of the
+// first operator alone.
+func PlanHash(salt, begins Hash) Hash {
+	return sha256.Sum256(append(append([]byte{3}, salt[:]...), begins[:]...))
+}
+
 // Root commits to all operators so far and their number; zero for none, and for a nil TraceHash.
 func (h *TraceHash) Root() Hash {
 	if h == nil || h.operators.leaves == 0 {

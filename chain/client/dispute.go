@@ -16,7 +16,7 @@ type Dispute struct {
 	Challenger  essaim.Address `json:"challenger"`
 	Payer       essaim.Address `json:"payer"`
 	Bond        essaim.Amount  `json:"bond"`
-	Restitution essaim.Amount  `json:"restitution"` // what the payer gets back if the miner is wrong
+	Restitution essaim.Amount  `json:"restitution"` // what the payer gets back at most, once the miner is found wrong
 	Deadline    int64          `json:"deadline"`    // after this height the side whose turn it is has lost; 0: over
 	Turn        uint64         `json:"turn"`        // moves made
 	Game        []byte         `json:"game,omitempty"`
@@ -31,13 +31,13 @@ var verdictWords = map[disputev1.Verdict]string{
 	disputev1.Verdict_VERDICT_UNDECIDED:        "undecided",
 }
 
-// OpenDispute shows a signed receipt as wrong. The bond leaves the signer's account until the dispute is over.
+// OpenDispute shows a signed receipt, with its task, as wrong. The bond leaves the signer's account until the dispute is over.
 //
-// Errors: CodeConflict if it was disputed before or its session is not settled yet, CodeExpired if that can no longer
+// Errors: CodeConflict if the miner was found wrong about it before or its session is not settled yet, CodeExpired if that can no longer
 // be contested, CodeBadInput if there is nothing to dispute.
-func (c *Client) OpenDispute(ctx context.Context, by Signer, receipt []byte) (id uint64, _ essaim.Tx, _ error) {
+func (c *Client) OpenDispute(ctx context.Context, by Signer, f essaim.ReceiptFile) (id uint64, _ essaim.Tx, _ error) {
 	var r disputev1.MsgDisputeResponse
-	tx, err := c.ask(ctx, by, &disputev1.MsgDispute{Challenger: by.Address().String(), Receipt: receipt}, &r)
+	tx, err := c.ask(ctx, by, &disputev1.MsgDispute{Challenger: by.Address().String(), Receipt: f.Receipt, Task: f.Task}, &r)
 	return r.Dispute, tx, err
 }
 

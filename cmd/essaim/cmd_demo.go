@@ -17,6 +17,7 @@ import (
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
+	engines "github.com/essaim/essaim/engine/all"
 )
 
 func newDemoCommand(c *cli) *cobra.Command {
@@ -142,7 +143,7 @@ func (d *demo) open(ctx context.Context) (err error) {
 	}
 	user := d.net.Account(devnet.User)
 	const deposit = 10_000
-	cfg := client.Config{Coordinator: d.net.Coordinator(), Ledger: devnet.Payer(d.net.Chain(), user), ChainID: d.net.Info().ChainID}
+	cfg := client.Config{Coordinator: d.net.Coordinator(), Ledger: devnet.Payer(d.net.Chain(), user), ChainID: d.net.Info().ChainID, Plan: engines.Plan}
 	if d.session, err = client.Open(ctx, cfg, deposit); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/cmd/essaim/term"
+	engines "github.com/essaim/essaim/engine/all"
 )
 
 // imagineOptions is what the flags of imagine say.
@@ -184,7 +185,7 @@ func (n *network) draw(ctx context.Context, o imagineOptions, req client.Request
 		return nil, settled, err
 	}
 	st.set("opening a session: %s into escrow", deposit)
-	s, err := client.Open(ctx, client.Config{Coordinator: n.api, Ledger: n.ledger, ChainID: n.chainID}, deposit)
+	s, err := client.Open(ctx, client.Config{Coordinator: n.api, Ledger: n.ledger, ChainID: n.chainID, Plan: engines.Plan}, deposit)
 	if err != nil {
 		return nil, settled, err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
+	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -129,7 +130,7 @@ func configOf(ctx context.Context, t *testing.T, p *process, account *wallet.Acc
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client.Config{Coordinator: p.api, Ledger: devnet.Payer(p.chain, account), ChainID: chainID}
+	return client.Config{Coordinator: p.api, Ledger: devnet.Payer(p.chain, account), ChainID: chainID, Plan: engines.Plan}
 }
 
 func drawTwo(ctx context.Context, t *testing.T, p *process, account *wallet.Account) (*client.Session, essaim.Amount) {

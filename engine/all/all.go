@@ -1,14 +1,16 @@
 // Package all lists the engine drivers in this binary: explicitly, one line each, so that
 // what a miner can run is what this file says. Drivers do not register themselves.
 //
-// It must not hold anything but the list, and the search for those of the list that run on this
-// machine (local.go).
+// It must not hold anything but the list, the search for those of the list that run on this
+// machine (local.go), and what asks all that are built in.
 package all
 
 import (
 	"fmt"
 	"slices"
+	"sync"
 
+	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/a1111"
 	"github.com/essaim/essaim/engine/exec"
@@ -69,6 +71,27 @@ func Engines() ([]engine.Engine, error) {
 	}
 	return out, nil
 }
+
+// Plan asks the built-in engines what a request's model reads out of its prompt; zero if none of them has the model, or
+// if it cannot run the request.
+func Plan(r engine.Request) (d essaim.Digest) {
+	list, err := opened()
+	if err != nil {
+		return d
+	}
+	for _, e := range list {
+		p, ok := e.(engine.Planner)
+		if !ok {
+			continue
+		}
+		if d, err := p.Plan(r); err == nil {
+			return d
+		}
+	}
+	return d
+}
+
+var opened = sync.OnceValues(Engines)
 
 func openPixel(address string) (engine.Engine, error) {
 	return builtIn(pixel.Name, address, func() (*pixel.Engine, error) { return pixel.New() })

@@ -16,6 +16,7 @@ const drawStyle = 0
 type thing struct {
 	words []string
 	style string
+	sided bool // it must not be mirrored
 	pose  pose
 }
 
@@ -32,11 +33,12 @@ func (l *lexicon) choose(r reading, seed uint64) []thing {
 	}
 	out := make([]thing, len(r.things))
 	for i, c := range program.Choose(seed, len(r.things)) {
-		words := r.things[i]
+		words, sided := r.things[i], hasSides(r.things[i])
 		out[i] = thing{
 			words: l.vary(words, c.Draw),
 			style: styles[r.style],
-			pose:  pose{place: c.Place, zoom: c.Zoom, tilt: c.Tilt, mirror: c.Mirror && !hasSides(words)},
+			sided: sided,
+			pose:  pose{place: c.Place, zoom: c.Zoom, tilt: c.Tilt, mirror: c.Mirror && !sided},
 		}
 	}
 	return out

@@ -223,6 +223,29 @@ func (e *Engine) read(r engine.Request) (plan, error) {
 	return p, nil
 }
 
+// read appends what the network reads of the things, and whether each may be mirrored: with the seed, all
+// that the prompt decides.
+func (p plan) read(w *quant.Words) {
+	for _, thing := range p.things {
+		may := int32(1)
+		if thing.sided {
+			may = 0
+		}
+		w.Lists, w.Facts = append(w.Lists, encode(thing.words, thing.style)), append(w.Facts, may)
+	}
+}
+
+// Plan is what the model reads out of a request's prompt; see engine.Planner.
+func (e *Engine) Plan(r engine.Request) (essaim.Digest, error) {
+	p, err := e.plan(r)
+	if err != nil {
+		return essaim.Digest{}, err
+	}
+	var words quant.Words
+	p.read(&words)
+	return essaim.Digest(words.Plan()), nil
+}
+
 // warnings say where the picture may not be what was asked for.
 func (r reading) warnings() (out []string) {
 	for _, s := range r.slips {
@@ -246,14 +269,12 @@ func (e *Engine) draw(ctx context.Context, ps []plan, watch func(quant.Op), prog
 		return nil, err
 	}
 	var (
-		lists [][]quant.Weighted
+		words quant.Words
 		first []int // thing of each picture
 	)
 	for _, p := range ps {
-		first = append(first, len(lists))
-		for _, thing := range p.things {
-			lists = append(lists, encode(thing.words, thing.style))
-		}
+		first = append(first, len(words.Lists))
+		p.read(&words)
 	}
 	t, leave := e.tape(e.workers)
 	defer leave()
@@ -261,7 +282,7 @@ func (e *Engine) draw(ctx context.Context, ps []plan, watch func(quant.Op), prog
 	if len(ps) == 1 {
 		t.Hash, t.Given = ps[0].hash, ps[0].given
 	}
-	all := e.weights.draw(t, lists)
+	all := e.weights.draw(t, words)
 	defer t.Free(all)
 	if len(ps) == 1 {
 		picture, err := e.paint(ctx, t, ps[0], all, progress)

@@ -7,8 +7,8 @@ import (
 )
 
 // draw computes the samples of things, in 1/4096, from their table rows.
-func (w *weights) draw(t *quant.Tape, lists [][]quant.Weighted) quant.Value {
-	rows := t.Do("words", quant.Words(lists))
+func (w *weights) draw(t *quant.Tape, words quant.Words) quant.Value {
+	rows := t.Do("words", words)
 	sum := t.Do("text.table", quant.Gather{Table: w.table, Cols: w.text1.Cols}, rows)
 	e := t.Do("text", quant.Activate{Scale: w.text, Lo: -127, Hi: 127}, sum)
 	h := w.text1.Activated(t, "text1", e, 0, 127)

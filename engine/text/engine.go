@@ -148,12 +148,33 @@ func (e *Engine) embed(text string, t *quant.Tape) (v []int8, more bool, err err
 	if e.public && t.Given == nil {
 		return nil, false, fmt.Errorf("%w: of its weights only the public part", engine.ErrNoModel)
 	}
+	words, more, err := read(text)
+	if err != nil {
+		return nil, false, err
+	}
+	return e.weights.embed(t, words), more, nil
+}
+
+// Plan is what the model reads out of a request's text; see engine.Planner.
+func (e *Engine) Plan(r engine.Request) (essaim.Digest, error) {
+	if r.Model != e.model.Digest {
+		return essaim.Digest{}, fmt.Errorf("%w: text has %s only", engine.ErrNoModel, e.model.Digest.Short())
+	}
+	words, _, err := read(r.Prompt)
+	if err != nil {
+		return essaim.Digest{}, err
+	}
+	return essaim.Digest(words.Plan()), nil
+}
+
+// read is what the network reads of a text; more says that it was too long.
+func read(text string) (w quant.Words, more bool, err error) {
 	if !utf8.ValidString(text) {
-		return nil, false, fmt.Errorf("%w: the text is not UTF-8", engine.ErrBadRequest)
+		return w, false, fmt.Errorf("%w: the text is not UTF-8", engine.ErrBadRequest)
 	}
 	ws, more := words(text)
 	if len(ws) == 0 {
-		return nil, false, fmt.Errorf("%w: the text has no word in Latin or Cyrillic letters or digits", engine.ErrBadRequest)
+		return w, false, fmt.Errorf("%w: the text has no word in Latin or Cyrillic letters or digits", engine.ErrBadRequest)
 	}
-	return e.weights.embed(t, encode(ws)), more, nil
+	return quant.Words{Lists: [][]quant.Weighted{encode(ws)}}, more, nil
 }

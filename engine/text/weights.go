@@ -36,8 +36,8 @@ func readWeights(r *quant.Reader, concepts int) (*weights, error) {
 }
 
 // embed computes the embedding of a text's rows, on a tape.
-func (w *weights) embed(t *quant.Tape, rows []quant.Weighted) []int8 {
-	pairs := t.Do("words", quant.Words{rows})
+func (w *weights) embed(t *quant.Tape, words quant.Words) []int8 {
+	pairs := t.Do("words", words)
 	sum := t.Do("table", quant.Gather{Table: w.table, Cols: tableCols}, pairs)
 	e := t.Do("table", quant.Activate{Scale: w.tableOut, Lo: -127, Hi: 127}, sum)
 	h := w.up.Activated(t, "up", e, 0, 127)

@@ -32,7 +32,7 @@ func BenchmarkJudge(b *testing.B) {
 				}
 			}
 			wrong := flipped(r.record, at, r.record.Operators[at].Elements/2)
-			g := dispute.New(wrong.Trace(), r.result, r.model.Root())
+			g := dispute.New(r.claim(wrong.Trace(), r.result))
 			m := dispute.Move{}
 			for ok := true; m.Evidence == nil && ok; {
 				if g.Turn() == dispute.TheChallenger {

@@ -40,7 +40,6 @@ const (
 	Revealing                  // miner: Nodes
 	Picking                    // challenger: Pick
 	Showing                    // miner: Operator
-	Accepting                  // challenger: Pick 0 to go on, or Withdraw
 	Blocking                   // miner: Block
 	Naming                     // challenger: Pick, an element of the block
 	Stating                    // miner: States
@@ -50,7 +49,7 @@ const (
 )
 
 var turns = map[Stage]Side{
-	Opening: TheMiner, Choosing: TheChallenger, Revealing: TheMiner, Picking: TheChallenger, Showing: TheMiner, Accepting: TheChallenger,
+	Opening: TheMiner, Choosing: TheChallenger, Revealing: TheMiner, Picking: TheChallenger, Showing: TheMiner,
 	Blocking: TheMiner, Naming: TheChallenger, Stating: TheMiner, Doubting: TheChallenger, Proving: TheChallenger,
 }
 
@@ -77,11 +76,12 @@ type Move struct {
 	States   []State      `cbor:"8,keyasint,omitempty"`
 }
 
-// Opened says what a trace is of.
+// Opened says what a trace is of, and opens the plan.
 type Opened struct {
 	Operators int        `cbor:"1,keyasint"`
 	Tree      quant.Hash `cbor:"2,keyasint"`
 	Words     Leaf       `cbor:"3,keyasint"`
+	Salt      quant.Hash `cbor:"4,keyasint,omitzero"` // of the plan
 }
 
 // A Leaf is an operator of a trace, and the way to it if that is not known.
@@ -97,7 +97,7 @@ func (l Leaf) hash() quant.Hash { return quant.LeafHash(slices.Concat(l.Header, 
 type Program interface {
 	Len() int
 	Header(id int) quant.Header
-	Check(h quant.Header) (open bool, err error)
+	Check(h quant.Header) error
 }
 
 // Rules are what the judge knows of the disputed run.
@@ -112,11 +112,17 @@ var ErrMove = errors.New("no such move")
 // MaxMove bounds a move's bytes.
 const MaxMove = 4096
 
+// A Claim is what the two disagree about.
+type Claim struct {
+	Trace  quant.Hash `cbor:"1,keyasint"`           // that the miner committed to; zero: to none before its first move
+	Result quant.Hash `cbor:"2,keyasint"`           // SHA-256 of the result that it signed
+	Model  quant.Hash `cbor:"3,keyasint"`           // root
+	Plan   quant.Hash `cbor:"17,keyasint,omitzero"` // quant.PlanHash of how the run begins, as the payer signed it; zero: it did not
+}
+
 // A Game is the judge's side. It holds all that it must remember between two moves, at most a few kilobytes.
 type Game struct {
-	Trace  quant.Hash `cbor:"1,keyasint"` // that the miner signed
-	Result quant.Hash `cbor:"2,keyasint"` // SHA-256 of the result that it signed
-	Model  quant.Hash `cbor:"3,keyasint"` // root
+	Claim
 
 	Stage   Stage   `cbor:"4,keyasint"`
 	Verdict Verdict `cbor:"5,keyasint,omitempty"`
@@ -160,10 +166,8 @@ func (s Steps) bounds() (out []int) {
 	return out
 }
 
-// New is a game about a signed trace.
-func New(trace, result, model quant.Hash) *Game {
-	return &Game{Trace: trace, Result: result, Model: model, Stage: Opening}
-}
+// New is a game about a claim.
+func New(c Claim) *Game { return &Game{Claim: c, Stage: Opening} }
 
 // Turn is the side that must move.
 func (g *Game) Turn() Side { return turns[g.Stage] }
@@ -204,12 +208,6 @@ func (g *Game) move(rules Rules, m Move) error {
 		return g.pick(m.Pick)
 	case Showing:
 		return g.show(rules, m.Operator)
-	case Accepting:
-		if m.Withdraw {
-			g.end(Undecided)
-			return nil
-		}
-		return g.enter()
 	case Blocking:
 		return g.block(m.Block)
 	case Naming:
@@ -225,19 +223,25 @@ func (g *Game) move(rules Rules, m Move) error {
 }
 
 func (g *Game) open(rules Rules, o *Opened) error {
-	if o == nil || o.Operators < 1 || quant.TraceRoot(o.Operators, o.Tree) != g.Trace {
+	if o == nil || o.Operators < 1 || g.Trace != (quant.Hash{}) && quant.TraceRoot(o.Operators, o.Tree) != g.Trace {
 		return fmt.Errorf("%w: that is not the trace", ErrMove)
+	}
+	if g.planned() && quant.PlanHash(o.Salt, quant.TraceRoot(1, o.Words.hash())) != g.Plan {
+		return fmt.Errorf("%w: that is not how the plan begins", ErrMove)
 	}
 	if root, err := rootOf(o.Operators, []leafAt{{0, o.Words.hash()}}, o.Words.Rest); err != nil || root != o.Tree {
 		return fmt.Errorf("%w: that is not the first operator", ErrMove)
 	}
-	g.Stage, g.Opened = Choosing, *o
+	g.Stage, g.Opened, g.Trace = Choosing, *o, quant.TraceRoot(o.Operators, o.Tree)
 	g.Opened.Words.Rest = nil
 	if p, err := g.program(rules); err != nil || p.Len() != o.Operators {
 		g.end(MinerWrong) // it committed to something that is no run
 	}
 	return nil
 }
+
+// planned reports whether the payer said how the run begins.
+func (g *Game) planned() bool { return g.Plan != (quant.Hash{}) }
 
 // program is that of the run; its error says that the opened trace is none.
 func (g *Game) program(rules Rules) (Program, error) {
@@ -250,6 +254,8 @@ func (g *Game) program(rules Rules) (Program, error) {
 
 func (g *Game) choose(m Move) error {
 	switch {
+	case m.Withdraw && g.planned():
+		g.end(ChallengerWrong) // nothing was left open that it could not have known before
 	case m.Withdraw:
 		g.end(Undecided)
 	case m.Pick == 0:
@@ -326,15 +332,16 @@ func (g *Game) show(rules Rules, l *Leaf) error {
 	if err != nil {
 		return err
 	}
-	open, err := p.Check(h)
 	switch {
-	case err != nil:
+	case p.Check(h) != nil:
 		g.end(MinerWrong) // another operator belongs there
 	case g.Tied:
 		g.Steps = Steps{To: quant.BlockCount(h.Size()), Before: digestStart, After: State(g.Result)}
 		g.step()
-	case open:
-		g.Stage = Accepting
+	case h.ID == 1 && g.planned():
+		g.end(ChallengerWrong) // it is the plan's
+	case h.ID == 1:
+		g.end(Undecided)
 	default:
 		return g.enter()
 	}

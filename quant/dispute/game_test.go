@@ -27,6 +27,14 @@ type run struct {
 	record *dispute.Record
 	model  *dispute.Model
 	result quant.Hash
+	plan   quant.Hash
+}
+
+var salt = quant.Hash{5}
+
+// claim is one about the run.
+func (r run) claim(trace, result quant.Hash) dispute.Claim {
+	return dispute.Claim{Trace: trace, Result: result, Model: r.model.Root(), Plan: r.plan}
 }
 
 func rulesOf(r program.Run) dispute.Rules {
@@ -38,6 +46,7 @@ func rulesOf(r program.Run) dispute.Rules {
 
 type traced interface {
 	engine.Engine
+	engine.Planner
 	RunTraced(ctx context.Context, r engine.Request, watch func(quant.Op)) (engine.Result, error)
 }
 
@@ -78,7 +87,11 @@ func runOf(t testing.TB, e traced, prompt string, seed uint64, size int) run {
 	if plain, err := e.Run(t.Context(), request, nil); err != nil || plain.Trace != record.Trace() {
 		t.Fatalf("the engine commits to %s, the record to %x, error %v", plain.Trace, record.Trace(), err)
 	}
-	return run{rulesOf(program.Run{Engine: e.Name(), Seed: seed, Width: size}), record, models[e.Name()](), result}
+	begins, err := e.Plan(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run{rulesOf(program.Run{Engine: e.Name(), Seed: seed, Width: size}), record, models[e.Name()](), result, quant.PlanHash(salt, quant.Hash(begins))}
 }
 
 func pixelRun(t testing.TB, prompt string, seed uint64, size int) run {
@@ -114,7 +127,7 @@ type strategy func(g *dispute.Game) (dispute.Move, bool)
 
 func (r run) miner(record *dispute.Record) strategy {
 	return func(g *dispute.Game) (dispute.Move, bool) {
-		m, err := dispute.Miner{Record: record, Model: r.model}.Answer(g, r.rules)
+		m, err := dispute.Miner{Record: record, Model: r.model, Salt: salt}.Answer(g, r.rules)
 		return m, err == nil
 	}
 }
@@ -134,7 +147,7 @@ type figures struct {
 // play plays a game to its end, each move and the game itself through their bytes.
 func (r run) play(t testing.TB, trace, result quant.Hash, miner, challenger strategy, f *figures) dispute.Verdict {
 	t.Helper()
-	g := dispute.New(trace, result, r.model.Root())
+	g := dispute.New(r.claim(trace, result))
 	for f.moves = 0; g.Stage != dispute.Over; f.moves++ {
 		if f.moves > 40 {
 			t.Fatalf("the game does not end: stage %d", g.Stage)
@@ -276,15 +289,88 @@ func TestOtherPrograms(t *testing.T) {
 		"another range":      {altered(r.record, 3, func(o *dispute.Operator) { o.Numbers[0]++ }), dispute.MinerWrong},
 		"another tilt":       {altered(r.record, poses, func(o *dispute.Operator) { o.Numbers[5] += 18 }), dispute.MinerWrong},
 		"a short output":     {altered(r.record, 9, func(o *dispute.Operator) { o.Output = o.Output[:300] }), dispute.MinerWrong},
-		"other table rows":   {flipped(r.record, 0, 2), dispute.Undecided},
-		"more table rows":    {altered(r.record, 0, func(o *dispute.Operator) { o.Elements += 2; o.Output = append(o.Output, make([]byte, 16)...) }), dispute.Undecided},
-		"mirrored otherwise": {altered(r.record, poses, func(o *dispute.Operator) { o.Numbers[3] ^= 1 }), dispute.Undecided},
+		"other table rows":   {flipped(r.record, 0, 2), dispute.MinerWrong},
+		"more table rows":    {altered(r.record, 0, func(o *dispute.Operator) { o.Elements += 2; o.Output = append(o.Output, make([]byte, 16)...) }), dispute.MinerWrong},
+		"mirrored otherwise": {altered(r.record, poses, func(o *dispute.Operator) { o.Numbers[3] ^= 1 }), dispute.MinerWrong},
+		"may be mirrored":    {altered(r.record, 0, func(o *dispute.Operator) { o.Numbers[0] ^= 1 }), dispute.MinerWrong},
 	} {
 		var f figures
-		if v := r.play(t, c.record.Trace(), r.result, r.miner(c.record), r.challenger(r.record), &f); v != c.want {
+		for when, trace := range map[string]quant.Hash{"with the receipt": c.record.Trace(), "when asked": {}} {
+			if v := r.play(t, trace, r.result, r.miner(c.record), r.challenger(r.record), &f); v != c.want {
+				t.Errorf("%s, committed to %s: verdict %d, want %d", name, when, v, c.want)
+			}
+		}
+	}
+}
+
+// TestWithoutAPlan: if the payer did not say how the run begins, what follows from the prompt is not judged.
+func TestWithoutAPlan(t *testing.T) {
+	r := pixelRun(t, "red apple and a cat", 1, 256)
+	r.plan = quant.Hash{}
+	poses := slices.IndexFunc(r.record.Operators, func(o dispute.Operator) bool { return o.Kind == "pose" })
+	for name, c := range map[string]struct {
+		record *dispute.Record
+		want   dispute.Verdict
+	}{
+		"other table rows":   {flipped(r.record, 0, 2), dispute.Undecided},
+		"more table rows":    {altered(r.record, 0, func(o *dispute.Operator) { o.Elements += 2; o.Output = append(o.Output, make([]byte, 16)...) }), dispute.Undecided},
+		"may be mirrored":    {altered(r.record, 0, func(o *dispute.Operator) { o.Numbers[0] ^= 1 }), dispute.Undecided},
+		"mirrored otherwise": {altered(r.record, poses, func(o *dispute.Operator) { o.Numbers[3] ^= 1 }), dispute.MinerWrong},
+	} {
+		var f figures
+		if v := r.play(t, quant.Hash{}, r.result, r.miner(c.record), r.challenger(r.record), &f); v != c.want {
 			t.Errorf("%s: verdict %d, want %d", name, v, c.want)
 		}
 	}
+}
+
+// TestAFalseChallenge: whoever disputes what the plan says, or withdraws from it, loses.
+func TestAFalseChallenge(t *testing.T) {
+	r := pixelRun(t, "red apple", 1, 64)
+	var f figures
+	first := func(g *dispute.Game) (dispute.Move, bool) { return dispute.Move{}, true }
+	withdraw := func(g *dispute.Game) (dispute.Move, bool) { return dispute.Move{Withdraw: true}, true }
+	for name, challenger := range map[string]strategy{"the first of all": first, "withdraws": withdraw} {
+		if v := r.play(t, quant.Hash{}, r.result, r.miner(r.record), challenger, &f); v != dispute.ChallengerWrong {
+			t.Errorf("%s: verdict %d", name, v)
+		}
+	}
+}
+
+// TestTraceForTheOccasion: a miner that delivered a wrong picture and makes up a trace only when it is asked loses,
+// whichever it makes up.
+func TestTraceForTheOccasion(t *testing.T) {
+	r := pixelRun(t, "red apple", 3, 64)
+	n := len(r.record.Operators)
+	wrong := sha256.Sum256([]byte("another picture"))
+	picture := slices.Clone(r.record.Operators[n-1].Output)
+	picture[len(picture)/2] ^= 1
+	rapid.Check(t, func(q *rapid.T) {
+		result := wrong
+		record := altered(r.record, -1, nil)
+		if rapid.Bool().Draw(q, "has the picture") {
+			result = sha256.Sum256(picture)
+			record = altered(r.record, n-1, func(o *dispute.Operator) { o.Output = picture })
+		}
+		if rapid.Bool().Draw(q, "hides it earlier") {
+			record = flipped(record, rapid.IntRange(1, n-1).Draw(q, "operator"), 0)
+		}
+		if rapid.Bool().Draw(q, "swaps the result") {
+			record.Result = picture
+		}
+		var f figures
+		if v := r.play(t, quant.Hash{}, result, r.miner(record), r.challenger(r.record), &f); v != dispute.MinerWrong {
+			q.Fatalf("verdict %d", v)
+		}
+	})
+}
+
+// committed is the trace of a receipt that commits to it, or, late, to none.
+func committed(r *dispute.Record, late bool) quant.Hash {
+	if late {
+		return quant.Hash{}
+	}
+	return r.Trace()
 }
 
 // TestCheaters: a miner that signed something wrong loses, and an honest one wins, however the other side
@@ -294,6 +380,7 @@ func TestCheaters(t *testing.T) {
 	rapid.Check(t, func(q *rapid.T) {
 		at := rapid.IntRange(1, len(r.record.Operators)-1).Draw(q, "operator")
 		o := r.record.Operators[at]
+		late := rapid.Bool().Draw(q, "late")
 		wrong := flipped(r.record, at, rapid.IntRange(0, o.Vectors*o.Elements-1).Draw(q, "element"))
 		silent := rapid.IntRange(0, 30).Draw(q, "silent")
 		seed := rapid.Uint64().Draw(q, "seed")
@@ -309,7 +396,7 @@ func TestCheaters(t *testing.T) {
 			return m, ok && moves != silent
 		}
 		var f figures
-		if v := r.play(t, wrong.Trace(), r.result, miner, r.challenger(r.record), &f); v != dispute.MinerWrong {
+		if v := r.play(t, committed(wrong, late), sha256.Sum256(wrong.Operators[len(wrong.Operators)-1].Output), miner, r.challenger(r.record), &f); v != dispute.MinerWrong {
 			q.Fatalf("%s: a cheating miner: verdict %d", o.Kind, v)
 		}
 		moves = 0
@@ -326,7 +413,7 @@ func TestCheaters(t *testing.T) {
 			}
 			return m, ok && moves != silent
 		}
-		if v := r.play(t, r.record.Trace(), r.result, r.miner(r.record), challenger, &f); v != dispute.ChallengerWrong {
+		if v := r.play(t, committed(r.record, late), r.result, r.miner(r.record), challenger, &f); v != dispute.ChallengerWrong {
 			q.Fatalf("%s: a cheating challenger: verdict %d", o.Kind, v)
 		}
 	})
@@ -337,7 +424,7 @@ func FuzzMove(f *testing.F) {
 	r := pixelRun(f, "red apple", 1, 64)
 	wrong := flipped(r.record, 60, 7)
 	var games [][]byte
-	g := dispute.New(wrong.Trace(), r.result, r.model.Root())
+	g := dispute.New(r.claim(wrong.Trace(), r.result))
 	for g.Stage != dispute.Over {
 		b, err := g.Encode()
 		if err != nil {

@@ -19,6 +19,7 @@ var ErrNothing = errors.New("nothing to say")
 type Miner struct {
 	Record *Record
 	Model  *Model
+	Salt   quant.Hash // of the plan
 }
 
 // Answer is the miner's next move.
@@ -26,12 +27,12 @@ type Miner struct {
 // Errors: wraps ErrNothing.
 func (p Miner) Answer(g *Game, rules Rules) (Move, error) {
 	r := p.Record
-	if g.Turn() != TheMiner || r.Trace() != g.Trace {
+	if g.Turn() != TheMiner || g.Trace != (quant.Hash{}) && r.Trace() != g.Trace {
 		return Move{}, fmt.Errorf("%w: it is not the miner's turn, or another trace", ErrNothing)
 	}
 	switch g.Stage {
 	case Opening:
-		return Move{Open: &Opened{Operators: len(r.leaves), Tree: treeRoot(r.leaves), Words: r.shows(0, true)}}, nil
+		return Move{Open: &Opened{Operators: len(r.leaves), Tree: treeRoot(r.leaves), Words: r.shows(0, true), Salt: p.Salt}}, nil
 	case Revealing:
 		leaves, err := r.disputed(g)
 		return Move{Nodes: below(leaves, g.Node.span())}, err
@@ -153,10 +154,6 @@ func (p Challenger) Ask(g *Game, rules Rules) (Move, error) {
 			}
 		}
 		return Move{}, errors.Join(same, err)
-	case Accepting:
-		h, err := g.header()
-		differs := err != nil || h.ID == 1 || h.ID > len(r.Operators) || !bytes.Equal(r.Operators[h.ID-1].Header.Append(nil), g.Operator.Header)
-		return Move{Withdraw: differs}, nil
 	case Naming:
 		h, err := g.header()
 		if err != nil {

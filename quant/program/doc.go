@@ -8,9 +8,8 @@
 // # What follows from what
 //
 // A run's operators follow from the engine's name, the request's size and seed, and the header of the first
-// operator, which says how many things a prompt names and how many table rows stand for them. Two facts
-// follow from the prompt alone: the first operator's output (the rows), and whether a thing
-// is mirrored where the seed permits it. [Program.Check] says where that is so.
+// operator, which says how many things a prompt names, how many table rows stand for them, and which may be
+// mirrored. Its output, the rows, follows from the prompt alone.
 //
 // # Limits
 //

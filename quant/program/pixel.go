@@ -64,7 +64,8 @@ func pick[T any](all []T, draw uint64) T { return all[draw%uint64(len(all))] }
 // pixel is a run of the engine pixel.
 func (b *builder) pixel(r Run) bool {
 	factor := r.Width / side
-	if b.vectors > MaxThings || r.Width%side != 0 || factor != 1 && factor != 4 && factor != 8 {
+	may := b.headers[0].Numbers // be mirrored: what the words say of each thing
+	if b.vectors > MaxThings || r.Width%side != 0 || factor != 1 && factor != 4 && factor != 8 || len(may) != b.vectors {
 		return false
 	}
 	y, cb, cr := b.planes(b.network())
@@ -78,7 +79,11 @@ func (b *builder) pixel(r Run) bool {
 	}
 	canvas := 0
 	for i, c := range Choose(r.Seed, things) {
+		if may[i] != 0 && may[i] != 1 {
+			return false
+		}
 		b.step = i + 1
+		c.Mirror = c.Mirror && may[i] == 1
 		canvas = b.lay(taken[i], factor, c, canvas)
 	}
 	return true
@@ -135,7 +140,8 @@ func (b *builder) lay(planes [3]int, factor int, c Choice, canvas int) int {
 		in = append(in, canvas)
 	}
 	numbers := []int32{int32(c.Place.Size), int32(c.Place.X), int32(c.Place.Y), 0, int32(c.Zoom), int32(c.Tilt)}
-	id := b.do("pose", "canvas", channels*n*n, quant.Uint8, numbers, in...)
-	b.mirrored[id-1] = c.Mirror
-	return id
+	if c.Mirror {
+		numbers[poseMirror] = 1
+	}
+	return b.do("pose", "canvas", channels*n*n, quant.Uint8, numbers, in...)
 }

@@ -21,19 +21,21 @@ type Run struct {
 
 // A Program is the operators of one run.
 type Program struct {
-	headers  []quant.Header
-	mirrored []bool // by operator: whether it may be mirrored
+	headers []quant.Header
 }
+
+// Known reports whether the package knows an engine's runs.
+func Known(engine string) bool { return engine == "pixel" || engine == "text" }
 
 // Of makes the program of a run whose first operator is words.
 //
 // Errors: wraps ErrProgram if no run of the engine begins so.
 func Of(r Run, words quant.Header) (*Program, error) {
-	want := quant.Header{ID: 1, Kind: "words", Layer: "words", Vectors: words.Vectors, Elements: words.Elements, Type: quant.Int32}
+	want := quant.Header{ID: 1, Kind: "words", Layer: "words", Vectors: words.Vectors, Elements: words.Elements, Type: quant.Int32, Numbers: words.Numbers}
 	if !equal(words, want) || words.Elements%2 != 0 || words.Elements > maxPairs*2 {
 		return nil, fmt.Errorf("%w: %s of %s, %d x %d, begins none", ErrProgram, words.Kind, words.Layer, words.Vectors, words.Elements)
 	}
-	b := &builder{Program: &Program{headers: []quant.Header{words}, mirrored: make([]bool, 1)}, vectors: words.Vectors}
+	b := &builder{Program: &Program{headers: []quant.Header{words}}, vectors: words.Vectors}
 	ok := false
 	switch r.Engine {
 	case "pixel":
@@ -53,28 +55,20 @@ const maxPairs = 2048
 // Len is the number of operators.
 func (p *Program) Len() int { return len(p.headers) }
 
-// Header is that of operator id, from 1; of one that may be mirrored, not mirrored.
+// Header is that of operator id, from 1.
 func (p *Program) Header(id int) quant.Header { return p.headers[id-1] }
 
-// Check compares an operator with the one of its ID. open says that the header, or of words the output, follows from the
-// prompt, too, so that only those who know it can tell whether it is right.
+// Check compares an operator with the one of its ID.
 //
 // Errors: wraps ErrProgram.
-func (p *Program) Check(h quant.Header) (open bool, err error) {
+func (p *Program) Check(h quant.Header) error {
 	if h.ID < 1 || h.ID > len(p.headers) {
-		return false, fmt.Errorf("%w: number %d of %d", ErrProgram, h.ID, len(p.headers))
+		return fmt.Errorf("%w: number %d of %d", ErrProgram, h.ID, len(p.headers))
 	}
-	want := p.headers[h.ID-1]
-	open = h.ID == 1
-	if p.mirrored[h.ID-1] && len(h.Numbers) == len(want.Numbers) {
-		open = true
-		want.Numbers = slices.Clone(want.Numbers)
-		want.Numbers[poseMirror] = h.Numbers[poseMirror] & 1
+	if want := p.headers[h.ID-1]; !equal(h, want) {
+		return fmt.Errorf("%w: number %d is %s of %s, want %s of %s", ErrProgram, h.ID, h.Kind, h.Layer, want.Kind, want.Layer)
 	}
-	if !equal(h, want) {
-		return open, fmt.Errorf("%w: number %d is %s of %s, want %s of %s", ErrProgram, h.ID, h.Kind, h.Layer, want.Kind, want.Layer)
-	}
-	return open, nil
+	return nil
 }
 
 func equal(a, b quant.Header) bool {
@@ -101,7 +95,6 @@ func (b *builder) do(kind, layer string, elements int, typ quant.Type, numbers [
 	b.headers = append(b.headers, quant.Header{
 		ID: id, Step: b.step, Kind: kind, Layer: layer, In: in, Vectors: b.vectors, Elements: elements, Type: typ, Numbers: numbers,
 	})
-	b.mirrored = append(b.mirrored, false)
 	return id
 }
 
@@ -127,7 +120,7 @@ func (b *builder) rescaled(layer string, rows int, bias int32, x int) int {
 
 // text is a run of the engine text.
 func (b *builder) text(r Run) bool {
-	if b.vectors != 1 || r.Width != 0 {
+	if b.vectors != 1 || r.Width != 0 || len(b.headers[0].Numbers) != 0 {
 		return false
 	}
 	sum := b.do("gather", "table", 128, quant.Int32, nil, 1)

@@ -8,12 +8,14 @@
 //	                              │                 ├──▶ challenger wrong: half the bond to the miner's owner, the rest burned
 //	                              └──deadline passes┘└──▶ undecided: the bond goes back
 //
-// A receipt is shown as the miner signed it, once, after its session is settled and while that can be contested. The
+// A receipt is shown as the miner signed it, with the task that it answers, after its session is settled and while that
+// can be contested, until the miner is found wrong about it; several may dispute it at a time. The
 // model's manifest must state the root of its weights. The challenger's moves are its account's; the miner's are
 // signed by its node key, whoever hands them in. A side that does not move in time loses.
 //
-// Restitution is the receipt's price, and all restitution for what a session gave a miner for a model's work is no more
-// than that was when the dispute was opened, so that nobody gets back what nobody paid.
+// Restitution is the receipt's price, at most what x/market says is not given back yet of what the session gave the miner
+// for the model's work, so that nobody gets back what nobody paid; and at most the owner's part of the stake that is
+// taken (x/registry).
 //
 // Invariant: the module account holds the bonds of the disputes that are being played, to the last uaim.
 //
@@ -28,8 +30,8 @@ const (
 	// Name is the module's name, its module account and its store key.
 	Name = "dispute"
 
-	// MaxReceipt is the largest signed receipt, in bytes.
-	MaxReceipt = 2048
+	// MaxReceipt is the most that a signed receipt and its signed task have together, in bytes.
+	MaxReceipt = 4096
 
 	// gasPerMove is for judging: as much as a few signatures.
 	gasPerMove = 20_000
@@ -45,5 +47,4 @@ var (
 	disputesPrefix  = collections.NewPrefix(2)
 	receiptsPrefix  = collections.NewPrefix(3)
 	deadlinesPrefix = collections.NewPrefix(4)
-	restoredPrefix  = collections.NewPrefix(5)
 )

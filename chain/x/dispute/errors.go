@@ -12,7 +12,7 @@ import (
 var (
 	ErrNotFound   = errorsmod.RegisterWithGRPCCode(Name, 2, codes.NotFound, "no such dispute")
 	ErrReceipt    = errorsmod.RegisterWithGRPCCode(Name, 3, codes.InvalidArgument, "receipt is not acceptable")
-	ErrDisputed   = errorsmod.RegisterWithGRPCCode(Name, 4, codes.AlreadyExists, "the receipt was disputed before")
+	ErrDisputed   = errorsmod.RegisterWithGRPCCode(Name, 4, codes.AlreadyExists, "the miner was found wrong about the receipt before")
 	ErrModel      = errorsmod.RegisterWithGRPCCode(Name, 5, codes.FailedPrecondition, "no dispute is possible about the model")
 	ErrMiner      = errorsmod.RegisterWithGRPCCode(Name, 6, codes.FailedPrecondition, "no such miner")
 	ErrChallenger = errorsmod.RegisterWithGRPCCode(Name, 7, codes.PermissionDenied, "not the challenger of this dispute")

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 
-	"cosmossdk.io/collections"
 	"github.com/cosmos/cosmos-sdk/client"
 	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -50,7 +49,7 @@ func check(g disputev1.GenesisState) error {
 	if err := checkParams(g.Params); err != nil {
 		return err
 	}
-	ids, receipts := map[uint64]bool{}, map[string]bool{}
+	ids := map[uint64]bool{}
 	for _, d := range g.Disputes {
 		_, miner := essaim.ParseNodeKey(d.Miner)
 		_, signer := essaim.ParseNodeKey(d.Signer)
@@ -62,16 +61,11 @@ func check(g disputev1.GenesisState) error {
 			_, game = dispute.DecodeGame(d.Game)
 		}
 		err := errors.Join(miner, signer, challenger, payer, game)
-		if err != nil || d.Id == 0 || d.Id >= g.NextDispute || ids[d.Id] || receipts[string(d.Receipt)] || len(d.Receipt) != 32 || len(d.Model) != 32 ||
+		if err != nil || d.Id == 0 || d.Id >= g.NextDispute || ids[d.Id] || len(d.Receipt) != 32 || len(d.Model) != 32 ||
 			played != (d.Deadline > 0) || played != (len(d.Game) > 0) || d.Bond == 0 {
 			return ErrState.Wrapf("dispute %d: %v", d.Id, err)
 		}
-		ids[d.Id], receipts[string(d.Receipt)] = true, true
-	}
-	for _, r := range g.Restored {
-		if _, err := essaim.ParseNodeKey(r.Miner); err != nil || len(r.Model) != 32 {
-			return ErrState.Wrapf("what session %d gave back: %v", r.Session, err)
-		}
+		ids[d.Id] = true
 	}
 	return nil
 }
@@ -93,14 +87,12 @@ func (k Keeper) load(ctx sdk.Context, g disputev1.GenesisState) error {
 		if err := k.put(ctx, d, 0); err != nil {
 			return err
 		}
-	}
-	for _, r := range g.Restored {
-		node, err := essaim.ParseNodeKey(r.Miner)
-		if err != nil {
+		if first, err := k.receipts.Has(ctx, d.Receipt); err != nil {
 			return err
-		}
-		if err := k.restored.Set(ctx, collections.Join3(r.Session, node[:], r.Model), r.Amount); err != nil {
-			return err
+		} else if !first && d.Verdict == disputev1.Verdict_VERDICT_MINER_WRONG {
+			if err := k.receipts.Set(ctx, d.Receipt, d.Id); err != nil {
+				return err
+			}
 		}
 	}
 	return k.CheckInvariant(ctx)
@@ -124,14 +116,8 @@ func (k Keeper) export(ctx sdk.Context) (*disputev1.GenesisState, error) {
 	if g.NextDispute, err = k.next.Peek(ctx); err != nil {
 		return nil, err
 	}
-	if err := k.disputes.Walk(ctx, nil, func(_ uint64, d disputev1.Dispute) (bool, error) {
+	return g, k.disputes.Walk(ctx, nil, func(_ uint64, d disputev1.Dispute) (bool, error) {
 		g.Disputes = append(g.Disputes, d)
-		return false, nil
-	}); err != nil {
-		return nil, err
-	}
-	return g, k.restored.Walk(ctx, nil, func(key ofLine, amount uint64) (bool, error) {
-		g.Restored = append(g.Restored, disputev1.Restored{Session: key.K1(), Miner: essaim.NodeKey(key.K2()).String(), Model: key.K3(), Amount: amount})
 		return false, nil
 	})
 }

@@ -41,10 +41,10 @@ func (k Keeper) end(ctx context.Context, d *disputev1.Dispute, g *dispute.Game) 
 	}
 	if err == nil && g.Verdict == dispute.MinerWrong {
 		err = k.convict(ctx, d)
-	} else if err == nil {
-		err = k.reserve(ctx, *d, func(sum uint64) uint64 { return sum - min(sum, d.Restitution) })
 	}
-	return errors.Join(err, emit(ctx, &disputev1.EventEnded{Dispute: d.Id, Verdict: d.Verdict, Silent: d.Silent, Slash: d.Slash, Bond: d.Bond}))
+	return errors.Join(err, emit(ctx, &disputev1.EventEnded{
+		Dispute: d.Id, Verdict: d.Verdict, Silent: d.Silent, Slash: d.Slash, Bond: d.Bond, Restitution: d.Restitution,
+	}))
 }
 
 // release gives the challenger its bond back.
@@ -83,48 +83,44 @@ func (k Keeper) miner(ctx context.Context, d disputev1.Dispute) (essaim.Actor, b
 	return k.Registry.Actor(ctx, node)
 }
 
-// convict takes the miner's stake, first for the payer. A miner that has left has no stake any more: then the verdict
-// stands alone.
+// convict takes the miner's stake, first for the payer, once for a receipt. A miner that has left has no stake any more:
+// then the verdict stands alone.
 func (k Keeper) convict(ctx context.Context, d *disputev1.Dispute) error {
+	known, err := k.receipts.Has(ctx, d.Receipt)
+	if err != nil || known {
+		return err
+	}
+	if err := k.receipts.Set(ctx, d.Receipt, d.Id); err != nil {
+		return err
+	}
 	miner, ok, err := k.miner(ctx, *d)
 	if err != nil || !ok {
 		return err
 	}
-	payer, err := essaim.ParseAddress(d.Payer)
-	if err != nil {
+	payer, err1 := essaim.ParseAddress(d.Payer)
+	signer, err2 := essaim.ParseNodeKey(d.Signer)
+	if err := errors.Join(err1, err2); err != nil {
 		return ErrState.Wrap(err.Error())
+	}
+	cached, write := sdk.UnwrapSDKContext(ctx).CacheContext()
+	back, err := k.Market.Restore(cached, essaim.SessionID(d.Session), signer, essaim.Digest(d.Model), d.Price)
+	if err != nil {
+		return err
 	}
 	f := Fault{
 		Miner: miner.NodeKey, Receipt: essaim.Digest(d.Receipt), Height: d.Opened, Method: fmt.Sprintf("dispute %d: a number of its trace is wrong", d.Id),
-		Wronged: payer, Restitution: d.Restitution,
+		Wronged: payer, Restitution: back,
 	}
 	if d.Silent {
 		f.Method = fmt.Sprintf("dispute %d: it did not answer", d.Id)
 	}
-	cached, write := sdk.UnwrapSDKContext(ctx).CacheContext()
-	if d.Slash, err = k.Registry.Wrong(cached, f); err != nil {
-		d.Slash = 0 // as where the table of slashes has no such row: the end of a block must not fail for it
-		return nil
+	slash, err := k.Registry.Wrong(cached, f)
+	if err != nil {
+		return nil // as where the table of slashes has no such row: the end of a block must not fail for it
 	}
+	d.Slash, d.Restitution = slash, back
 	write()
 	return nil
-}
-
-// reserve changes what disputes give back, or may have to, of what a session paid a miner for a model's work.
-func (k Keeper) reserve(ctx context.Context, d disputev1.Dispute, change func(sum uint64) uint64) error {
-	node, err := essaim.ParseNodeKey(d.Signer)
-	if err != nil {
-		return ErrState.Wrap(err.Error())
-	}
-	key := collections.Join3(d.Session, node[:], d.Model)
-	sum, err := k.restoredOf(ctx, key)
-	if err != nil {
-		return err
-	}
-	if sum = change(sum); sum == 0 {
-		return k.restored.Remove(ctx, key)
-	}
-	return k.restored.Set(ctx, key, sum)
 }
 
 // endBlock ends the games of sides that did not move in time.

@@ -51,6 +51,9 @@ type Models interface {
 type Market interface {
 	// Paid is what a settled session, while it can be contested, paid a miner for a model's work, and who paid.
 	Paid(ctx context.Context, session essaim.SessionID, miner essaim.NodeKey, model essaim.Digest) (payer essaim.Address, amount uint64, err error)
+
+	// Restore notes that the payer gets back up to so much of it, and returns how much that may be.
+	Restore(ctx context.Context, session essaim.SessionID, miner essaim.NodeKey, model essaim.Digest, want uint64) (uint64, error)
 }
 
 // Neighbours are the modules that this one calls.
@@ -61,9 +64,6 @@ type Neighbours struct {
 	Market   Market
 }
 
-// ofLine names what a session paid a miner for a model's work: session, miner, model.
-type ofLine = collections.Triple[uint64, []byte, []byte]
-
 // Keeper owns the module's state.
 type Keeper struct {
 	Neighbours
@@ -72,9 +72,8 @@ type Keeper struct {
 	params    collections.Item[disputev1.Params]
 	next      collections.Sequence // the number of the next dispute, from 1
 	disputes  collections.Map[uint64, disputev1.Dispute]
-	receipts  collections.Map[[]byte, uint64]                      // digest to dispute
+	receipts  collections.Map[[]byte, uint64]                      // digest of one that was found wrong, to the dispute
 	deadlines collections.KeySet[collections.Pair[uint64, uint64]] // height, dispute that is played
-	restored  collections.Map[ofLine, uint64]
 }
 
 // NewKeeper declares the state's layout; it panics if two collections clash.
@@ -87,8 +86,6 @@ func NewKeeper(cdc codec.BinaryCodec, stores store.KVStoreService, n Neighbours,
 		disputes:  collections.NewMap(sb, disputesPrefix, "disputes", collections.Uint64Key, codec.CollValue[disputev1.Dispute](cdc)),
 		receipts:  collections.NewMap(sb, receiptsPrefix, "receipts", collections.BytesKey, collections.Uint64Value),
 		deadlines: collections.NewKeySet(sb, deadlinesPrefix, "deadlines", collections.PairKeyCodec(collections.Uint64Key, collections.Uint64Key)),
-		restored: collections.NewMap(sb, restoredPrefix, "restored",
-			collections.TripleKeyCodec(collections.Uint64Key, collections.BytesKey, collections.BytesKey), collections.Uint64Value),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(err)
@@ -116,15 +113,7 @@ func (k Keeper) put(ctx context.Context, d disputev1.Dispute, was int64) error {
 			return err
 		}
 	}
-	return errors.Join(k.receipts.Set(ctx, d.Receipt, d.Id), k.disputes.Set(ctx, d.Id, d))
-}
-
-func (k Keeper) restoredOf(ctx context.Context, key ofLine) (uint64, error) {
-	sum, err := k.restored.Get(ctx, key)
-	if errors.Is(err, collections.ErrNotFound) {
-		return 0, nil
-	}
-	return sum, err
+	return k.disputes.Set(ctx, d.Id, d)
 }
 
 // CheckInvariant reports whether the module account holds the bonds of the disputes that are played, and each has

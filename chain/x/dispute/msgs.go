@@ -3,14 +3,15 @@ package dispute
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
-	"cosmossdk.io/collections"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/gen/chain/disputev1"
 	"github.com/essaim/essaim/quant"
 	"github.com/essaim/essaim/quant/dispute"
+	"github.com/essaim/essaim/quant/program"
 )
 
 type msgServer struct{ Keeper }
@@ -23,11 +24,11 @@ func (s msgServer) Dispute(ctx context.Context, m *disputev1.MsgDispute) (*dispu
 	if err != nil {
 		return nil, ErrAddress.Wrap(err.Error())
 	}
-	r, err := s.receipt(ctx, m.Receipt)
+	r, plan, err := s.receipt(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.claim(ctx, r)
+	d, err := s.claim(ctx, r, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -45,42 +46,40 @@ func (s msgServer) Dispute(ctx context.Context, m *disputev1.MsgDispute) (*dispu
 	if err := s.put(ctx, d, 0); err != nil {
 		return nil, err
 	}
-	if err := s.reserve(ctx, d, func(sum uint64) uint64 { return sum + d.Restitution }); err != nil {
-		return nil, err
-	}
 	return &disputev1.MsgDisputeResponse{Dispute: d.Id, Deadline: d.Deadline}, emit(ctx, &disputev1.EventOpened{
 		Dispute: d.Id, Miner: d.Miner, Challenger: d.Challenger, Receipt: d.Receipt, Deadline: d.Deadline,
 	})
 }
 
-// receipt opens a signed receipt that can be disputed.
-func (s msgServer) receipt(ctx context.Context, signed []byte) (essaim.Receipt, error) {
-	if len(signed) > MaxReceipt {
-		return essaim.Receipt{}, ErrReceipt.Wrapf("%d bytes, at most %d", len(signed), MaxReceipt)
+// receipt opens a signed receipt that can be disputed, and says what its task's plan is.
+func (s msgServer) receipt(ctx context.Context, m *disputev1.MsgDispute) (r essaim.Receipt, plan essaim.Digest, err error) {
+	if n := len(m.Receipt) + len(m.Task); n > MaxReceipt {
+		return r, plan, ErrReceipt.Wrapf("with its task %d bytes, at most %d", n, MaxReceipt)
 	}
-	r, err := essaim.OpenReceipt(signed)
-	if err != nil {
-		return r, ErrReceipt.Wrap(err.Error())
+	r, err1 := essaim.OpenReceipt(m.Receipt)
+	t, _, err2 := essaim.OpenTask(m.Task)
+	if err := errors.Join(err1, err2); err != nil {
+		return r, plan, ErrReceipt.Wrap(err.Error())
 	}
 	digest := r.Digest()
 	known, err := s.receipts.Has(ctx, digest[:])
 	switch {
 	case err != nil:
-		return r, err
+		return r, plan, err
 	case known:
-		return r, ErrDisputed.Wrap(digest.Short())
+		return r, plan, ErrDisputed.Wrap(digest.Short())
 	case r.ChainID != sdk.UnwrapSDKContext(ctx).ChainID():
-		return r, ErrReceipt.Wrapf("it is for chain %q", r.ChainID)
-	case r.Trace.IsZero():
-		return r, ErrReceipt.Wrap("it commits to no trace")
+		return r, plan, ErrReceipt.Wrapf("it is for chain %q", r.ChainID)
+	case r.Task != t.Digest():
+		return r, plan, ErrReceipt.Wrap("it is about another task")
 	case r.Width != r.Height:
-		return r, ErrReceipt.Wrap("only square pictures have traces")
+		return r, plan, ErrReceipt.Wrap("only square pictures have traces")
 	}
-	return r, nil
+	return r, t.Plan, nil
 }
 
 // claim is the dispute that a receipt makes possible.
-func (s msgServer) claim(ctx context.Context, r essaim.Receipt) (d disputev1.Dispute, err error) {
+func (s msgServer) claim(ctx context.Context, r essaim.Receipt, plan essaim.Digest) (d disputev1.Dispute, err error) {
 	miner, ok, err := s.Registry.Actor(ctx, r.Miner)
 	switch {
 	case err != nil:
@@ -88,11 +87,7 @@ func (s msgServer) claim(ctx context.Context, r essaim.Receipt) (d disputev1.Dis
 	case !ok || miner.Role != essaim.RoleMiner:
 		return d, ErrMiner.Wrap(r.Miner.String())
 	}
-	payer, paid, err := s.Market.Paid(ctx, r.Session, r.Miner, r.Model)
-	if err != nil {
-		return d, err
-	}
-	back, err := s.restoredOf(ctx, collections.Join3(uint64(r.Session), r.Miner[:], r.Model[:]))
+	payer, _, err := s.Market.Paid(ctx, r.Session, r.Miner, r.Model)
 	if err != nil {
 		return d, err
 	}
@@ -104,11 +99,13 @@ func (s msgServer) claim(ctx context.Context, r essaim.Receipt) (d disputev1.Dis
 	if result.IsZero() {
 		result = r.Output
 	}
-	game, err := dispute.New(quant.Hash(r.Trace), quant.Hash(result), quant.Hash(root)).Encode()
+	game, err := dispute.New(dispute.Claim{
+		Trace: quant.Hash(r.Trace), Result: quant.Hash(result), Model: quant.Hash(root), Plan: quant.Hash(plan),
+	}).Encode()
 	digest := r.Digest()
 	return disputev1.Dispute{
 		Receipt: digest[:], Miner: miner.NodeKey.String(), Signer: r.Miner.String(), Payer: payer.String(), Session: uint64(r.Session), Model: r.Model[:],
-		Restitution: min(uint64(r.Price), paid-min(paid, back)), Game: game, Engine: engine, Seed: r.Seed, Width: r.Width,
+		Price: uint64(r.Price), Game: game, Engine: engine, Seed: r.Seed, Width: r.Width,
 	}, err
 }
 
@@ -121,6 +118,9 @@ func (s msgServer) root(ctx context.Context, digest essaim.Digest) (root essaim.
 	var f struct{ Root essaim.Digest }
 	if !ok || json.Unmarshal(m.Manifest, &f) != nil || f.Root.IsZero() {
 		return root, "", ErrModel.Wrapf("%s: it is not registered, or states no root", digest.Short())
+	}
+	if !program.Known(m.Engine) {
+		return root, "", ErrModel.Wrapf("%s: what engine %q computes is not known here", digest.Short(), m.Engine)
 	}
 	return f.Root, m.Engine, nil
 }

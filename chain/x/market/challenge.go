@@ -109,8 +109,10 @@ func (s msgServer) convict(ctx context.Context, session marketv1.Session, out ma
 	f := Fault{Coordinator: d.session.Coordinator, Evidence: evidenceOf(evidence), Height: out.Height, Wronged: payer}
 	if fault != FaultLine {
 		line := &d.lines[l.line]
-		c.Voided = void(line, uint64(l.Amount))
-		c.Restitution = uint64(l.Amount) - c.Voided
+		due := min(uint64(l.Amount), kept(*line))
+		c.Voided = void(line, due)
+		c.Restitution = due - c.Voided
+		line.Restored += c.Restitution
 		if err := s.putLine(ctx, *line); err != nil {
 			return c, err
 		}

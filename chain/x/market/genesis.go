@@ -80,7 +80,7 @@ func checkWord(g marketv1.GenesisState, settled, over map[uint64]bool) error {
 		return len(miner) == len(essaim.NodeKey{}) && len(model) == len(essaim.Digest{})
 	}
 	for _, l := range g.Lines {
-		if !over[l.Session] || !shape(l.Line.Miner, l.Line.Model) || l.Voided > l.Line.Amount {
+		if !over[l.Session] || !shape(l.Line.Miner, l.Line.Model) || l.Voided > l.Line.Amount || l.Restored > l.Line.Amount-l.Voided {
 			return ErrSettlement.Wrapf("a line of session %d, which is open, or a malformed one", l.Session)
 		}
 		for _, s := range l.Shares {

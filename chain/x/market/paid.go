@@ -25,13 +25,35 @@ func (k Keeper) Paid(ctx context.Context, session essaim.SessionID, miner essaim
 	case sdk.UnwrapSDKContext(ctx).BlockHeight() >= s.ContestUntil:
 		return payer, 0, ErrLate.Wrapf("session %d, until height %d", s.Id, s.ContestUntil)
 	}
-	line, err := k.lines.Get(ctx, lineKey(s.Id, miner, model))
-	if errors.Is(err, collections.ErrNotFound) {
-		err = ErrPayee.Wrapf("session %d gave %s nothing for model %s", s.Id, miner, model.Short())
-	}
+	line, err := k.line(ctx, s.Id, miner, model)
 	if err != nil {
 		return payer, 0, err
 	}
 	payer, err = essaim.ParseAddress(s.Payer)
-	return payer, line.Line.Amount - line.Voided, err
+	return payer, kept(line), err
 }
+
+// Restore notes that the payer gets back, out of somebody's stake, up to so much of what a session gave a miner for a
+// model's work, and returns how much that may be: nobody gets back in all what it has not paid.
+//
+// Errors: ErrPayee if the session gave it nothing.
+func (k Keeper) Restore(ctx context.Context, session essaim.SessionID, miner essaim.NodeKey, model essaim.Digest, want uint64) (uint64, error) {
+	line, err := k.line(ctx, uint64(session), miner, model)
+	if err != nil {
+		return 0, err
+	}
+	want = min(want, kept(line))
+	line.Restored += want
+	return want, k.putLine(ctx, line)
+}
+
+func (k Keeper) line(ctx context.Context, session uint64, miner essaim.NodeKey, model essaim.Digest) (marketv1.SettledLine, error) {
+	line, err := k.lines.Get(ctx, lineKey(session, miner, model))
+	if errors.Is(err, collections.ErrNotFound) {
+		err = ErrPayee.Wrapf("session %d gave %s nothing for model %s", session, miner, model.Short())
+	}
+	return line, err
+}
+
+// kept is what of a line's amount neither went back to the payer nor is to.
+func kept(l marketv1.SettledLine) uint64 { return l.Line.Amount - l.Voided - l.Restored }

@@ -21,6 +21,10 @@ type Slash struct {
 	Method      string   // how it was found
 	Wronged     essaim.Address
 	Restitution uint64 // uaim: at most this much goes to the wronged when the slash is final
+
+	// OwnersPart keeps restitution to the owner's part of what is taken, so that an owner who convicts its own node
+	// to pay an account of its own never gains by what others have delegated.
+	OwnersPart bool
 }
 
 // Slash takes stake with evidence and returns the slash's number. The coins wait in the
@@ -44,6 +48,12 @@ func (k Keeper) Slash(ctx context.Context, x Slash) (id uint64, err error) {
 		return 0, err
 	}
 	p := poolOf(a)
+	if x.OwnersPart {
+		if err := k.present(ctx, &a); err != nil {
+			return 0, err
+		}
+		x.Restitution = min(x.Restitution, a.Bond/uint64(essaim.BpsWhole)*uint64(bps))
+	}
 	s := registryv1.Slash{
 		Id: id, Actor: a.Id, NodeKey: a.NodeKey, Cause: x.Cause, Evidence: x.Evidence, Heights: x.Heights, Method: x.Method,
 		Amount: p.Slash(bps), Bps: bps, Restitution: x.Restitution, At: height(ctx), State: registryv1.SlashState_SLASH_STATE_HELD,

@@ -15,6 +15,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/cmd/essaim/term"
+	engines "github.com/essaim/essaim/engine/all"
 )
 
 func newList(c *Shell) *cobra.Command {
@@ -151,7 +152,7 @@ func (c *Shell) network(ctx context.Context, from string) (client.Config, error)
 	if err != nil {
 		return client.Config{}, err
 	}
-	return client.Config{Coordinator: api, Ledger: c.Payer(chain, account), ChainID: info.ChainID}, nil
+	return client.Config{Coordinator: api, Ledger: c.Payer(chain, account), ChainID: info.ChainID, Plan: engines.Plan}, nil
 }
 
 func amount(s string) (essaim.Amount, error) {
