@@ -1,6 +1,9 @@
 package essaim
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Meter says what a unit of a model's work is. The model's manifest names it. Meters are
 // part of what is priced: add to the list, never rename.
@@ -42,6 +45,12 @@ func TokenUnits(read, written uint64) uint64 {
 func PixelUnits(width, height, steps uint32) uint64 {
 	n := uint64(width) * uint64(height) * uint64(max(steps, 1))
 	return max(1, (n+1<<20-1)>>20)
+}
+
+// PartsInfo binds the parts of a text that is streamed to the attempt that writes it.
+func (t Task) PartsInfo(attempt uint64) []byte {
+	d := t.Digest()
+	return binary.BigEndian.AppendUint64(d[:], attempt)
 }
 
 // Most is the most that a task can come to, before it runs: a token is at least one byte of

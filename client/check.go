@@ -30,7 +30,7 @@ func (d *drawing) check(delivery essaim.Delivery) (*Picture, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkOutput(out, r); err != nil {
+	if err := checkOutput(out, d.task.Kind, r); err != nil {
 		return nil, err
 	}
 	return &Picture{
@@ -79,12 +79,15 @@ func (d *drawing) open(sealed []byte) (essaim.Output, error) {
 }
 
 // checkOutput compares the result with what the miner has signed.
-func checkOutput(out essaim.Output, r essaim.Receipt) error {
+func checkOutput(out essaim.Output, kind essaim.Kind, r essaim.Receipt) error {
 	switch {
 	case essaim.DigestOf(out.Data) != r.Output || uint64(len(out.Data)) != r.Size:
 		return lie("the picture is not the one that the receipt names")
 	case out.MediaType != r.MediaType:
 		return lie("the result is %q, the receipt says %q", printable(out.MediaType), printable(r.MediaType))
+	}
+	if kind != essaim.KindImage {
+		return checkText(out, kind, r)
 	}
 	return CheckPixels(out.Data, r)
 }

@@ -94,20 +94,26 @@ type Config struct {
 	Limit essaim.Amount
 }
 
-// Request asks for a picture.
+// Request asks for a picture, or for what else a model does: see Chat and Embed.
 type Request struct {
+	Kind     essaim.Kind // "": a picture
 	Model    essaim.Digest
-	Prompt   string // UTF-8, at most essaim.MaxPrompt bytes; only the miner sees it
+	Prompt   string // UTF-8, of a length that Kind.CheckPrompt takes; only the miner sees it
 	Seed     uint64
 	Width    uint32        // pixels; 0: the model's default
 	Height   uint32        // pixels; 0: the model's default
 	Steps    uint32        // 0: the model's default
+	Units    uint64        // that the model's meter may count at most; 0: the model has none
 	MaxPrice essaim.Amount // 0: what the first quote says
 	Deadline time.Time     // zero: DefaultTime from now
 
 	// Consent lets the coordinator read the prompt, should the picture be drawn for an audit,
 	// and seal it to the verifier. Without it the client must stay (Session.Attend).
 	Consent bool
+
+	// Written is called with what a chat writes, in order, while it does, from one goroutine at
+	// a time; nil: nobody is. After an error it may have been called with what is no answer.
+	Written func(text string)
 
 	// Signed is told the task before anybody else sees it, so that what becomes of it can
 	// be asked for whatever happens; nil: nobody is. Its error ends the draw.
@@ -117,10 +123,10 @@ type Request struct {
 // DefaultTime is how long a picture may take if the request does not say.
 const DefaultTime = 5 * time.Minute
 
-// Picture is a finished picture; every claim in it was checked.
+// Picture is a finished picture, or what else was asked for; every claim in it was checked.
 type Picture struct {
 	Data        []byte // the file
-	MediaType   string // "image/png" or "image/jpeg"
+	MediaType   string // "image/png" or "image/jpeg", or of package engine
 	Warnings    []string
 	Receipt     essaim.Receipt
 	ReceiptFile []byte // an encoded essaim.ReceiptFile: keep it, it is the proof

@@ -38,10 +38,11 @@ type drawing struct {
 	agrees   bool // to an audit without the client
 	offered  map[essaim.NodeKey]bool
 	progress func(essaim.Progress)
-	picture  *Picture // nil: nothing was accepted
+	hears    *listener // nil: nobody listens
+	picture  *Picture  // nil: nothing was accepted
 }
 
-// Draw draws one picture and returns it when every check has passed. progress may be
+// Draw draws one picture, or does what else is asked for, and returns it when every check has passed. progress may be
 // nil; it is called from one goroutine at a time and must not block. If the task's
 // miners are gone, the same task goes to others until the deadline.
 //
@@ -50,7 +51,10 @@ type drawing struct {
 // it now, CodeExpired after the deadline, CodeRefused if the coordinator or a miner
 // lied, CodeConflict if the session is closed.
 func (s *Session) Draw(ctx context.Context, r Request, progress func(essaim.Progress)) (*Picture, error) {
-	if err := essaim.CheckPrompt(r.Prompt); err != nil {
+	if r.Kind == "" {
+		r.Kind = essaim.KindImage
+	}
+	if err := r.Kind.CheckPrompt(r.Prompt); err != nil {
 		return nil, err
 	}
 	if r.Deadline.IsZero() {
@@ -70,8 +74,10 @@ func (s *Session) Draw(ctx context.Context, r Request, progress func(essaim.Prog
 	if err != nil {
 		return nil, err
 	}
-	d.picture, err = d.check(delivery)
-	return d.picture, err
+	if d.picture, err = d.check(delivery); err != nil {
+		return nil, err
+	}
+	return d.picture, d.hears.end(d.picture)
 }
 
 func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, error) {
@@ -85,15 +91,19 @@ func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, 
 	in := essaim.Input{Prompt: r.Prompt, Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
 	rand.Read(in.Salt) // never fails, see crypto/rand
 	t := essaim.NewTask(s.cfg.ChainID, s.record.ID, 0)
-	t.Kind, t.Model, t.Input, t.Seed = essaim.KindImage, r.Model, in.Digest(), r.Seed
+	t.Kind, t.Model, t.Input, t.Seed, t.MaxUnits = r.Kind, r.Model, in.Digest(), r.Seed, r.Units
 	t.Width, t.Height, t.Steps, t.Deadline = r.Width, r.Height, r.Steps, r.Deadline.UnixMilli()
 	t.Plan = s.cfg.plan(r, in)
-	return &drawing{
+	d := &drawing{
 		s:     s,
-		ask:   essaim.QuoteRequest{Kind: t.Kind, Model: t.Model, Width: t.Width, Height: t.Height, Steps: t.Steps, Count: 1},
+		ask:   essaim.QuoteRequest{Kind: t.Kind, Model: t.Model, Width: t.Width, Height: t.Height, Steps: t.Steps, Count: 1, Units: t.MaxUnits},
 		input: in.Encode(), reply: reply, task: t, tell: r.Signed, agrees: r.Consent, maxPrice: r.MaxPrice, offered: make(map[essaim.NodeKey]bool),
-		progress: func(p essaim.Progress) { p.Note = printable(p.Note); progress(p) },
-	}, nil
+	}
+	if r.Written != nil {
+		d.hears = &listener{key: reply, task: &d.task, say: r.Written}
+	}
+	d.progress = func(p essaim.Progress) { p.Note = printable(p.Note); d.hears.hear(p); progress(p) }
+	return d, nil
 }
 
 // plan is what a task says of how its prompt is read.

@@ -25,7 +25,7 @@ func (s *Session) Repeat(ctx context.Context, r Repeat) (essaim.Receipt, essaim.
 	d := &drawing{s: s, maxPrice: r.Price, offered: map[essaim.NodeKey]bool{r.Miner: true}}
 	d.task = essaim.NewTask(s.cfg.ChainID, s.record.ID, 0)
 	d.task.Kind, d.task.Model, d.task.Input, d.task.Seed = r.Task.Kind, r.Task.Model, r.Task.Input, r.Task.Seed
-	d.task.Width, d.task.Height, d.task.Steps = r.Task.Width, r.Task.Height, r.Task.Steps
+	d.task.Width, d.task.Height, d.task.Steps, d.task.MaxUnits = r.Task.Width, r.Task.Height, r.Task.Steps, r.Task.MaxUnits
 	d.task.Verify, d.task.Deadline = r.Verify, time.Now().Add(DefaultTime).UnixMilli()
 	if err := s.beginDraw(); err != nil {
 		return essaim.Receipt{}, essaim.ReceiptFile{}, err

@@ -178,7 +178,9 @@ func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transpor
 			_ = s.Close()
 			return end(failed(*r.Failure))
 		case r.Update != nil:
-			j.tell(func(p *essaim.Progress) { p.Step, p.Steps = int(r.Update.Step), int(r.Update.Steps) })
+			j.tell(func(p *essaim.Progress) {
+				p.Step, p.Steps, p.Part = int(r.Update.Step), int(r.Update.Steps), r.Update.Part
+			})
 		}
 	}
 }
@@ -321,7 +323,7 @@ func (c *Coordinator) checkReceipt(t essaim.Task, miner essaim.NodeKey, o transp
 	if err := r.Binds(t); err != nil {
 		return r, err
 	}
-	price, ok := o.UnitPrice.Mul(t.Units())
+	price, ok := o.UnitPrice.Mul(r.Units)
 	refuse := func(format string, args ...any) (essaim.Receipt, error) {
 		return r, essaim.Errorf(essaim.CodeRefused, "upgrade the miner", "receipt: "+format, args...)
 	}
@@ -334,8 +336,6 @@ func (c *Coordinator) checkReceipt(t essaim.Task, miner essaim.NodeKey, o transp
 		return refuse("for coordinator %s, this is %s", r.Coordinator.Short(), c.key.Short())
 	case r.Attempt != o.Attempt:
 		return refuse("of attempt %d, this is %d", r.Attempt, o.Attempt)
-	case r.Units != t.Units():
-		return refuse("%d units of work, the task has %d", r.Units, t.Units())
 	case !ok || r.Price != price:
 		return refuse("price %d uaim, offered were %d", r.Price, price)
 	case r.Sealed != essaim.DigestOf(res.Sealed):

@@ -14,7 +14,7 @@ import (
 	"github.com/essaim/essaim/seal"
 )
 
-// maxInput bounds a sealed input, in bytes: a prompt of 4 KiB with its padding, and
+// maxInput bounds a sealed input, in bytes: a prompt of up to 64 KiB with its padding, and
 // some dozens of recipients.
 const maxInput = 128 << 10
 
@@ -199,11 +199,12 @@ func (c *Coordinator) whyNobody(j *job) error {
 		if !ok {
 			continue
 		}
-		if !found || info.UnitPrice < lowest {
-			lowest, found, makes = info.UnitPrice, true, info
+		price := whole(info, j.task.Units())
+		if !found || price < lowest {
+			lowest, found, makes = price, true, info
 		}
 		if seal.IsRecipient(j.input, m.actor.HPKEKey) {
-			barred = cmp.Or(barred, c.eligible(m, info.UnitPrice))
+			barred = cmp.Or(barred, c.eligible(m, price))
 		}
 	}
 	switch {
@@ -211,8 +212,8 @@ func (c *Coordinator) whyNobody(j *job) error {
 		return errNoMiner(j.task.Model)
 	case j.task.Kind != makes.Kind:
 		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("ask for kind %q", makes.Kind), "the task asks for %q, model %s does %q", j.task.Kind, makes.Name, makes.Kind)
-	case lowest > j.task.MaxPrice: // a task is one unit
-		return essaim.Errorf(essaim.CodeInsufficient, fmt.Sprintf("offer at least %d uaim", lowest), "no miner draws for %d uaim", j.task.MaxPrice)
+	case lowest > j.task.MaxPrice:
+		return essaim.Errorf(essaim.CodeInsufficient, fmt.Sprintf("offer at least %d uaim", lowest), "no miner works for %d uaim", j.task.MaxPrice)
 	case barred != nil:
 		return barred
 	}
@@ -294,7 +295,7 @@ func (j *job) progress() essaim.Progress {
 func (j *job) tell(change func(*essaim.Progress)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.now.Note = ""
+	j.now.Note, j.now.Part = "", nil
 	change(&j.now)
 	for w := range j.watchers {
 		select {
@@ -322,7 +323,11 @@ func (j *job) follow(ctx context.Context, progress func(essaim.Progress)) (essai
 	if progress == nil {
 		progress = func(essaim.Progress) {}
 	}
-	news := make(chan essaim.Progress, 16)
+	room := 16
+	if j.task.Kind == essaim.KindChat {
+		room = 256 // parts of a text come fast, and one that is missed is not heard before the end
+	}
+	news := make(chan essaim.Progress, room)
 	j.mu.Lock()
 	j.watchers[news] = struct{}{}
 	news <- j.now

@@ -197,7 +197,7 @@ func (a *attempt) open(key *seal.PrivateKey, reply *seal.Sender) *failure {
 		// The decoder's own words could quote what it read.
 		return fail(transport.FailRefused, essaim.CodeBadInput, "upgrade the older of the two programs", "the input cannot be decoded")
 	}
-	if err := essaim.CheckPrompt(a.input.Prompt); err != nil {
+	if err := a.task.Kind.CheckPrompt(a.input.Prompt); err != nil {
 		return &failure{transport.FailRefused, err}
 	}
 	if err := reply.Check(a.input.ReplyKey); err != nil {
@@ -210,6 +210,9 @@ func (a *attempt) open(key *seal.PrivateKey, reply *seal.Sender) *failure {
 	if err != nil {
 		// Fit speaks of sizes and steps only, so its text may travel.
 		return fail(transport.FailRefused, essaim.CodeBadInput, "ask for a size and steps that the model has", "%v", err)
+	}
+	if most := a.most(); most > a.task.Units() {
+		return fail(transport.FailRefused, essaim.CodeBadInput, fmt.Sprintf("allow %d units", most), "the task allows %d units, the model's meter counts up to %d", a.task.Units(), most)
 	}
 	return a.planned()
 }
@@ -235,7 +238,7 @@ func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt) (*
 	r.Attempt, r.Miner, r.Coordinator, r.Engine = a.offer.Attempt, m.key, a.link.peer, a.runner.engine.Name()
 	r.Width, r.Height, r.Steps = uint32(a.request.Width), uint32(a.request.Height), uint32(a.request.Steps)
 	r.Output, r.MediaType, r.Size, r.Pixels = essaim.DigestOf(out.Data), out.MediaType, uint64(len(out.Data)), out.PixelsDigest
-	r.Units, r.Price = a.task.Units(), a.price
+	a.bill(&r, out)
 	r.Started, r.Finished = started.UnixMilli(), time.Now().UnixMilli()
 	r.Sealed = essaim.DigestOf(sealed)
 	signed, err := essaim.SignReceipt(r, m.cfg.Key)
@@ -275,9 +278,11 @@ func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt) (engin
 	steps := make(chan engine.Progress, max(8, min(a.request.Steps+1, 256)))
 	var out engine.Result
 	var err error
+	var written text
 	go func() {
 		defer close(steps)
 		out, err = a.runner.engine.Run(ctx, a.request, func(p engine.Progress) {
+			written.add(p.Text)
 			select {
 			case steps <- p:
 			default:
@@ -292,7 +297,9 @@ func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt) (engin
 	tell(transport.Update{Steps: uint32(a.request.Steps)})
 	for p := range steps {
 		m.pace(ctx)
-		tell(transport.Update{Step: uint32(p.Step), Steps: uint32(p.Steps)})
+		if u, ok := written.update(a, p); ok {
+			tell(u)
+		}
 	}
 	m.pace(ctx)
 	if err == nil {

@@ -103,7 +103,8 @@ type Report struct {
 // Update tells how far an attempt is. Step 0 says that it has begun.
 type Update struct {
 	Step  uint32 `cbor:"1,keyasint"`
-	Steps uint32 `cbor:"2,keyasint"` // 0: not known
+	Steps uint32 `cbor:"2,keyasint"`           // 0: not known
+	Part  []byte `cbor:"3,keyasint,omitempty"` // of a text: what was written since the update before, by seal.Parts
 }
 
 // Result is a finished attempt.

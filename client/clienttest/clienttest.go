@@ -46,8 +46,10 @@ type Network struct {
 	OnDelivery func(*essaim.Delivery)              // before it is answered
 	OnClose    func(*essaim.Settled)               // before it is answered
 	OnProgress func(context.Context, func(string)) // between two steps; may send notes
+	OnPart     func(*essaim.Progress) bool         // before a part of a text is told; true: it is lost
 
-	Model essaim.ModelInfo
+	WordTime time.Duration // of a text, each
+	Model    essaim.ModelInfo
 
 	key    ed25519.PrivateKey
 	miners []*miner
@@ -155,19 +157,20 @@ func (n *Network) Sessions() []essaim.Session {
 // Info is client.Coordinator's.
 func (n *Network) Info(ctx context.Context) (essaim.CoordinatorInfo, error) {
 	return essaim.CoordinatorInfo{
-		ChainID: ChainID, Coordinator: essaim.NodeKeyOf(n.key), Models: []essaim.ModelInfo{n.Model},
+		ChainID: ChainID, Coordinator: essaim.NodeKeyOf(n.key), Models: append([]essaim.ModelInfo{n.Model}, n.Texts()...),
 		Miners: len(n.miners), Version: "test", MinDeposit: 1000, ExpiryAhead: 100,
 	}, ctx.Err()
 }
 
 // Quote is client.Coordinator's.
 func (n *Network) Quote(ctx context.Context, q essaim.QuoteRequest) (essaim.Quote, error) {
-	if q.Model != n.Model.Digest {
+	price, ok := n.price(q.Model, q.Units)
+	if !ok {
 		return essaim.Quote{}, essaim.Errorf(essaim.CodeUnavailable, "try later", "no miner offers model %s now", q.Model.Short())
 	}
-	out := essaim.Quote{Model: q.Model, MaxPrice: Price, Expires: time.Now().Add(time.Minute).UnixMilli()}
+	out := essaim.Quote{Model: q.Model, MaxPrice: price, Expires: time.Now().Add(time.Minute).UnixMilli()}
 	for _, m := range n.miners {
-		out.Candidates = append(out.Candidates, essaim.Candidate{Miner: essaim.NodeKeyOf(m.node), HPKEKey: m.hpke.PublicKey(), Price: Price})
+		out.Candidates = append(out.Candidates, essaim.Candidate{Miner: essaim.NodeKeyOf(m.node), HPKEKey: m.hpke.PublicKey(), Price: price})
 	}
 	if n.OnQuote != nil {
 		n.OnQuote(&out)
@@ -238,6 +241,9 @@ func (n *Network) draw(ctx context.Context, m *miner, t essaim.Task, sealed []by
 	in, err := essaim.DecodeInput(plain)
 	if err != nil || in.Digest() != t.Input {
 		return essaim.Receipt{}, essaim.Output{}, essaim.Errorf(essaim.CodeRefused, "", "the input is not the task's: %v", err)
+	}
+	if t.Kind != essaim.KindImage {
+		return n.write(ctx, m, t, in, progress)
 	}
 	for step := 1; step <= 2; step++ {
 		p := essaim.Progress{Task: t.Digest(), State: essaim.TaskAssigned, Attempt: 1, Miner: essaim.NodeKeyOf(m.node), Step: step, Steps: 2}
