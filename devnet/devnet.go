@@ -40,6 +40,7 @@ type Config struct {
 	BlockTime time.Duration // pause between blocks; 0: 200 ms
 	Pace      time.Duration // miners wait this long before each step; 0: they do not
 	Audit     *node.Audit   // the coordinator has receipts checked; nil: it does not
+	Engines   []string      // of a new home's miners besides those built in: DRIVER=ADDRESS, as node.Miner has them; they must run
 	Funds     []Fund        // accounts of a new home besides those that every devnet has
 
 	// Genesis changes how a new home's chain begins, such as its periods; nil: nothing.
@@ -66,6 +67,9 @@ type Info struct {
 	Gateway string   `json:"gateway"` // URL; "": not served
 	Ledger  string   `json:"ledger"`  // URL of the RPC; "": not served
 	Peers   []string `json:"peers"`   // multiaddresses that miners dial
+
+	Engines []string          `json:"engines,omitempty"` // of the miners, besides those built in
+	Prices  map[string]uint64 `json:"prices,omitempty"`  // uaim a unit, of the models that these engines had when the home was made, by digest
 }
 
 const infoName = "network.json"

@@ -19,6 +19,7 @@ import (
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/registry"
 	"github.com/essaim/essaim/chain/x/tally"
+	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/engine/text"
 	"github.com/essaim/essaim/gen/chain/marketv1"
@@ -82,6 +83,10 @@ func (n *Network) create() error {
 	if err := os.MkdirAll(n.cfg.Home, 0o700); err != nil {
 		return essaim.Errorf(essaim.CodeBadInput, "choose another --home", "make the home: %w", err)
 	}
+	models, err := n.findEngines()
+	if err != nil {
+		return err
+	}
 	n.accounts = map[string]*wallet.Account{}
 	keys := wallet.Open(filepath.Join(n.cfg.Home, "keys"))
 	for _, f := range n.funds() {
@@ -94,7 +99,7 @@ func (n *Network) create() error {
 		}
 		n.accounts[f.Name] = a
 	}
-	if err := n.writeGenesis(); err != nil {
+	if err := n.writeGenesis(models); err != nil {
 		return err
 	}
 	return n.writeInfo()
@@ -120,7 +125,7 @@ func (n *Network) periods() (*registryv1.Params, *marketv1.Params, *tallyv1.Para
 	return &stakes, &sessions, &votes
 }
 
-func (n *Network) writeGenesis() error {
+func (n *Network) writeGenesis(models []engine.Model) error {
 	dir := filepath.Join(n.cfg.Home, "validator")
 	id, err := chainnode.Init(dir)
 	if err != nil {
@@ -132,6 +137,11 @@ func (n *Network) writeGenesis() error {
 	}
 	for _, m := range manifests() {
 		g.Models = append(g.Models, chain.Model{Manifest: m, Owner: n.accounts[modellerName].Address(), UnitPrice: modelPrice, Royalty: modelRoyalty})
+	}
+	for _, m := range models {
+		g.Models = append(g.Models, chain.Model{
+			Manifest: m.Manifest, Owner: n.accounts[modellerName].Address(), UnitPrice: essaim.Amount(n.info.Prices[m.Digest.String()]), Royalty: modelRoyalty,
+		})
 	}
 	for _, f := range n.funds() {
 		if f.Has > 0 {

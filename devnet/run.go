@@ -72,6 +72,7 @@ func (n *Network) minerConfig(i int) node.Config {
 	return node.Config{
 		Role: node.RoleMiner, ChainID: n.info.ChainID, Dir: filepath.Join(n.cfg.Home, minerName(i)), Ledger: n.ports.ledgerURL(),
 		Miner: &node.Miner{
+			Engines: n.info.Engines, Prices: n.info.Prices,
 			Coordinators: n.info.Peers[:1], Price: uint64(minerPrice(i)), Capacity: 1, Pace: node.Duration(n.cfg.Pace),
 			Poll: node.Duration(minerPoll), Submitter: minerName(i), Keys: filepath.Join(n.cfg.Home, "keys"),
 		},
@@ -90,6 +91,7 @@ func (n *Network) register(ctx context.Context) error {
 		for _, m := range manifests() {
 			offers = append(offers, essaim.Offer{Model: essaim.DigestOf(m), UnitPrice: minerPrice(i)})
 		}
+		offers = append(offers, n.foreign()...)
 		g.Go(func() error {
 			return n.registerOne(ctx, minerName(i), essaim.Actor{Role: essaim.RoleMiner, Bond: minerBond, Offers: offers, CommissionChange: commissionChange})
 		})

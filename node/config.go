@@ -64,7 +64,11 @@ type Miner struct {
 	Coordinators []string `toml:"coordinators" comment:"multiaddresses to dial, each with its /p2p/ peer ID"`
 	Price        uint64   `toml:"price" comment:"uaim per unit, as registered on the ledger"`
 	Capacity     int      `toml:"capacity" comment:"attempts at a time"`
-	Pace         Duration `toml:"pace,omitempty" comment:"waits before each step, for people who want to watch"`
+
+	Engines []string          `toml:"engines,omitempty" comment:"engines besides those that are built in: DRIVER=ADDRESS, such as ollama=http://127.0.0.1:11434; see essaim miner engines"`
+	Prices  map[string]uint64 `toml:"prices,omitempty" comment:"uaim per unit of single models, by digest, as registered on the ledger"`
+
+	Pace Duration `toml:"pace,omitempty" comment:"waits before each step, for people who want to watch"`
 
 	Poll Duration `toml:"poll,omitempty" comment:"between looks at what became of coordinators' promises; default 10s"`
 

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"io"
 	"path/filepath"
 	"time"
 
@@ -16,11 +17,7 @@ import (
 	"github.com/essaim/essaim/wallet"
 )
 
-func (n *Node) newMiner(keys wallet.NodeKeys, blobs blob.Store) (*miner.Miner, error) {
-	list, err := engines.Engines()
-	if err != nil {
-		return nil, err
-	}
+func (n *Node) newMiner(keys wallet.NodeKeys, blobs blob.Store, list []engine.Engine) (*miner.Miner, error) {
 	offers, err := n.offers(list)
 	if err != nil {
 		return nil, err
@@ -79,7 +76,43 @@ func nodeKeys(what string, texts []string) ([]essaim.NodeKey, error) {
 	return out, nil
 }
 
-// offers asks one price for every model that the engines have.
+// engines opens those that are built in and those that the configuration names. One that does not
+// run is opened all the same: the miner offers what the others have.
+func (n *Node) engines() ([]engine.Engine, error) {
+	list, err := engines.Engines()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range n.cfg.Miner.Engines {
+		p, err := engines.ParsePlace(s)
+		if err != nil {
+			return nil, essaim.Errorf(essaim.CodeBadInput, "mend the file", "%s: engines: %w", configName, err)
+		}
+		d, err := engines.Find(p.Driver)
+		if err != nil {
+			return nil, err
+		}
+		e, err := d.Open(p.Address)
+		if err != nil {
+			return nil, errors.Join(essaim.Errorf(essaim.CodeBadInput, "`essaim miner engines` shows what is here", "%s: engines: %w", configName, err), shut(list))
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// shut ends what engines have open.
+func shut(list []engine.Engine) error {
+	var errs []error
+	for _, e := range list {
+		if c, ok := e.(io.Closer); ok {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// offers asks one price for every model that the engines have, unless it has its own.
 func (n *Node) offers(list []engine.Engine) ([]essaim.Offer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -87,10 +120,15 @@ func (n *Node) offers(list []engine.Engine) ([]essaim.Offer, error) {
 	for _, e := range list {
 		models, err := e.Models(ctx)
 		if err != nil {
-			return nil, err
+			n.opt.Logger.Warn("an engine does not answer; its models are not offered until the miner starts again", "engine", e.Name(), "err", err)
+			continue
 		}
 		for _, m := range models {
-			out = append(out, essaim.Offer{Model: m.Digest, UnitPrice: essaim.Amount(n.cfg.Miner.Price)})
+			price, ok := n.cfg.Miner.Prices[m.Digest.String()]
+			if !ok {
+				price = n.cfg.Miner.Price
+			}
+			out = append(out, essaim.Offer{Model: m.Digest, UnitPrice: essaim.Amount(price)})
 		}
 	}
 	return out, nil
@@ -106,7 +144,12 @@ func (n *Node) runMiner(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, blobs.Close()) }()
-	m, err := n.newMiner(keys, blobs)
+	list, err := n.engines()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, shut(list)) }()
+	m, err := n.newMiner(keys, blobs, list)
 	if err != nil {
 		return err
 	}
