@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/essaim/essaim"
@@ -130,4 +131,18 @@ func (l *listener) end(p *Picture) error {
 	}
 	l.catchUp(a.Content)
 	return nil
+}
+
+// Most is the most units that a picture can come to by its model's meter, with the model's defaults
+// for what the request leaves open.
+func Most(m essaim.ModelInfo, width, height, steps uint32) uint64 {
+	if width == 0 && height == 0 && len(m.Sizes) > 0 {
+		if _, err := fmt.Sscanf(m.Sizes[0], "%dx%d", &width, &height); err != nil {
+			width, height = essaim.MaxSide, essaim.MaxSide // a stranger's text; the price shows
+		}
+	}
+	if steps == 0 {
+		steps = uint32(m.Steps)
+	}
+	return m.Meter.Most(0, width, height, steps)
 }

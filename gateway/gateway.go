@@ -1,13 +1,14 @@
 // Package gateway is the role that takes requests in over HTTP and answers with
-// pictures: one file a dialect.
+// pictures and texts: one file a dialect. What they share of doing tasks is errand.go.
 //
 // The essaim dialect (essaim.go) is for clients that hold their own session: the
-// gateway passes on what they sign and seal, and sees sizes, not words. The OpenAI
-// dialect (openai.go) is for every program that has an API key: there the gateway
-// itself holds the session, seals the prompt and opens the picture. Whoever runs it
-// could read such prompts, so users must trust them; this program neither keeps nor
-// logs prompts. Pictures and receipts of that dialect are public under their CID
-// (ipfs.go).
+// gateway passes on what they sign and seal, and sees sizes, not words. The
+// dialects of OpenAI (openai.go, chat.go, embeddings.go), Ollama (ollama.go) and A1111
+// (a1111.go) are for every program that has an API key: there the gateway itself holds
+// the session, seals the prompt and opens the result. Whoever runs it could read such
+// prompts, so users must trust them; this program neither keeps nor logs prompts, nor the
+// texts that answer them. Pictures and receipts of those dialects are public under their
+// CID (ipfs.go).
 //
 // The sessions that pay for API keys' users are in purse.go, what is found out later of
 // their tasks in doubts.go, what every request goes through in middleware.go; the keys
@@ -69,6 +70,7 @@ type Gateway struct {
 	log     *slog.Logger
 	metrics *metrics
 	purse   *purse // nil without a Payer
+	drawing drawings
 	handler http.Handler
 	halt    context.Context // ends when requests under way must end
 	stop    context.CancelFunc
@@ -118,6 +120,10 @@ func (g *Gateway) routes() *http.ServeMux {
 	mux.HandleFunc("POST "+client.PathAcknowledge, g.acknowledge)
 	mux.HandleFunc("POST "+client.PathClose, g.closeSession)
 	mux.HandleFunc("POST /v1/images/generations", g.images)
+	g.ollamaRoutes(mux)
+	g.a1111Routes(mux)
+	mux.HandleFunc("POST /v1/chat/completions", g.completions)
+	mux.HandleFunc("POST /v1/embeddings", g.embeddings)
 	mux.HandleFunc("GET /v1/models", g.models)
 	mux.HandleFunc("GET /v1/models/{id...}", g.model)
 	mux.HandleFunc("/v1/", g.unknownOpenAI)

@@ -185,7 +185,7 @@ func TestPanicsBecome500WithAnID(t *testing.T) {
 
 func TestUnknownPaths(t *testing.T) {
 	r := newRig(t)
-	for _, path := range []string{"/", "/essaim/v1/nothing", "/v1/chat/completions"} {
+	for _, path := range []string{"/", "/essaim/v1/nothing", "/v1/completions"} {
 		resp, b := r.send(t, "POST", path, "{}")
 		if body := decode[struct{ Error struct{ Message string } }](t, b); resp.StatusCode != 404 || body.Error.Message == "" {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, b)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -72,7 +71,9 @@ type order struct {
 	width, height uint32
 	n             int
 	seed          uint64
+	units         uint64        // of one picture at most; 0: the model has no meter
 	price         essaim.Amount // of one picture at most
+	progress      func(essaim.Progress)
 }
 
 // images draws pictures for an API-key user.
@@ -133,18 +134,25 @@ func (g *Gateway) authenticate(r *http.Request) (apikey.Key, error) {
 	return g.cfg.Keys.Find(r.Context(), strings.TrimSpace(secret))
 }
 
-// readOrder reads the request, fits it to a model and asks what it may cost.
-func (g *Gateway) readOrder(w http.ResponseWriter, r *http.Request) (o order, err error) {
-	if err := readJSON(w, r, maxSmall, &o.imagesRequest); err != nil {
-		return o, err
+// readOrder reads the request and checks it.
+func (g *Gateway) readOrder(w http.ResponseWriter, r *http.Request) (order, error) {
+	var q imagesRequest
+	if err := readJSON(w, r, maxSmall, &q); err != nil {
+		return order{}, err
 	}
+	return g.orderOf(r.Context(), q)
+}
+
+// orderOf fits a request to a model and asks what it may cost.
+func (g *Gateway) orderOf(ctx context.Context, q imagesRequest) (o order, err error) {
+	o.imagesRequest = q
 	if err := essaim.CheckPrompt(o.Prompt); err != nil {
 		return o, err
 	}
 	if o.n = 1; o.N != nil {
 		o.n = *o.N
 	}
-	if o.seed = rand.Uint64() >> (64 - seedBits); o.Seed != nil {
+	if o.seed = newSeed(); o.Seed != nil {
 		o.seed = *o.Seed
 	}
 	refuse := func(hint, format string, args ...any) (order, error) {
@@ -158,7 +166,7 @@ func (g *Gateway) readOrder(w http.ResponseWriter, r *http.Request) (o order, er
 	case !slices.Contains([]string{"", "b64_json", "url"}, o.ResponseFormat):
 		return refuse("b64_json or url", "response_format %.20q is not known", o.ResponseFormat)
 	}
-	if o.model, err = g.findModel(r.Context(), o.Model); err != nil {
+	if o.model, err = g.modelOf(ctx, essaim.KindImage, o.Model); err != nil {
 		return o, err
 	}
 	if o.width, o.height, err = parseSize(o.Size, o.model); err != nil {
@@ -167,8 +175,11 @@ func (g *Gateway) readOrder(w http.ResponseWriter, r *http.Request) (o order, er
 	if m := o.model; o.Steps != 0 && (o.Steps < uint32(m.MinSteps) || o.Steps > uint32(m.MaxSteps)) {
 		return refuse(fmt.Sprintf("%d to %d", m.MinSteps, m.MaxSteps), "steps is %d, which model %s cannot do", o.Steps, m.Name)
 	}
-	quote, err := g.cfg.Coordinator.Quote(r.Context(), essaim.QuoteRequest{
-		Kind: essaim.KindImage, Model: o.model.Digest, Width: o.width, Height: o.height, Steps: o.Steps, Count: o.n,
+	if o.model.Meter != essaim.MeterTask {
+		o.units = client.Most(o.model, o.width, o.height, o.Steps)
+	}
+	quote, err := g.cfg.Coordinator.Quote(ctx, essaim.QuoteRequest{
+		Kind: essaim.KindImage, Model: o.model.Digest, Width: o.width, Height: o.height, Steps: o.Steps, Count: o.n, Units: o.units,
 	})
 	o.price = quote.MaxPrice
 	return o, err
@@ -214,30 +225,18 @@ func (g *Gateway) drawAll(ctx context.Context, o order, hold *apikey.Hold) ([]im
 	return out, nil
 }
 
-// drawOne draws a picture, enters its price, and stores it with its receipt. A session
-// that turns out to be over is replaced once.
+// drawOne draws a picture, enters its price, and stores it with its receipt.
 func (g *Gateway) drawOne(ctx context.Context, o order, seed uint64, part *apikey.Part) (*imageData, error) {
 	g.metrics.tasks.Inc()
 	defer g.metrics.tasks.Dec()
-	for last := false; ; last = true {
-		f, err := g.purse.acquire(ctx, o.price)
-		if err != nil {
-			return nil, g.upstream(err)
-		}
-		p, err := f.Draw(ctx, client.Request{
-			Model: o.model.Digest, Prompt: o.Prompt, Seed: seed, Width: o.width, Height: o.height,
-			Steps: o.Steps, MaxPrice: o.price, Consent: o.Consent,
-			Signed: func(task essaim.Digest) error { return part.Name(task, f.Record().ID) },
-		}, nil)
-		over := sessionOver(err)
-		g.purse.release(f, o.price, over)
-		if err == nil {
-			return g.keep(ctx, f, p, part)
-		}
-		if !over || last {
-			return nil, g.upstream(err)
-		}
+	f, p, err := g.obtain(ctx, client.Request{
+		Model: o.model.Digest, Prompt: o.Prompt, Seed: seed, Width: o.width, Height: o.height,
+		Steps: o.Steps, Units: o.units, MaxPrice: o.price,
+	}, part, o.progress)
+	if err != nil {
+		return nil, err
 	}
+	return g.keep(ctx, f, p, part)
 }
 
 func sessionOver(err error) bool {
@@ -324,6 +323,15 @@ type openAIErrorInfo struct {
 // openAIFail answers with an error in OpenAI's shape.
 func (g *Gateway) openAIFail(w http.ResponseWriter, err error) {
 	g.logFault(w, err)
+	status, info := openAIErrorOf(err)
+	if essaim.CodeOf(err) == essaim.CodeUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, status, openAIError{info})
+}
+
+// openAIErrorOf is an error in OpenAI's words, with the status that goes with it.
+func openAIErrorOf(err error) (int, openAIErrorInfo) {
 	body := client.ErrorBodyOf(err).Error
 	status, kind, code := body.Code.HTTPStatus(), "server_error", string(body.Code)
 	switch body.Code {
@@ -336,7 +344,6 @@ func (g *Gateway) openAIFail(w http.ResponseWriter, err error) {
 	case essaim.CodeInsufficient:
 		kind, code = "insufficient_quota", "insufficient_quota"
 	case essaim.CodeUnavailable:
-		w.Header().Set("Retry-After", "1")
 		if errors.Is(err, apikey.ErrBusy) {
 			status, kind, code = http.StatusTooManyRequests, "rate_limit_error", "rate_limit_exceeded"
 		}
@@ -345,7 +352,7 @@ func (g *Gateway) openAIFail(w http.ResponseWriter, err error) {
 	if body.Hint != "" {
 		message += " (" + body.Hint + ")"
 	}
-	writeJSON(w, status, openAIError{openAIErrorInfo{Message: message, Type: kind, Code: &code}})
+	return status, openAIErrorInfo{Message: message, Type: kind, Code: &code}
 }
 
 func (g *Gateway) unknownOpenAI(w http.ResponseWriter, r *http.Request) {

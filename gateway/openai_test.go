@@ -231,7 +231,7 @@ func TestModels(t *testing.T) {
 		Object string
 		Data   []struct{ ID, Object string }
 	}](t, b)
-	if list.Object != "list" || len(list.Data) != 1 || list.Data[0].ID != "pixel-test" {
+	if list.Object != "list" || len(list.Data) != 3 || list.Data[0].ID != "pixel-test" {
 		t.Errorf("%s", b)
 	}
 	for id, status := range map[string]int{"pixel-test": 200, r.Model.Digest.String(): 200, "a/b": 404} {
@@ -247,7 +247,7 @@ func TestOpenAIGo(t *testing.T) {
 	defer http.DefaultClient.CloseIdleConnections()
 	c := openai.NewClient(option.WithBaseURL(r.url+"/v1"), option.WithAPIKey(r.secret), option.WithMaxRetries(0), option.WithHTTPClient(http.DefaultClient))
 	models, err := c.Models.List(t.Context())
-	if err != nil || len(models.Data) != 1 {
+	if err != nil || len(models.Data) != 3 {
 		t.Fatalf("%+v, %v", models, err)
 	}
 	ask := openai.ImageGenerateParams{

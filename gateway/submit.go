@@ -47,7 +47,7 @@ func (g *Gateway) submit(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(g.halt, cancel)()
-	events := make(chan client.Event, 16*len(list))
+	events := make(chan client.Event, 64*len(list)) // parts of a text come fast
 	for n, s := range list {
 		go func() { events <- g.become(ctx, w, n, s, events) }()
 	}

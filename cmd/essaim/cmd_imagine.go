@@ -94,6 +94,9 @@ func imagine(ctx context.Context, c *cli, o imagineOptions) error {
 		return err
 	}
 	req.Model = model.Digest
+	if model.Meter != essaim.MeterTask {
+		req.Units = client.Most(model, req.Width, req.Height, req.Steps)
+	}
 	pictures, settled, err := n.draw(ctx, o, req, st)
 	if err != nil {
 		return err
@@ -213,7 +216,7 @@ func (n *network) draw(ctx context.Context, o imagineOptions, req client.Request
 }
 
 func (n *network) deposit(ctx context.Context, o imagineOptions, req client.Request) (essaim.Amount, error) {
-	q, err := n.api.Quote(ctx, essaim.QuoteRequest{Kind: essaim.KindImage, Model: req.Model, Width: req.Width, Height: req.Height, Steps: req.Steps, Count: o.count})
+	q, err := n.api.Quote(ctx, essaim.QuoteRequest{Kind: essaim.KindImage, Model: req.Model, Width: req.Width, Height: req.Height, Steps: req.Steps, Count: o.count, Units: req.Units})
 	if err != nil {
 		return 0, err
 	}
