@@ -50,6 +50,7 @@ var floors = map[string]int{
 	"engine/openai":     4,
 	"engine/ollama":     4,
 	"engine/a1111":      4,
+	"engine/comfyui":    4,
 	"engine/exec":       4,
 	"engine/enginetest": 3,
 	"blob/dir":          3,

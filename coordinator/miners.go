@@ -2,13 +2,13 @@ package coordinator
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/transport"
 )
 
@@ -192,7 +192,7 @@ func (c *Coordinator) register(ctx context.Context, m *miner, a essaim.Actor) {
 			continue
 		}
 		info.Name, info.Kind, info.Engine, info.Miners = model.Name, model.Kind, model.Engine, 0
-		info.Meter = meterOf(model, info.Meter)
+		info.Meter = known.Meter(model, info.Meter)
 		models[info.Digest] = info
 	}
 	c.mu.Lock()
@@ -206,16 +206,6 @@ func (c *Coordinator) Connected(miner essaim.NodeKey) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.miners[miner] != nil
-}
-
-// meterOf is the meter that a model's manifest names; said is the miner's word, for a ledger that does
-// not show manifests.
-func meterOf(m essaim.Model, said essaim.Meter) essaim.Meter {
-	var manifest struct{ Meter essaim.Meter }
-	if json.Unmarshal(m.Manifest, &manifest) != nil {
-		return said
-	}
-	return manifest.Meter
 }
 
 // offers is called before the miner is shared.

@@ -13,6 +13,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/a1111"
+	"github.com/essaim/essaim/engine/comfyui"
 	"github.com/essaim/essaim/engine/exec"
 	"github.com/essaim/essaim/engine/ollama"
 	"github.com/essaim/essaim/engine/openai"
@@ -42,6 +43,7 @@ func Registry() []Driver {
 		{ollama.Name, "Ollama", false, []string{"http://127.0.0.1:11434"}, other(ollama.New)},
 		{openai.Name, "a server with OpenAI's interface: llama.cpp, vLLM, LocalAI, LM Studio", false, []string{"http://127.0.0.1:8080", "http://127.0.0.1:8000", "http://127.0.0.1:1234"}, other(openai.New)},
 		{a1111.Name, "stable diffusion's web interface, started with --api", false, []string{"http://127.0.0.1:7860"}, other(a1111.New)},
+		{comfyui.Name, "ComfyUI", false, []string{"http://127.0.0.1:8188"}, other(comfyui.New)},
 		{exec.Name, "a program that speaks lines of JSON (docs/extend/engine.md)", false, nil, other(exec.New)},
 	}
 }

@@ -1,0 +1,195 @@
+// Package comfyui is the driver of ComfyUI: pictures by one plain graph of its own nodes, text to
+// picture, with a checkpoint that the server lists.
+//
+// A graph of another shape would be another model; this driver runs the one that is in workflow.go.
+// The server's answer is looked for by asking, not by its websocket, which tells everybody's progress.
+//
+// The package must not interrupt what others have asked of the server: it takes its own request from
+// the queue, and interrupts only what runs under its own number.
+package comfyui
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/engine/adapter"
+)
+
+// Name of the engine.
+const Name = "comfyui"
+
+const (
+	maxModels = 500
+	look      = 200 * time.Millisecond
+	stopTime  = 5 * time.Second // to withdraw a picture that nobody wants any more
+)
+
+// Engine is one server. Use New.
+type Engine struct {
+	client  *adapter.Client
+	catalog adapter.Catalog
+	look    time.Duration
+}
+
+var _ engine.Engine = (*Engine)(nil)
+
+// New names a server, such as http://127.0.0.1:8188. Nothing is sent yet.
+func New(address string) (*Engine, error) {
+	client, err := adapter.Dial(address)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{client: client, look: look}
+	e.catalog.List = e.list
+	return e, nil
+}
+
+// Name is "comfyui".
+func (e *Engine) Name() string { return Name }
+
+// Close drops the connections that are not in use.
+func (e *Engine) Close() error { e.client.Close(); return nil }
+
+// Version is the server's own.
+func (e *Engine) Version(ctx context.Context) (string, error) {
+	var got struct {
+		System struct {
+			Version string `json:"comfyui_version"`
+		}
+	}
+	err := e.client.Get(ctx, "/system_stats", adapter.MaxSmall, &got)
+	return got.System.Version, err
+}
+
+// Models asks the server for its checkpoints.
+func (e *Engine) Models(ctx context.Context) ([]engine.Model, error) { return e.catalog.Models(ctx) }
+
+func (e *Engine) list(ctx context.Context) ([]engine.Model, error) {
+	var got map[string]struct {
+		Input struct {
+			Required struct {
+				Names []any `json:"ckpt_name"` // the first is the list of names
+			}
+		}
+	}
+	if err := e.client.Get(ctx, "/object_info/"+loader, adapter.MaxSmall, &got); err != nil {
+		return nil, err
+	}
+	node, ok := got[loader]
+	if !ok || len(node.Input.Required.Names) == 0 {
+		return nil, fmt.Errorf("%w: it does not list its checkpoints", adapter.ErrBroken)
+	}
+	names, _ := node.Input.Required.Names[0].([]any)
+	var out []engine.Model
+	for _, n := range names[:min(len(names), maxModels)] {
+		name, ok := n.(string)
+		if !ok || name == "" {
+			continue
+		}
+		m := adapter.Describe(Name, name, essaim.KindImage, essaim.MeterPixelStep, "")
+		m.Sizes, m.MinSteps, m.MaxSteps, m.Steps = adapter.Sizes(), 1, 100, 20
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// Run draws a picture.
+func (e *Engine) Run(ctx context.Context, r engine.Request, _ func(engine.Progress)) (engine.Result, error) {
+	m, r, err := e.catalog.Fit(ctx, r)
+	if err != nil {
+		return engine.Result{}, err
+	}
+	var queued struct {
+		ID     string         `json:"prompt_id"`
+		Errors map[string]any `json:"node_errors"`
+	}
+	if err := e.client.Post(ctx, "/prompt", map[string]any{"prompt": workflow(m.Name, r)}, adapter.MaxSmall, &queued); err != nil {
+		return engine.Result{}, err
+	}
+	if queued.ID == "" || len(queued.Errors) > 0 {
+		return engine.Result{}, fmt.Errorf("%w: it does not queue the graph", adapter.ErrBroken)
+	}
+	file, err := e.await(ctx, queued.ID)
+	if err != nil {
+		e.withdraw(context.WithoutCancel(ctx), queued.ID)
+		return engine.Result{}, err
+	}
+	return adapter.Picture(file, r, r.Steps)
+}
+
+// saved is a picture as the history names it.
+type saved struct {
+	Filename  string `json:"filename"`
+	Subfolder string `json:"subfolder"`
+	Type      string `json:"type"`
+}
+
+// await asks until the picture is there, and fetches it.
+func (e *Engine) await(ctx context.Context, id string) ([]byte, error) {
+	limited, cancel := context.WithTimeout(ctx, e.client.Wait)
+	defer cancel()
+	tick := time.NewTicker(e.look)
+	defer tick.Stop()
+	for {
+		var history map[string]struct {
+			Outputs map[string]struct{ Images []saved }
+			Status  struct {
+				Text string `json:"status_str"`
+			}
+		}
+		if err := e.client.Get(limited, "/history/"+url.PathEscape(id), adapter.MaxSmall, &history); err != nil {
+			return nil, e.late(ctx, limited, err)
+		}
+		if h, ok := history[id]; ok {
+			images := h.Outputs[saver].Images
+			if h.Status.Text == "error" || len(images) != 1 {
+				return nil, fmt.Errorf("%w: the graph ends without its picture", adapter.ErrBroken)
+			}
+			q := url.Values{"filename": {images[0].Filename}, "subfolder": {images[0].Subfolder}, "type": {images[0].Type}}
+			file, err := e.client.Bytes(limited, http.MethodGet, "/view?"+q.Encode(), nil, adapter.MaxPicture)
+			if err != nil {
+				return nil, e.late(ctx, limited, err)
+			}
+			return file, nil
+		}
+		select {
+		case <-tick.C:
+		case <-limited.Done():
+			return nil, e.late(ctx, limited, limited.Err())
+		}
+	}
+}
+
+// late says whose patience has ended.
+func (e *Engine) late(ctx, limited context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case limited.Err() != nil:
+		return fmt.Errorf("%w: no picture in %v", adapter.ErrBroken, e.client.Wait)
+	}
+	return err
+}
+
+// withdraw takes a request from the queue, or interrupts it if it is the one that runs.
+func (e *Engine) withdraw(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	var queue struct {
+		Running [][]any `json:"queue_running"` // each: number, prompt ID, …
+	}
+	if e.client.Post(ctx, "/queue", map[string]any{"delete": []string{id}}, adapter.MaxSmall, nil) != nil ||
+		e.client.Get(ctx, "/queue", adapter.MaxPicture, &queue) != nil {
+		return // it ends by itself, only later
+	}
+	for _, q := range queue.Running {
+		if len(q) > 1 && q[1] == id {
+			_ = e.client.Post(ctx, "/interrupt", struct{}{}, adapter.MaxSmall, nil)
+		}
+	}
+}
