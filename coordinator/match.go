@@ -5,12 +5,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/seal"
 )
@@ -64,7 +64,7 @@ func (c *Coordinator) Quote(ctx context.Context, r essaim.QuoteRequest) (essaim.
 		}
 		if err := fits(info, r); err != nil {
 			unfit = err
-		} else if err := c.eligible(m, whole(info, r.Units)); err != nil {
+		} else if err := c.eligible(m, known.Price(info, r.Units)); err != nil {
 			unfit = cmp.Or(unfit, err)
 		} else if m.idle() {
 			idle = append(idle, m)
@@ -78,19 +78,11 @@ func (c *Coordinator) Quote(ctx context.Context, r essaim.QuoteRequest) (essaim.
 	}
 	q := essaim.Quote{Model: r.Model, Expires: time.Now().Add(c.cfg.QuoteTTL).UnixMilli()}
 	for _, m := range picked {
-		price := whole(m.models[r.Model], r.Units)
+		price := known.Price(m.models[r.Model], r.Units)
 		q.MaxPrice = max(q.MaxPrice, price)
 		q.Candidates = append(q.Candidates, essaim.Candidate{Miner: m.key, HPKEKey: bytes.Clone(m.actor.HPKEKey), Price: price})
 	}
 	return q, nil
-}
-
-// whole is the price of a task of so many units; 0 means 1. What no amount can hold costs all there is.
-func whole(info essaim.ModelInfo, units uint64) essaim.Amount {
-	if price, ok := info.UnitPrice.Mul(max(1, units)); ok {
-		return price
-	}
-	return math.MaxUint64
 }
 
 func errNoMiner(model essaim.Digest) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/receipts"
 	"github.com/essaim/essaim/seal"
@@ -199,7 +200,7 @@ func (c *Coordinator) whyNobody(j *job) error {
 		if !ok {
 			continue
 		}
-		price := whole(info, j.task.Units())
+		price := known.Price(info, j.task.Units())
 		if !found || price < lowest {
 			lowest, found, makes = price, true, info
 		}

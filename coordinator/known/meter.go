@@ -2,6 +2,7 @@ package known
 
 import (
 	"encoding/json"
+	"math"
 
 	"github.com/essaim/essaim"
 )
@@ -14,4 +15,12 @@ func Meter(m essaim.Model, said essaim.Meter) essaim.Meter {
 		return said
 	}
 	return manifest.Meter
+}
+
+// Price is what a task of so many units costs; 0 means 1. What no amount can hold costs all there is.
+func Price(m essaim.ModelInfo, units uint64) essaim.Amount {
+	if price, ok := m.UnitPrice.Mul(max(1, units)); ok {
+		return price
+	}
+	return math.MaxUint64
 }
