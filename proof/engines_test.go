@@ -62,6 +62,16 @@ func build(name string, manifest []byte) (b *built, err error) {
 	return b, err
 }
 
+// weights are a model's weights file.
+func weights(t testing.TB, b *built) []byte {
+	t.Helper()
+	file, err := os.ReadFile("../engine/" + b.engine.Name() + "/weights.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 func of(t testing.TB, make func() (*built, error)) *built {
 	t.Helper()
 	if testing.Short() {

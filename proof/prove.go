@@ -64,13 +64,9 @@ func (p *Prover) argue(t *transcript.Transcript, all []claim, out *Proof) {
 
 // at evaluates the multilinear extensions of a table's lanes.
 func at(table, s []field.Ext, lanes int) []field.Ext {
-	out := make([]field.Ext, lanes)
+	out, scratch := make([]field.Ext, lanes), make([]field.Ext, lanes)
 	for j, e := range field.Eq(s) {
-		for b := range out {
-			var z field.Ext
-			z.Mul(&e, &table[j*lanes+b])
-			out[b].Add(&out[b], &z)
-		}
+		field.AddScaled(out, table[j*lanes:][:lanes], &e, scratch)
 	}
 	return out
 }

@@ -155,14 +155,14 @@ func TestQueriesCatchARow(t *testing.T) {
 	wrong := slices.Clone(row)
 	wrong[3].Add(&wrong[3], new(field.Ext).SetOne())
 	alike := 0
-	for q := range w.Code() {
+	for q := 0; q < w.Code(); q += 5 {
 		x := w.at(q)
 		a, b := field.Evaluate(row, &x), field.Evaluate(wrong, &x)
 		if a.Equal(&b) {
 			alike++
 		}
 	}
-	if alike >= w.Columns {
+	if alike >= w.Columns/5 {
 		t.Errorf("%d of %d columns do not tell", alike, w.Code())
 	}
 }

@@ -158,7 +158,8 @@ func (w *Weights) Show(t Transcript) (out []Column) {
 	powers := make([][]uint32, Queries)
 	for i := range asked {
 		asked[i] = t.Index(w.Code())
-		powers[i] = w.powers(asked[i])
+		x := w.at(asked[i])
+		powers[i] = field.PowersOf(&x, w.Columns)
 	}
 	for i, values := range times(&w.grid, powers, w.Workers) {
 		out = append(out, Column{Values: values, Path: w.tree.path(asked[i])})
@@ -170,15 +171,4 @@ func (w *Weights) Show(t Transcript) (out []Column) {
 func (l *Layout) at(q int) (x field.Element) {
 	x.ExpInt64(field.Root(l.Code()), int64(q))
 	return x
-}
-
-// powers are those of a column's point.
-func (l *Layout) powers(q int) []uint32 {
-	x, p := l.at(q), field.Of(1)
-	out := make([]uint32, l.Columns)
-	for j := range out {
-		out[j] = uint32(p.Uint64())
-		p.Mul(&p, &x)
-	}
-	return out
 }

@@ -103,27 +103,58 @@ func Dot(a, b []Ext) (sum Ext) {
 	return sum
 }
 
-// DotElements is Σ a[i]·b[i] for integers b below P.
-func DotElements(a []Ext, b []uint32) (sum Ext) {
-	for i := range a {
-		var (
-			e Element
-			z Ext
-		)
-		e.SetUint64(uint64(b[i]))
-		z.MulByElement(&a[i], &e)
-		sum.Add(&sum, &z)
+// DotElements is Σ a[i]·b[i] for integers b below P, as many as a.
+func DotElements(a []Ext, b []uint32) Ext {
+	v := make(koalabear.Vector, len(b))
+	for i := range v {
+		v[i].SetUint64(uint64(b[i]))
 	}
-	return sum
+	return dot(a, v)
 }
 
-// Evaluate is Σ a[j]·xʲ, by Horner's rule.
-func Evaluate(a []Ext, x *Element) (sum Ext) {
-	for j := len(a) - 1; j >= 0; j-- {
-		sum.MulByElement(&sum, x)
-		sum.Add(&sum, &a[j])
+// Evaluate is Σ a[j]·xʲ.
+func Evaluate(a []Ext, x *Element) Ext { return dot(a, powers(*x, len(a))) }
+
+func dot(a []Ext, v koalabear.Vector) Ext {
+	if len(v) == 0 {
+		return Ext{}
 	}
-	return sum
+	defer Settle()
+	return extensions.Vector(a).InnerProductByElement(v)
+}
+
+// powers are 1, x, x² and so on, n of them: those known so far times their next one are as many again.
+func powers(x Element, n int) koalabear.Vector {
+	v := make(koalabear.Vector, n)
+	if n > 0 {
+		v[0].SetOne()
+	}
+	for have := 1; have < n; have *= 2 {
+		more := v[have:min(2*have, n)]
+		more.ScalarMul(v[:len(more)], &x)
+		x.Square(&x)
+	}
+	Settle()
+	return v
+}
+
+// PowersOf are 1, x, x² and so on, n of them, each below P.
+func PowersOf(x *Element, n int) []uint32 {
+	out := make([]uint32, n)
+	for i, p := range powers(*x, n) {
+		out[i] = uint32(p.Uint64())
+	}
+	return out
+}
+
+// AddScaled adds c·a to sum, which is as long; scratch is, too.
+func AddScaled(sum, a []Ext, c *Ext, scratch []Ext) {
+	if len(a) == 0 {
+		return
+	}
+	extensions.Vector(scratch).ScalarMul(a, c)
+	extensions.Vector(sum).Add(sum, scratch)
+	Settle()
 }
 
 // Powers are 1, x, x² and so on, n of them.

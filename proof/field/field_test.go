@@ -109,14 +109,37 @@ func TestEq(t *testing.T) {
 func TestSums(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	x := Of(12345)
-	a, small, b := make([]Ext, 7), make([]uint32, 7), make([]Ext, 7)
+	a, small, b := make([]Ext, 7), make([]uint32, 7), make([]Ext, 7) // seven: not all of a vector's width
 	power := Of(1)
 	for i := range a {
 		a[i], small[i] = ext(r), uint32(power.Uint64())
 		b[i].B0.A0 = power
 		power.Mul(&power, &x)
 	}
-	want := Evaluate(a, &x)
+	var want Ext // by Horner's rule
+	for j := len(a) - 1; j >= 0; j-- {
+		want.MulByElement(&want, &x)
+		want.Add(&want, &a[j])
+	}
+	if got := Evaluate(a, &x); !got.Equal(&want) {
+		t.Errorf("the polynomial's value is %v, want %v", &got, &want)
+	}
+	for i, p := range PowersOf(&x, 7) {
+		if p != small[i] {
+			t.Errorf("power %d is %d, want %d", i, p, small[i])
+		}
+	}
+	sum := make([]Ext, 7)
+	AddScaled(sum, a, &a[3], make([]Ext, 7))
+	AddScaled(sum, b, &a[2], make([]Ext, 7))
+	for i := range sum {
+		var x, y Ext
+		x.Mul(&a[i], &a[3])
+		y.Mul(&b[i], &a[2])
+		if x.Add(&x, &y); !x.Equal(&sum[i]) {
+			t.Errorf("scaled sum %d is %v, want %v", i, &sum[i], &x)
+		}
+	}
 	if got := Dot(a, b); !got.Equal(&want) {
 		t.Errorf("the sum is %v, the polynomial's value %v", &got, &want)
 	}
