@@ -90,9 +90,9 @@ func newToy(tensors quant.Tensors) (*toy, error) {
 // Walk runs it.
 func (y *toy) Walk(ctx context.Context, r engine.Request, given func(quant.Op) (quant.Value, bool), watch func(quant.Op)) error {
 	t := &quant.Tape{Given: given, Watch: watch}
-	words := quant.Words{nil, {{Row: int(r.Seed % 40), Weight: 3}}}
+	words := quant.Words{Lists: [][]quant.Weighted{nil, {{Row: int(r.Seed % 40), Weight: 3}}}}
 	for _, c := range []byte(r.Prompt) {
-		words[0] = append(words[0], quant.Weighted{Row: int(c % 40), Weight: 8}) // rows 37 to 39 are not there
+		words.Lists[0] = append(words.Lists[0], quant.Weighted{Row: int(c % 40), Weight: 8}) // rows 37 to 39 are not there
 	}
 	sum := t.Do("table", quant.Gather{Table: y.table, Cols: toyCols}, t.Do("words", words))
 	e := t.Do("table", quant.Activate{Scale: y.e, Lo: -127, Hi: 127}, sum)
