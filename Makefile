@@ -5,7 +5,7 @@ PROMPT  ?= a red apple
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: build imagine demo demo-stake demo-settlement test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
+.PHONY: build imagine demo demo-stake demo-settlement demo-proof test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
 
 build: ## build bin/essaim
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/essaim
@@ -21,6 +21,9 @@ demo-stake: build ## the story of stake on a fresh network, told and checked
 
 demo-settlement: build ## ten thousand tasks in two transactions, and two lies caught, told and checked
 	@./$(BIN) demo-settlement
+
+demo-proof: build ## a picture, its proof, its check without weights, and lies refused, told and checked
+	@./$(BIN) demo-proof
 
 test: ## all tests
 	$(GO) test ./...

@@ -91,6 +91,7 @@ var floors = map[string]int{
 	"cmd/essaim/session":  10,
 	"cmd/essaim/operator": 10,
 	"cmd/essaim/stake":    10,
+	"cmd/essaim/proving":  10,
 	"cmd/essaim":          11,
 	"e2e":                 10,
 }

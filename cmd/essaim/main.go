@@ -18,6 +18,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/cmd/essaim/operator"
+	"github.com/essaim/essaim/cmd/essaim/proving"
 	"github.com/essaim/essaim/cmd/essaim/session"
 	"github.com/essaim/essaim/cmd/essaim/stake"
 	"github.com/essaim/essaim/devnet"
@@ -67,6 +68,7 @@ Start with:
   essaim demo                     the story of one task, told and checked
   essaim demo-stake               the story of stake, votes and slashes
   essaim demo-settlement          ten thousand tasks, two transactions, two lies caught
+  essaim demo-proof               a picture, its proof, and its check without the weights
 
 Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found, 5 not
 enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`,
@@ -93,6 +95,8 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
 	}
 	root.AddCommand(session.Command(sessions), session.Demo(sessions))
+	proofs := &proving.Shell{Stdout: c.stdout, JSON: func() bool { return c.json }, No: func(err error) error { return errAnswerNo{err} }}
+	root.AddCommand(proving.Command(proofs), proving.Demo(proofs))
 	root.AddCommand(operator.Commands(&operator.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger,
 		Home:    func() (string, error) { _, err := devnet.ReadInfo(c.home); return c.home, err },

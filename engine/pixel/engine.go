@@ -35,6 +35,9 @@ var (
 // Manifest is the model's manifest, in JSON; the model's digest is its SHA-256.
 func Manifest() []byte { return []byte(manifestFile) }
 
+// Weights are the embedded weights file. Nobody may write to it.
+func Weights() []byte { return weightsFile }
+
 // Engine is the reference engine with its one model. Use New.
 type Engine struct {
 	model   engine.Model
