@@ -10,7 +10,7 @@ import (
 func TestOtherMachines(t *testing.T) {
 	portabletest.OtherMachines(t,
 		portabletest.Binary{Folder: ".", Pattern: "^(TestGolden|TestRightIsAccepted|TestFrozenHeart)$"},
-		portabletest.Binary{Folder: "field"},
+		portabletest.Binary{Folder: "./field"},
 	)
 }
 
