@@ -44,7 +44,7 @@ func TestWhoMayNotWorkGetsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := newNetwork(t, nil)
 			m := n.mine(&fake{}, nil)
-			p := n.payer(10 * unitPrice)
+			p := n.payer(10_000 * unitPrice) // it draws until the miner is seen not to work
 			p.must(p.imagine("an ash", nil))
 			n.ledger.changeActor(m.key, c.change)
 			eventually(t, "the miner gets nothing any more", func() bool {
