@@ -229,11 +229,11 @@ func (c *Coordinator) job(digest essaim.Digest) *job {
 
 // run is the life of a task.
 func (c *Coordinator) run(ctx context.Context, j *job) {
-	fresh := c.book.fresh(j.escrow, j.task.Seq)
-	admitted := c.store.StartAdmit(j.digest, j.task, j.signed, j.voucher)
 	var err error
-	if !fresh { // the log alone knows whether the number is free
-		err = admitted()
+	if c.book.fresh(j.escrow, j.task.Seq) {
+		c.store.StartAdmit(j.digest, j.task, j.signed, j.voucher)
+	} else { // the log alone knows whether the number is free
+		err = c.store.Admit(j.digest, j.task, j.signed, j.voucher)
 	}
 	var price essaim.Amount
 	if err == nil {

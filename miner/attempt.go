@@ -79,7 +79,7 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 	if !ok {
 		return false, m.report(s, fail(transport.FailBusy, essaim.CodeUnavailable, "", "the miner has no room"))
 	}
-	defer leave()
+	defer func() { leave() }()
 	a, f := m.check(ctx, l, o)
 	if f != nil {
 		vacate()
@@ -102,7 +102,8 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 	}()
 	result, f, err := m.produce(ctx, s, a)
 	l.awaited.Add(1)
-	defer l.awaited.Add(-1)
+	done := leave
+	leave = func() { l.awaited.Add(-1); done() }
 	vacate()
 	if err != nil {
 		return false, err
@@ -114,27 +115,34 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 		l.claim(result.Receipt)
 		return false, err
 	}
-	return m.await(l, result.Receipt, acked), nil
-}
-
-// await takes the coordinator's answer to a receipt, and reports whether one came. Without
-// a good one the receipt is claimed again.
-func (m *Miner) await(l *link, receipt []byte, acked <-chan transport.Acked) (answered bool) {
 	t := time.NewTimer(ackTimeout)
 	defer t.Stop()
-	err := essaim.Errorf(essaim.CodeUnavailable, "", "no answer")
+	var answer transport.Acked
 	select {
-	case answer, ok := <-acked:
-		if answered = ok; ok {
-			err = m.answered(l.peer, receipt, answer)
-		}
+	case answer, answered = <-acked:
 	case <-t.C:
+	}
+	// The next attempt need not wait for the disk: the goroutine ends the attempt.
+	end := leave
+	leave = func() {}
+	go func() {
+		defer end()
+		m.conclude(l, result.Receipt, answer, answered)
+	}()
+	return answered, nil
+}
+
+// conclude takes the coordinator's answer to a receipt. Without a good one the receipt is
+// claimed again.
+func (m *Miner) conclude(l *link, receipt []byte, answer transport.Acked, answered bool) {
+	err := essaim.Errorf(essaim.CodeUnavailable, "", "no answer")
+	if answered {
+		err = m.answered(l.peer, receipt, answer)
 	}
 	if err != nil {
 		m.log.Info("receipt is not acknowledged yet", "coordinator", l.peer.Short(), "err", err)
 		l.claim(receipt)
 	}
-	return answered
 }
 
 func (m *Miner) report(s *transport.Stream, f *failure) error {

@@ -245,7 +245,7 @@ func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, a essai
 	}
 	f.promised[k] = p
 	delete(f.open[from], a.Receipt)
-	return first, f.file.Start(
+	return first, f.file.StartPatient(
 		durable.Stmt{
 			Query: `UPDATE receipts SET ack = ?, refusal = NULL WHERE digest = ? AND ack IS NULL`,
 			Args:  []any{signed, a.Receipt[:]},

@@ -86,13 +86,18 @@ func Open(path string) (*Log, error) {
 // Errors: CodeConflict if the sequence number belongs to another task of the
 // session, or the task is there already.
 func (l *Log) Admit(digest essaim.Digest, t essaim.Task, signed []byte, v *Voucher) error {
-	return l.StartAdmit(digest, t, signed, v)()
+	return l.whenStored(l.file.Start(admission(digest, t, signed, v)...), digest, t)
 }
 
-// StartAdmit is Admit in two steps: it puts the task into the log's line, wait returns when
-// it is stored. Accept comes after it in the line, whether anybody waits or not, and fails
-// if the task was not admitted.
-func (l *Log) StartAdmit(digest essaim.Digest, t essaim.Task, signed []byte, v *Voucher) (wait func() error) {
+// StartAdmit puts a task into the log's line and returns at once: it is stored some
+// milliseconds later. Accept and End come after it in the line; Accept fails if the task
+// could not be admitted.
+func (l *Log) StartAdmit(digest essaim.Digest, t essaim.Task, signed []byte, v *Voucher) {
+	l.file.StartPatient(admission(digest, t, signed, v)...)
+}
+
+// admission writes a task down as submitted.
+func admission(digest essaim.Digest, t essaim.Task, signed []byte, v *Voucher) []durable.Stmt {
 	stmts := []durable.Stmt{{Query: `INSERT INTO tasks (session, seq, digest, model, task, state, admitted) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (session, seq) DO UPDATE SET state = excluded.state, reason = '', code = '', attempts = 0, admitted = excluded.admitted
 		WHERE digest = excluded.digest AND receipt IS NULL AND state IN (?, ?)`,
@@ -101,14 +106,16 @@ func (l *Log) StartAdmit(digest essaim.Digest, t essaim.Task, signed []byte, v *
 	if v != nil {
 		stmts = append(stmts, v.put())
 	}
-	stored := l.file.Start(stmts...)
-	return func() error {
-		n, err := stored()
-		if err != nil || n > 0 {
-			return err
-		}
-		return l.whyNot(digest, t)
+	return stmts
+}
+
+// whenStored waits for an admission, and says why a task was not admitted.
+func (l *Log) whenStored(stored func() (int64, error), digest essaim.Digest, t essaim.Task) error {
+	n, err := stored()
+	if err != nil || n > 0 {
+		return err
 	}
+	return l.whyNot(digest, t)
 }
 
 // whyNot says why a task was not admitted.

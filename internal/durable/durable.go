@@ -17,6 +17,7 @@ import (
 	"errors"
 	"net/url"
 	"sync"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -50,6 +51,7 @@ type Stmt struct {
 // write is one change: statements that are done together or not at all.
 type write struct {
 	stmts    []Stmt
+	patient  bool
 	affected int64
 	err      error
 	done     chan struct{}
@@ -110,7 +112,19 @@ func (f *File) Write(stmts ...Stmt) (affected int64, err error) {
 // returns when the write is on the disk. Writes are done in the order in which they were
 // started, so whoever holds a lock need not keep it while the disk works.
 func (f *File) Start(stmts ...Stmt) (wait func() (affected int64, err error)) {
-	w := &write{stmts: stmts, done: make(chan struct{})}
+	return f.start(&write{stmts: stmts, done: make(chan struct{})})
+}
+
+// patience is how long a write that can wait does.
+const patience = 5 * time.Millisecond
+
+// StartPatient is Start for a write that nobody waits for just now: it goes with the next
+// one that cannot wait, or alone after some milliseconds. The order stays.
+func (f *File) StartPatient(stmts ...Stmt) (wait func() (affected int64, err error)) {
+	return f.start(&write{stmts: stmts, patient: true, done: make(chan struct{})})
+}
+
+func (f *File) start(w *write) (wait func() (affected int64, err error)) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if f.closed {
@@ -162,19 +176,31 @@ func (f *File) writer() {
 	}
 }
 
-// gather takes what waits already; it does not wait for more.
+// gather takes what waits already. Only while all of it is patient it waits for more.
 func (f *File) gather(first *write) []*write {
-	batch := []*write{first}
+	batch, urgent := []*write{first}, !first.patient
+	var late <-chan time.Time // made when it is needed
 	for len(batch) < maxBatch {
+		var w *write
+		var ok bool
 		select {
-		case w, ok := <-f.writes:
-			if !ok {
+		case w, ok = <-f.writes:
+		default:
+			if urgent {
 				return batch
 			}
-			batch = append(batch, w)
-		default:
+			if late == nil {
+				late = time.After(patience)
+			}
+			select {
+			case w, ok = <-f.writes:
+			case <-late:
+			}
+		}
+		if !ok {
 			return batch
 		}
+		batch, urgent = append(batch, w), urgent || !w.patient
 	}
 	return batch
 }
