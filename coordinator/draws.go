@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,12 +14,16 @@ import (
 	"github.com/essaim/essaim/receipts"
 )
 
+// answerTimeout bounds one look at the draws. A transaction that a ledger's node has lost with
+// its mempool is waited for in vain: it must be sent again while there is time.
+const answerTimeout = 15 * time.Second
+
 // answerDraws shows the ledger the leaves that the beacon asks for, what is due first first,
 // and of several sessions side by side: each answer waits for a block. What fails is tried
 // again at the next look: an unanswered draw costs this coordinator a part of its stake,
 // and its miners what waits.
 func (c *Coordinator) answerDraws(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	draws, err := c.cfg.Ledger.Draws(ctx, c.key)
 	if err != nil {
