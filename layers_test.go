@@ -83,6 +83,7 @@ var floors = map[string]int{
 	"client/clienttest": 4,
 	"verify/all":        4,
 	"verify/verifytest": 5,
+	"verify/trial":      4, // both sides of a dispute
 
 	"node":                8, // composition
 	"devnet":              9,
@@ -91,6 +92,7 @@ var floors = map[string]int{
 	"cmd/essaim/session":  10,
 	"cmd/essaim/operator": 10,
 	"cmd/essaim/stake":    10,
+	"cmd/essaim/dispute":  10,
 	"cmd/essaim/proving":  10,
 	"cmd/essaim":          11,
 	"e2e":                 10,

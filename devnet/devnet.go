@@ -26,6 +26,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/node"
 	"github.com/essaim/essaim/wallet"
 )
@@ -42,6 +43,9 @@ type Config struct {
 	Audit     *node.Audit   // the coordinator has receipts checked; nil: it does not
 	Engines   []string      // of a new home's miners besides those built in: DRIVER=ADDRESS, as node.Miner has them; they must run
 	Funds     []Fund        // accounts of a new home besides those that every devnet has
+
+	// Engines are those of miner 0, 1, ... if it runs in this process; nil: those in the binary, as nil from it.
+	Engines func(miner int) []engine.Engine
 
 	// Genesis changes how a new home's chain begins, such as its periods; nil: nothing.
 	Genesis func(*chain.Genesis)

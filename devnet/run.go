@@ -39,7 +39,11 @@ func (n *Network) start(ctx context.Context, parts *stack) (err error) {
 		if n.cfg.External {
 			continue
 		}
-		if _, err := parts.run(ctx, cfg, n.options()); err != nil {
+		o := n.options()
+		if n.cfg.Engines != nil {
+			o.Engines = n.cfg.Engines(i)
+		}
+		if _, err := parts.run(ctx, cfg, o); err != nil {
 			return fmt.Errorf("%s: %w", minerName(i), err)
 		}
 	}

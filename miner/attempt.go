@@ -253,6 +253,11 @@ func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt) (*
 	if err != nil {
 		return nil, nil, fmt.Errorf("sign receipt: %w", err)
 	}
+	if m.cfg.Court != nil && a.runner.model.Exact {
+		if err := m.receipts.keep(r.Digest(), a.offer.Task, a.offer.Input); err != nil {
+			return nil, nil, fmt.Errorf("keep what the receipt is of: %w", err)
+		}
+	}
 	if err := m.store(ctx, a.link.peer, r, signed, sealed); err != nil {
 		return nil, nil, err
 	}

@@ -54,7 +54,10 @@ type Config struct {
 
 	// Ledger tells how coordinators pay, and hears claims against those that do not. Nil:
 	// nobody is asked, and claims are left to Book.
-	Ledger  Ledger
+	Ledger Ledger
+	// Court is where receipts are defended when somebody disputes them. Nil: what was made is not kept, and a dispute
+	// is lost by silence.
+	Court   Court
 	Blocked []essaim.NodeKey // coordinators that are not served
 	Trusted []essaim.NodeKey // coordinators that are served though they left work unpaid
 
@@ -208,6 +211,9 @@ func (m *Miner) Run(ctx context.Context) (err error) {
 	if m.cfg.Ledger != nil {
 		group.Go(func() error { m.watch(up); return context.Canceled })
 		group.Go(func() error { m.keepVouchers(up); return context.Canceled })
+	}
+	if m.cfg.Court != nil {
+		group.Go(func() error { m.defend(up); return context.Canceled })
 	}
 	<-ctx.Done()
 	m.drain()

@@ -57,7 +57,7 @@ CREATE INDEX IF NOT EXISTS receipts_unacked ON receipts (coordinator, stored) WH
 `
 
 func openReceipts(path string) (*receiptFile, error) {
-	file, err := durable.Open(path, receiptSchema+promiseSchema+voucherSchema)
+	file, err := durable.Open(path, receiptSchema+promiseSchema+voucherSchema+defenceSchema)
 	if err != nil {
 		return nil, err
 	}

@@ -35,8 +35,12 @@ func (n *Node) newMiner(keys wallet.NodeKeys, blobs blob.Store, list []engine.En
 	if err != nil {
 		return nil, err
 	}
+	var court miner.Court
+	if p, ok := ledger.(promises); ok && p.account != nil {
+		court = courtroom{p}
+	}
 	return miner.New(miner.Config{
-		Ledger: ledger, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged, Poll: time.Duration(m.Poll),
+		Ledger: ledger, Court: court, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged, Poll: time.Duration(m.Poll),
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Coordinators: m.Coordinators, Engines: list, Blobs: blobs,
 		Offers: offers, Receipts: filepath.Join(n.cfg.Dir, ReceiptsFile), Capacity: m.Capacity, Pace: time.Duration(m.Pace),
 		Version: n.opt.Version, Logger: n.opt.Logger,
@@ -79,6 +83,9 @@ func nodeKeys(what string, texts []string) ([]essaim.NodeKey, error) {
 // engines opens those that are built in and those that the configuration names. One that does not
 // run is opened all the same: the miner offers what the others have.
 func (n *Node) engines() ([]engine.Engine, error) {
+	if n.opt.Engines != nil {
+		return n.opt.Engines, nil
+	}
 	list, err := engines.Engines()
 	if err != nil {
 		return nil, err

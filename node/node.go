@@ -17,6 +17,7 @@ import (
 
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/verifier"
 	"github.com/essaim/essaim/wallet"
 )
@@ -26,6 +27,7 @@ type Options struct {
 	Logger  *slog.Logger        // nil: silence
 	Version string              // of the program
 	Chain   *chainclient.Client // the ledger in this process; nil: Config.Ledger is dialled
+	Engines []engine.Engine     // of a miner; nil: those in the binary
 }
 
 // Node is one role. Make it with New.

@@ -73,6 +73,23 @@ func (p promises) sign(ack []byte) []byte {
 	return ed25519.Sign(p.keys.Sign, essaim.ClaimBytes(ack, p.keys.ID()))
 }
 
+// courtroom is the ledger as a miner wants it whose receipts are disputed.
+type courtroom struct{ p promises }
+
+func (c courtroom) Disputes(ctx context.Context, miner essaim.NodeKey) ([]essaim.Dispute, error) {
+	return c.p.Client.Disputes(ctx, func(d essaim.Dispute) bool { return d.Deadline != 0 && d.Miner == miner })
+}
+
+func (c courtroom) Move(ctx context.Context, dispute, turn uint64, move []byte) error {
+	chainID, err := c.p.Client.ChainID(ctx)
+	if err != nil {
+		return err
+	}
+	signature := ed25519.Sign(c.p.keys.Sign, essaim.MoveBytes(chainID, dispute, turn, move, c.p.keys.ID()))
+	_, err = c.p.Client.MoveDispute(ctx, c.p.account, dispute, move, signature)
+	return err
+}
+
 func errNobody() error {
 	return essaim.Errorf(essaim.CodeUnavailable, "use `essaim miner claim`, or name an account key in "+configName, "no account submits claims")
 }

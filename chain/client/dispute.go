@@ -2,28 +2,13 @@ package client
 
 import (
 	"context"
+	"errors"
+
+	"github.com/cosmos/cosmos-sdk/types/query"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/gen/chain/disputev1"
 )
-
-// Dispute is a game about a receipt, as the ledger keeps it. docs/protocol/dispute.md has the rules; package
-// quant/dispute plays.
-type Dispute struct {
-	ID          uint64         `json:"id"`
-	Receipt     essaim.Digest  `json:"receipt"`
-	Miner       essaim.NodeKey `json:"miner"`
-	Challenger  essaim.Address `json:"challenger"`
-	Payer       essaim.Address `json:"payer"`
-	Bond        essaim.Amount  `json:"bond"`
-	Restitution essaim.Amount  `json:"restitution"` // what the payer gets back at most, once the miner is found wrong
-	Deadline    int64          `json:"deadline"`    // after this height the side whose turn it is has lost; 0: over
-	Turn        uint64         `json:"turn"`        // moves made
-	Game        []byte         `json:"game,omitempty"`
-	Verdict     string         `json:"verdict,omitempty"` // "miner wrong", "challenger wrong", "undecided"; empty: it is being played
-	Silent      bool           `json:"silent,omitempty"`  // it ended because a side did not move
-	Slash       uint64         `json:"slash,omitempty"`
-}
 
 var verdictWords = map[disputev1.Verdict]string{
 	disputev1.Verdict_VERDICT_MINER_WRONG:      "miner wrong",
@@ -52,23 +37,45 @@ func (c *Client) MoveDispute(ctx context.Context, by Signer, dispute uint64, mov
 // Dispute returns a dispute as it stands.
 //
 // Errors: CodeNotFound.
-func (c *Client) Dispute(ctx context.Context, id uint64) (d Dispute, err error) {
+func (c *Client) Dispute(ctx context.Context, id uint64) (d essaim.Dispute, err error) {
 	var r disputev1.QueryDisputeResponse
 	if err := c.call(ctx, "/essaim.dispute.v1.Query/Dispute", &disputev1.QueryDisputeRequest{Id: id}, &r); err != nil {
 		return d, err
 	}
-	s := r.Dispute
-	d = Dispute{
-		ID: s.Id, Bond: essaim.Amount(s.Bond), Restitution: essaim.Amount(s.Restitution), Deadline: s.Deadline, Turn: s.Turn,
+	return disputeOf(r.Dispute)
+}
+
+// recentDisputes is how many disputes back Disputes looks.
+const recentDisputes = 1000
+
+// Disputes returns the newest disputes, newest first; of everybody's a thousand are looked at. keep says which.
+func (c *Client) Disputes(ctx context.Context, keep func(essaim.Dispute) bool) (out []essaim.Dispute, err error) {
+	var r disputev1.QueryDisputesResponse
+	q := &disputev1.QueryDisputesRequest{Pagination: &query.PageRequest{Limit: recentDisputes, Reverse: true}}
+	if err := c.call(ctx, "/essaim.dispute.v1.Query/Disputes", q, &r); err != nil {
+		return nil, err
+	}
+	for _, s := range r.Disputes {
+		d, err := disputeOf(s)
+		if err != nil {
+			return nil, err
+		}
+		if keep(d) {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+func disputeOf(s disputev1.Dispute) (d essaim.Dispute, err error) {
+	d = essaim.Dispute{
+		ID: s.Id, Session: essaim.SessionID(s.Session), Bond: essaim.Amount(s.Bond), Restitution: essaim.Amount(s.Restitution), Deadline: s.Deadline, Turn: s.Turn,
 		Game: s.Game, Verdict: verdictWords[s.Verdict], Silent: s.Silent, Slash: s.Slash,
 	}
 	copy(d.Receipt[:], s.Receipt)
-	if d.Miner, err = essaim.ParseNodeKey(s.Miner); err != nil {
-		return d, err
-	}
-	if d.Challenger, err = essaim.ParseAddress(s.Challenger); err != nil {
-		return d, err
-	}
-	d.Payer, err = essaim.ParseAddress(s.Payer)
-	return d, err
+	var err1, err2, err3 error
+	d.Miner, err1 = essaim.ParseNodeKey(s.Miner)
+	d.Challenger, err2 = essaim.ParseAddress(s.Challenger)
+	d.Payer, err3 = essaim.ParseAddress(s.Payer)
+	return d, errors.Join(err1, err2, err3)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/dispute"
 	"github.com/essaim/essaim/cmd/essaim/operator"
 	"github.com/essaim/essaim/cmd/essaim/proving"
 	"github.com/essaim/essaim/cmd/essaim/session"
@@ -97,6 +98,10 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	root.AddCommand(session.Command(sessions), session.Demo(sessions))
 	proofs := &proving.Shell{Stdout: c.stdout, JSON: func() bool { return c.json }, No: func(err error) error { return errAnswerNo{err} }}
 	root.AddCommand(proving.Command(proofs), proving.Demo(proofs))
+	root.AddCommand(dispute.Command(&dispute.Shell{
+		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger, Account: c.account, User: devnet.User,
+		No: func(err error) error { return errAnswerNo{err} },
+	}))
 	root.AddCommand(operator.Commands(&operator.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger,
 		Home:    func() (string, error) { _, err := devnet.ReadInfo(c.home); return c.home, err },

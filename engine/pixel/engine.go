@@ -43,6 +43,7 @@ type Engine struct {
 	model   engine.Model
 	units   uint64 // of work that a picture is
 	weights *weights
+	file    []byte // of the weights
 	lexicon *lexicon
 	workers int
 	rooms   sync.Pool // of *quant.Room
@@ -105,8 +106,15 @@ func open(files engine.ModelFiles, options []Option) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return assemble(m, w, files.Files, options)
+	e, err := assemble(m, w, files.Files, options)
+	if err == nil {
+		e.file = files.Files[weightsName]
+	}
+	return e, err
 }
+
+// Weights is the weights file, for who shows parts of it; nil of an engine that has the public part only.
+func (e *Engine) Weights() []byte { return e.file }
 
 // assemble makes an engine of what was checked.
 func assemble(m engine.Manifest, w *weights, files map[string][]byte, options []Option) (*Engine, error) {

@@ -34,6 +34,7 @@ type Engine struct {
 	model    engine.Model
 	units    uint64 // of work that an embedding is
 	weights  *weights
+	file     []byte // of the weights
 	concepts []Concept
 	lengths  []int64 // squared, of the concepts' embeddings
 	public   bool    // the weights are not here: products must be given
@@ -71,7 +72,7 @@ func open(files engine.ModelFiles) (*Engine, error) {
 	if m.Kind != essaim.KindEmbed {
 		return nil, fmt.Errorf("text model: its kind is %q, want %q", m.Kind, essaim.KindEmbed)
 	}
-	e := &Engine{model: m.Model(), units: m.Units.Each}
+	e := &Engine{model: m.Model(), units: m.Units.Each, file: files.Files[weightsName]}
 	if e.concepts, err = readConcepts(string(files.Files["concepts.txt"])); err != nil {
 		return nil, fmt.Errorf("text model: %w", err)
 	}
@@ -84,6 +85,9 @@ func open(files engine.ModelFiles) (*Engine, error) {
 	}
 	return e, nil
 }
+
+// Weights is the weights file, for who shows parts of it; nil of an engine that has the public part only.
+func (e *Engine) Weights() []byte { return e.file }
 
 // Name is "text".
 func (e *Engine) Name() string { return Name }

@@ -1,0 +1,309 @@
+// Package dispute is the commands of people who dispute a miner's work: open, play, show and list. Whoever knows the
+// prompt runs the request again; where the result is another one, the game on the ledger is played to its end
+// (docs/protocol/dispute.md). The package must not decide what the ledger decides.
+package dispute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	chainclient "github.com/essaim/essaim/chain/client"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
+	"github.com/essaim/essaim/engine"
+	engines "github.com/essaim/essaim/engine/all"
+	"github.com/essaim/essaim/verify/trial"
+	"github.com/essaim/essaim/wallet"
+)
+
+// Shell is what the commands need of the program around them.
+type Shell struct {
+	Stdout  io.Writer
+	JSON    func() bool
+	Dial    func(context.Context) (*chainclient.Client, error)
+	Account func(name string) (*wallet.Account, error)
+	User    string            // the key that signs unless another is named
+	No      func(error) error // the answer is no: the program ends with 1
+}
+
+// Command is `essaim dispute`.
+func Command(s *Shell) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dispute",
+		Short: "Have the ledger judge a result that is not what the model gives",
+		Long: `A miner that signed a result which its model does not give is convicted on the ledger:
+who knows the prompt runs the request again, and leads the judge to the first number that
+came out otherwise. Nobody's word counts. It takes a bond, which comes back unless the
+miner was right, an engine that computes in integers, and a session that is settled and
+can still be contested.`,
+	}
+	cmd.AddCommand(newOpen(s), newPlay(s), newShow(s), newList(s))
+	return cmd
+}
+
+// A side is who disputes a receipt.
+type side struct {
+	*Shell
+	chain   *chainclient.Client
+	account *wallet.Account
+	file    essaim.ReceiptFile
+	receipt essaim.Receipt
+	run     *trial.Run
+}
+
+// prepare reads a receipt and runs its request again.
+func (s *Shell) prepare(ctx context.Context, name, prompt, from string) (*side, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, essaim.Errorf(essaim.CodeNotFound, "name a file that `essaim imagine` has written", "read the receipt: %w", err)
+	}
+	x := &side{Shell: s}
+	if x.receipt, _, _, err = essaim.ReadReceiptFile(b); err != nil {
+		return nil, err
+	}
+	if x.file, err = essaim.DecodeReceiptFile(b); err != nil {
+		return nil, err
+	}
+	if x.account, err = s.Account(from); err != nil {
+		return nil, err
+	}
+	if x.chain, err = s.Dial(ctx); err != nil {
+		return nil, err
+	}
+	e, err := find(ctx, x.receipt.Model)
+	if err != nil {
+		return nil, err
+	}
+	x.run, err = trial.Again(ctx, e, x.receipt, prompt, essaim.Digest{})
+	switch {
+	case errors.Is(err, trial.ErrEngine), errors.Is(err, engine.ErrBadRequest):
+		return nil, essaim.Errorf(essaim.CodeBadInput, "is that the prompt, and the model an exact one?", "%w", err)
+	case err != nil:
+		return nil, err
+	case !x.run.Differs(x.receipt):
+		return nil, s.No(essaim.Errorf(essaim.CodeRefused, "", "the model gives the same result for this prompt: there is nothing to dispute"))
+	}
+	return x, nil
+}
+
+func find(ctx context.Context, model essaim.Digest) (engine.Engine, error) {
+	list, err := engines.Engines()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		models, err := e.Models(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range models {
+			if m.Digest == model {
+				return e, nil
+			}
+		}
+	}
+	return nil, essaim.Errorf(essaim.CodeNotFound, "only the built-in models can be run again here", "model %s is not here", model.Short())
+}
+
+func newOpen(s *Shell) *cobra.Command {
+	var prompt, from string
+	cmd := &cobra.Command{
+		Use:   "open RECEIPT",
+		Short: "Dispute a result and play to the end",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			x, err := s.prepare(cmd.Context(), args[0], prompt, from)
+			if err != nil {
+				return err
+			}
+			id, _, err := x.chain.OpenDispute(cmd.Context(), x.account, x.file)
+			if err != nil {
+				return err
+			}
+			x.say("dispute %d: the model gives another result than receipt %s says", id, x.receipt.Digest().Short())
+			return x.play(cmd.Context(), id)
+		},
+	}
+	flags(cmd, s, &prompt, &from)
+	return cmd
+}
+
+func newPlay(s *Shell) *cobra.Command {
+	var prompt, from string
+	cmd := &cobra.Command{
+		Use:   "play ID RECEIPT",
+		Short: "Go on with a dispute that was opened before",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := number(args[0])
+			if err != nil {
+				return err
+			}
+			x, err := s.prepare(cmd.Context(), args[1], prompt, from)
+			if err != nil {
+				return err
+			}
+			return x.play(cmd.Context(), id)
+		},
+	}
+	flags(cmd, s, &prompt, &from)
+	return cmd
+}
+
+func flags(cmd *cobra.Command, s *Shell, prompt, from *string) {
+	cmd.Flags().StringVar(prompt, "prompt", "", "what was asked for; it stays here")
+	cmd.Flags().StringVar(from, "from", s.User, "account key that puts up the bond and plays")
+	_ = cmd.MarkFlagRequired("prompt")
+}
+
+func number(text string) (uint64, error) {
+	id, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, essaim.Errorf(essaim.CodeBadInput, "`essaim dispute list` shows them", "%q is no dispute's number", text)
+	}
+	return id, nil
+}
+
+// pause is between two looks at a game.
+const pause = 200 * time.Millisecond
+
+// play plays until the dispute is over.
+func (x *side) play(ctx context.Context, id uint64) error {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	made := -1
+	for {
+		d, err := x.chain.Dispute(ctx, id)
+		switch {
+		case err != nil:
+			return err
+		case d.Deadline == 0:
+			return x.over(d)
+		}
+		mine, err := trial.MinersTurn(d.Game)
+		if err != nil {
+			return err
+		}
+		if !mine && int(d.Turn) != made {
+			move, err := x.run.Ask(d.Game)
+			if err != nil {
+				return err
+			}
+			if _, err := x.chain.MoveDispute(ctx, x.account, id, move, nil); err != nil {
+				return err
+			}
+			made = int(d.Turn)
+			x.say("move %d: %d bytes", d.Turn+1, len(move))
+			continue
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (x *side) say(format string, args ...any) {
+	if !x.JSON() {
+		fmt.Fprintf(x.Stdout, format+"\n", args...)
+	}
+}
+
+func (x *side) over(d essaim.Dispute) error {
+	if err := x.Shell.print(d); err != nil {
+		return err
+	}
+	if d.Verdict != "miner wrong" {
+		return x.No(essaim.Errorf(essaim.CodeRefused, "", "the dispute ended: %s", d.Verdict))
+	}
+	return nil
+}
+
+func (s *Shell) print(d essaim.Dispute) error {
+	if s.JSON() {
+		d.Game = nil
+		return term.JSON(s.Stdout, d)
+	}
+	rows := [][2]string{
+		{"dispute", strconv.FormatUint(d.ID, 10)}, {"receipt", d.Receipt.String()}, {"miner", d.Miner.String()}, {"challenger", d.Challenger.String()},
+		{"bond", d.Bond.String()}, {"moves", strconv.FormatUint(d.Turn, 10)},
+	}
+	if d.Deadline != 0 {
+		rows = append(rows, [2]string{"deadline", fmt.Sprintf("height %d", d.Deadline)})
+	} else {
+		how := d.Verdict
+		if d.Silent {
+			how += ", by silence"
+		}
+		rows = append(rows, [2]string{"verdict", how})
+	}
+	if d.Slash != 0 {
+		rows = append(rows, [2]string{"slash", strconv.FormatUint(d.Slash, 10)}, [2]string{"to the payer", "at most " + d.Restitution.String()})
+	}
+	for _, r := range rows {
+		if _, err := fmt.Fprintf(s.Stdout, "%-12s %s\n", r[0], r[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newShow(s *Shell) *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "Show a dispute", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := number(args[0])
+			if err != nil {
+				return err
+			}
+			chain, err := s.Dial(cmd.Context())
+			if err != nil {
+				return err
+			}
+			d, err := chain.Dispute(cmd.Context(), id)
+			if err != nil {
+				return err
+			}
+			return s.print(d)
+		},
+	}
+}
+
+func newList(s *Shell) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the newest disputes", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			chain, err := s.Dial(cmd.Context())
+			if err != nil {
+				return err
+			}
+			list, err := chain.Disputes(cmd.Context(), func(essaim.Dispute) bool { return true })
+			if err != nil {
+				return err
+			}
+			if s.JSON() {
+				for i := range list {
+					list[i].Game = nil
+				}
+				return term.JSON(s.Stdout, map[string]any{"disputes": append([]essaim.Dispute{}, list...)})
+			}
+			for _, d := range list {
+				state := d.Verdict
+				if d.Deadline != 0 {
+					state = fmt.Sprintf("played, %d moves", d.Turn)
+				}
+				fmt.Fprintf(s.Stdout, "%-6d receipt %s  miner %s  %s\n", d.ID, d.Receipt.Short(), d.Miner.Short(), state)
+			}
+			return nil
+		},
+	}
+}
