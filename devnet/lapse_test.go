@@ -8,6 +8,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/node"
@@ -80,6 +81,7 @@ func (r *running) open(deposit essaim.Amount, blocks int64) *client.Session {
 	r.t.Helper()
 	s, err := client.Open(r.t.Context(), client.Config{
 		Coordinator: r.Coordinator(), Ledger: soon{Payer(r.Chain(), r.Account(User)), blocks}, ChainID: r.info.ChainID,
+		Plan: engines.Plan,
 	}, deposit)
 	if err != nil {
 		r.t.Fatal(err)

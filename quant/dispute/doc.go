@@ -1,4 +1,4 @@
-// Package dispute is the game in which a miner that signed a wrong trace is convicted, by a judge who computes a
+// Package dispute is the game in which a miner that signed a wrong result is convicted, by a judge who computes a
 // single number: who has run the same request leads the judge, by questions that the miner must answer,
 // to the first number that came out otherwise.
 //
@@ -10,7 +10,7 @@
 // Two sides take turns. Each answer of the miner is checked against what it has committed to before, so that
 // it can be silent but not change its story:
 //
-//	miner       opens: number of operators, the first one's header
+//	miner       opens: commits to its trace, shows the first operator
 //	challenger  picks the operators (or their result)
 //	miner       reveals up to 16 nodes below the one picked; challenger picks the first that differs; and so on
 //	miner       shows the operator; a wrong one ends the game
