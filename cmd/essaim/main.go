@@ -69,6 +69,7 @@ Start with:
   essaim demo                     the story of one task, told and checked
   essaim demo-stake               the story of stake, votes and slashes
   essaim demo-settlement          ten thousand tasks, two transactions, two lies caught
+  essaim demo-verification        a wrong picture found, judged and paid back
   essaim demo-proof               a picture, its proof, and its check without the weights
 
 Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found, 5 not
@@ -98,10 +99,11 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	root.AddCommand(session.Command(sessions), session.Demo(sessions))
 	proofs := &proving.Shell{Stdout: c.stdout, JSON: func() bool { return c.json }, No: func(err error) error { return errAnswerNo{err} }}
 	root.AddCommand(proving.Command(proofs), proving.Demo(proofs))
-	root.AddCommand(dispute.Command(&dispute.Shell{
+	disputes := &dispute.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger, Account: c.account, User: devnet.User,
-		No: func(err error) error { return errAnswerNo{err} },
-	}))
+		Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
+	}
+	root.AddCommand(dispute.Command(disputes), dispute.Demo(disputes))
 	root.AddCommand(operator.Commands(&operator.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger,
 		Home:    func() (string, error) { _, err := devnet.ReadInfo(c.home); return c.home, err },

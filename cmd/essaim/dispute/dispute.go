@@ -18,6 +18,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/cmd/essaim/term"
+	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/engine"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/verify/trial"
@@ -32,6 +33,9 @@ type Shell struct {
 	Account func(name string) (*wallet.Account, error)
 	User    string            // the key that signs unless another is named
 	No      func(error) error // the answer is no: the program ends with 1
+
+	// Start runs a network until stop.
+	Start func(ctx context.Context, cfg devnet.Config) (n *devnet.Network, stop func() error, err error)
 }
 
 // Command is `essaim dispute`.
@@ -57,6 +61,7 @@ type side struct {
 	file    essaim.ReceiptFile
 	receipt essaim.Receipt
 	run     *trial.Run
+	say     func(format string, args ...any)
 }
 
 // prepare reads a receipt and runs its request again.
@@ -65,7 +70,7 @@ func (s *Shell) prepare(ctx context.Context, name, prompt, from string) (*side, 
 	if err != nil {
 		return nil, essaim.Errorf(essaim.CodeNotFound, "name a file that `essaim imagine` has written", "read the receipt: %w", err)
 	}
-	x := &side{Shell: s}
+	x := &side{Shell: s, say: s.say}
 	if x.receipt, _, _, err = essaim.ReadReceiptFile(b); err != nil {
 		return nil, err
 	}
@@ -129,7 +134,7 @@ func newOpen(s *Shell) *cobra.Command {
 				return err
 			}
 			x.say("dispute %d: the model gives another result than receipt %s says", id, x.receipt.Digest().Short())
-			return x.play(cmd.Context(), id)
+			return x.finish(cmd.Context(), id)
 		},
 	}
 	flags(cmd, s, &prompt, &from)
@@ -151,7 +156,7 @@ func newPlay(s *Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return x.play(cmd.Context(), id)
+			return x.finish(cmd.Context(), id)
 		},
 	}
 	flags(cmd, s, &prompt, &from)
@@ -176,29 +181,25 @@ func number(text string) (uint64, error) {
 const pause = 200 * time.Millisecond
 
 // play plays until the dispute is over.
-func (x *side) play(ctx context.Context, id uint64) error {
+func (x *side) play(ctx context.Context, id uint64) (d essaim.Dispute, err error) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	made := -1
 	for {
-		d, err := x.chain.Dispute(ctx, id)
-		switch {
-		case err != nil:
-			return err
-		case d.Deadline == 0:
-			return x.over(d)
+		if d, err = x.chain.Dispute(ctx, id); err != nil || d.Deadline == 0 {
+			return d, err
 		}
 		mine, err := trial.MinersTurn(d.Game)
 		if err != nil {
-			return err
+			return d, err
 		}
 		if !mine && int(d.Turn) != made {
 			move, err := x.run.Ask(d.Game)
 			if err != nil {
-				return err
+				return d, err
 			}
 			if _, err := x.chain.MoveDispute(ctx, x.account, id, move, nil); err != nil {
-				return err
+				return d, err
 			}
 			made = int(d.Turn)
 			x.say("move %d: %d bytes", d.Turn+1, len(move))
@@ -207,18 +208,23 @@ func (x *side) play(ctx context.Context, id uint64) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return d, ctx.Err()
 		}
 	}
 }
 
-func (x *side) say(format string, args ...any) {
-	if !x.JSON() {
-		fmt.Fprintf(x.Stdout, format+"\n", args...)
+func (s *Shell) say(format string, args ...any) {
+	if !s.JSON() {
+		fmt.Fprintf(s.Stdout, format+"\n", args...)
 	}
 }
 
-func (x *side) over(d essaim.Dispute) error {
+// finish plays to the end and says how it was.
+func (x *side) finish(ctx context.Context, id uint64) error {
+	d, err := x.play(ctx, id)
+	if err != nil {
+		return err
+	}
 	if err := x.Shell.print(d); err != nil {
 		return err
 	}
