@@ -66,7 +66,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 	d.net, stop, err = d.shell.Start(ctx, devnet.Config{
 		Home: d.home, Miners: len(miners), BlockTime: demoBlock,
 		Engines: func(i int) []engine.Engine { return miners[i : i+1] },
-		Genesis: func(g *chain.Genesis) { g.Market.ChallengeBlocks, g.Registry.AppealBlocks = 0, demoAppeal },
+		Genesis: func(g *chain.Genesis) { g.Registry.AppealBlocks = demoAppeal },
 	})
 	if err != nil {
 		return err
