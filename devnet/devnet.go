@@ -44,8 +44,8 @@ type Config struct {
 	Engines   []string      // of a new home's miners besides those built in: DRIVER=ADDRESS, as node.Miner has them; they must run
 	Funds     []Fund        // accounts of a new home besides those that every devnet has
 
-	// Engines are those of miner 0, 1, ... if it runs in this process; nil: those in the binary, as nil from it.
-	Engines func(miner int) []engine.Engine
+	// Instead are all engines of miner 0, 1, ... if it runs in this process; nil, or nil from it: those that it is configured with.
+	Instead func(miner int) []engine.Engine
 
 	// Genesis changes how a new home's chain begins, such as its periods; nil: nothing.
 	Genesis func(*chain.Genesis)

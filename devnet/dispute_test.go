@@ -96,7 +96,7 @@ func TestDispute(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, Config{Miners: 2, Genesis: func(g *chain.Genesis) { g.Registry.AppealBlocks = 100 },
-		Engines: func(i int) []engine.Engine { return []engine.Engine{[]engine.Engine{cheat{e}, e}[i]} }})
+		Instead: func(i int) []engine.Engine { return []engine.Engine{[]engine.Engine{cheat{e}, e}[i]} }})
 	var keys [2]essaim.NodeKey
 	for i, dir := range r.MinerDirs() {
 		if keys[i], err = NodeKey(dir); err != nil {

@@ -40,8 +40,8 @@ func (n *Network) start(ctx context.Context, parts *stack) (err error) {
 			continue
 		}
 		o := n.options()
-		if n.cfg.Engines != nil {
-			o.Engines = n.cfg.Engines(i)
+		if n.cfg.Instead != nil {
+			o.Engines = n.cfg.Instead(i)
 		}
 		if _, err := parts.run(ctx, cfg, o); err != nil {
 			return fmt.Errorf("%s: %w", minerName(i), err)

@@ -65,7 +65,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 	var stop func() error
 	d.net, stop, err = d.shell.Start(ctx, devnet.Config{
 		Home: d.home, Miners: len(miners), BlockTime: demoBlock,
-		Engines: func(i int) []engine.Engine { return miners[i : i+1] },
+		Instead: func(i int) []engine.Engine { return miners[i : i+1] },
 		Genesis: func(g *chain.Genesis) { g.Registry.AppealBlocks = demoAppeal },
 	})
 	if err != nil {
