@@ -101,7 +101,7 @@ func (n *Node) newCoordinator(chain *chainclient.Client, account *wallet.Account
 		Log: filepath.Join(n.cfg.Dir, LogFile), ExpiryAhead: sessionBlocks, LedgerURL: n.cfg.Ledger, Version: n.opt.Version, Logger: n.opt.Logger,
 	}
 	if n.cfg.Coordinator.Audit != nil {
-		if n.verifier, err = n.newVerifier(chain, account, keys); err != nil {
+		if n.verifier, err = n.newVerifier(chain, account, keys, blobs); err != nil {
 			return nil, err
 		}
 		cfg.Delivered, cfg.Barred = n.verifier.Finished, n.verifier.Barred

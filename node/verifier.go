@@ -10,6 +10,7 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
 	engines "github.com/essaim/essaim/engine/all"
@@ -30,7 +31,7 @@ type audited struct {
 // auditor is client.Auditor without the names that both have.
 type auditor = client.Auditor
 
-func (n *Node) newVerifier(chain *chainclient.Client, account *wallet.Account, keys wallet.NodeKeys) (*verifier.Verifier, error) {
+func (n *Node) newVerifier(chain *chainclient.Client, account *wallet.Account, keys wallet.NodeKeys, blobs blob.Store) (*verifier.Verifier, error) {
 	list, err := engines.Engines()
 	if err != nil {
 		return nil, err
@@ -51,7 +52,7 @@ func (n *Node) newVerifier(chain *chainclient.Client, account *wallet.Account, k
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Ledger: chain, Budget: n.budget, Book: filepath.Join(n.cfg.Dir, VerifierFile),
 		Exact:     func(model essaim.Digest) bool { return exact[model] },
 		Connected: func(m essaim.NodeKey) bool { return n.coordinator.Connected(m) },
-		Runner:    rerun.With(list...), Canaries: essaim.Bps(a.Canaries), Patience: time.Duration(a.Patience), Poll: time.Duration(a.Poll), Logger: n.opt.Logger,
+		Known:     rerun.Method{Runner: rerun.With(list...)}, Evidence: blobs, Canaries: essaim.Bps(a.Canaries), Patience: time.Duration(a.Patience), Poll: time.Duration(a.Poll), Logger: n.opt.Logger,
 	})
 }
 
@@ -80,16 +81,16 @@ func (b *budget) Own(id essaim.SessionID) bool {
 }
 
 // Rerun runs a task again. A session that is over or used up is replaced once.
-func (b *budget) Rerun(ctx context.Context, r verifier.Rerun) (essaim.Receipt, essaim.ReceiptFile, error) {
+func (b *budget) Rerun(ctx context.Context, r verifier.Rerun) (verifier.Rerunning, error) {
 	for last := false; ; last = true {
 		s, err := b.current(ctx)
 		if err != nil {
-			return essaim.Receipt{}, essaim.ReceiptFile{}, err
+			return verifier.Rerunning{}, err
 		}
-		receipt, file, err := s.Repeat(ctx, client.Repeat{Task: r.Task, Input: r.Input, Miner: r.By.NodeKey, Price: r.Price})
+		receipt, d, task, err := s.Repeat(ctx, client.Repeat{Task: r.Task, Input: r.Input, Miner: r.By.NodeKey, Price: r.Price})
 		code := essaim.CodeOf(err)
 		if err == nil || last || code != essaim.CodeConflict && code != essaim.CodeInsufficient {
-			return receipt, file, err
+			return verifier.Rerunning{Receipt: receipt, File: essaim.ReceiptFile{Task: task, Receipt: d.Receipt}, Sealed: d.Sealed}, err
 		}
 		b.drop(s)
 	}

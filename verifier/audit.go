@@ -119,15 +119,14 @@ func (v *Verifier) begin(ctx context.Context, group *errgroup.Group, a *audit, b
 	r := a.Receipt
 	s := subject{r.Miner, r.Model}
 	v.mu.Lock()
-	record := v.records[s]
-	a.share = record.Share(true)
-	record.Finished()
-	v.records[s] = record
+	exact := v.cfg.Exact(r.Model)
+	k := v.records[s]
+	a.share = k.Share(exact)
+	k.Finished()
+	v.records[s] = k
 	v.mu.Unlock()
-	k, asked := replicas(a.Task.Verify)
+	count, asked := replicas(a.Task.Verify)
 	switch {
-	case !v.cfg.Exact(r.Model):
-		v.conclude(ctx, a, essaim.AuditNone, "results of this model differ from machine to machine, and cannot be compared while they are sealed")
 	case !asked && !duty.Audited(beacon, r.Digest(), a.share):
 		v.conclude(ctx, a, essaim.AuditPassed, "")
 	default:
@@ -139,9 +138,12 @@ func (v *Verifier) begin(ctx context.Context, group *errgroup.Group, a *audit, b
 			select {
 			case v.places <- struct{}{}:
 				defer func() { <-v.places }()
-				if asked {
-					v.compare(ctx, a, k)
-				} else {
+				switch {
+				case !exact:
+					v.examine(ctx, a)
+				case asked:
+					v.compare(ctx, a, count)
+				default:
 					v.audit(ctx, a)
 				}
 			case <-ctx.Done():
@@ -217,13 +219,29 @@ func (v *Verifier) audit(ctx context.Context, a *audit) {
 			}
 			continue
 		}
-		v.maybeCanary(ctx, a, m)
+		v.maybeCanary(ctx, a.Receipt, m)
 	}
 	if len(a.others) == 0 {
 		v.conclude(ctx, a, essaim.AuditNone, why)
 		return
 	}
 	v.judge(ctx, a, input)
+}
+
+// examine gives the miner of a receipt that cannot be compared a task with a known answer
+// instead. One failure proves nothing there: it is counted.
+func (v *Verifier) examine(ctx context.Context, a *audit) {
+	why := "results of this model differ from machine to machine, and cannot be compared while they are sealed"
+	m, err := v.cfg.Ledger.Actor(ctx, a.Receipt.Miner)
+	if err == nil {
+		var f verify.Finding
+		var fault verify.Fault
+		if f, fault, err = v.canary(ctx, a.Receipt, m); err == nil {
+			v.found(subject{a.Receipt.Miner, a.Receipt.Model}, f, fault, false)
+			why += "; its miner was given a task with a known answer instead"
+		}
+	}
+	v.conclude(ctx, a, essaim.AuditNone, why)
 }
 
 // agreed is the input in the clear, of a client that has agreed; nil otherwise.
@@ -267,12 +285,12 @@ func (v *Verifier) rerun(ctx context.Context, a *audit, m essaim.Actor, method s
 	t := a.Task
 	// What the task left open is what its miner has chosen.
 	t.Width, t.Height, t.Steps = cmp.Or(t.Width, a.Receipt.Width), cmp.Or(t.Height, a.Receipt.Height), cmp.Or(t.Steps, a.Receipt.Steps)
-	r, file, err := v.cfg.Budget.Rerun(ctx, Rerun{Task: t, Input: sealed, By: m, Price: price})
-	if err == nil && !verify.Same(a.Receipt, r) {
+	out, err := v.cfg.Budget.Rerun(ctx, Rerun{Task: t, Input: sealed, By: m, Price: price})
+	if err == nil && !verify.Same(a.Receipt, out.Receipt) {
 		err = essaim.Errorf(essaim.CodeRefused, "", "miner %s has run something else", m.NodeKey.Short())
 	}
 	if err == nil {
-		a.others = append(a.others, answer{r, file, method, false})
+		a.others = append(a.others, answer{out.Receipt, out.File, method, false})
 	}
 	return err
 }
@@ -283,9 +301,9 @@ func (v *Verifier) conclude(ctx context.Context, a *audit, state essaim.AuditSta
 	a.state, a.reason, a.ask = state, reason, nil
 	c := a.checked()
 	s := subject{a.Receipt.Miner, a.Receipt.Model}
-	kept := kept{v.records[s], v.barred[s]}
+	k := v.records[s]
 	v.mu.Unlock()
-	if err := v.book.conclude(c, s, kept); err != nil {
+	if err := v.book.conclude(c, s, k); err != nil {
 		v.log.Error("what was checked cannot be stored", "task", c.Task.Short(), "err", err)
 		return
 	}

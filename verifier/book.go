@@ -38,7 +38,8 @@ const keepChecked = 90 * 24 * time.Hour
 // kept is what is kept of a miner with a model.
 type kept struct {
 	trust.Record
-	Barred bool
+	Barred   bool     // no more tasks of the model
+	Evidence []string // CIDs of what spoke against the miner since the test began, the latest maxEvidence
 }
 
 func openBook(path string) (*book, error) {

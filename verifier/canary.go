@@ -18,59 +18,88 @@ var (
 	places  = []string{"", " on a table", " on a green hill", " at night", " in the snow", " by the sea"}
 )
 
+// canaryTime bounds a canary: a run here and one there.
+const canaryTime = 2 * rerunTime
+
 // maybeCanary follows a rerun with a task whose result is known, for a share of reruns that
 // nobody else can foresee. The miner cannot tell it from any other task.
-func (v *Verifier) maybeCanary(ctx context.Context, a *audit, m essaim.Actor) {
-	if v.cfg.Runner == nil || below(int64(essaim.BpsWhole)) >= int64(v.cfg.Canaries) {
+func (v *Verifier) maybeCanary(ctx context.Context, like essaim.Receipt, m essaim.Actor) {
+	if below(int64(essaim.BpsWhole)) >= int64(v.cfg.Canaries) {
 		return
 	}
-	if err := v.canary(ctx, a.Receipt, m); err != nil && ctx.Err() == nil {
+	f, fault, err := v.canary(ctx, like, m)
+	if err != nil {
 		v.log.Info("no canary", "miner", m.NodeKey.Short(), "err", err)
+		return
 	}
+	v.found(subject{m.NodeKey, like.Model}, f, fault, true)
 }
 
-// canary asks a miner for something of which this machine knows the result.
+// canary asks a miner for something of which this machine knows the result. Its output is
+// sealed to this verifier, so that it is compared like any rerun: what is only near is
+// told from what is wrong.
 //
 // Errors: why it could not be compared. They say nothing about the miner.
-func (v *Verifier) canary(ctx context.Context, like essaim.Receipt, m essaim.Actor) error {
+func (v *Verifier) canary(ctx context.Context, like essaim.Receipt, m essaim.Actor) (f verify.Finding, fault verify.Fault, err error) {
+	if v.cfg.Known == nil {
+		return f, fault, verify.ErrCannot
+	}
+	ctx, cancel := context.WithTimeout(ctx, canaryTime)
+	defer cancel()
 	reply, err := seal.GenerateKey()
 	if err != nil {
-		return err
+		return f, fault, err
 	}
 	in := essaim.Input{Prompt: "a " + pick(colours) + " " + pick(things) + pick(places), Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
 	rand.Read(in.Salt) // never fails, see crypto/rand
 	t := essaim.NewTask(v.cfg.ChainID, 0, 1)
 	t.Kind, t.Model, t.Input, t.Seed = kindOf(like), like.Model, in.Digest(), uint64(below(1<<53))
 	t.Width, t.Height, t.Steps = like.Width, like.Height, like.Steps
-	know := essaim.NewReceipt(t)
-	know.Trace = essaim.Digest{1} // a trace is wanted
-	again, err := v.cfg.Runner.Again(ctx, verify.Case{Task: t, Receipt: know, Input: in})
-	if err != nil {
-		return err
-	}
-	if know.Trace, know.Output = again.Trace, essaim.DigestOf(again.Output.Data); t.Kind == essaim.KindImage {
-		picture, err := verify.Decode(again.Output)
-		if err != nil {
-			return err
-		}
-		know.Pixels = verify.PixelsDigest(picture)
-	}
 	sealed, err := seal.Seal(in.Encode(), t.Input[:], m.HPKEKey)
 	if err != nil {
-		return err
+		return f, fault, err
 	}
 	price, _ := m.Price(like.Model)
-	r, file, err := v.cfg.Budget.Rerun(ctx, Rerun{Task: t, Input: sealed, By: m, Price: price})
+	out, err := v.cfg.Budget.Rerun(ctx, Rerun{Task: t, Input: sealed, By: m, Price: price})
 	if err != nil {
-		return err
+		return f, fault, err
 	}
-	if verify.Agree(know, r) {
-		v.note(r, trust.Right)
-		return nil
+	fault = verify.Fault{File: out.File, Input: in.Encode()}
+	task, _, err := essaim.OpenTask(out.File.Task)
+	if err != nil {
+		return f, fault, err
 	}
-	v.note(r, trust.Wrong)
-	v.convict(r, verify.Fault{File: file, Input: in.Encode()})
-	return nil
+	c := verify.Case{Task: task, Receipt: out.Receipt, Input: in}
+	plain, err := reply.Open(out.Sealed, out.Receipt.Task[:])
+	if err == nil {
+		c.Output, err = essaim.DecodeOutput(plain)
+	}
+	if err != nil {
+		return verify.Bound("canary", essaim.Errorf(essaim.CodeRefused, "", "the result does not open")), fault, nil
+	}
+	f, err = v.cfg.Known.Check(ctx, c)
+	return f, fault, err
+}
+
+// odd reports whether a miner that was found wrong has odd hardware: of a task that it cannot
+// tell from others, its result is not the model's, but as near as other hardware comes. A cheat
+// answers it rightly, or not even nearly.
+func (v *Verifier) odd(ctx context.Context, r essaim.Receipt) bool {
+	m, err := v.cfg.Ledger.Actor(ctx, r.Miner)
+	if err != nil {
+		return false
+	}
+	f, _, err := v.canary(ctx, r, m)
+	return err == nil && f.Result == essaim.VerdictInvalid && f.Near
+}
+
+// found counts what a known answer has shown. exact says that one wrong result is proof.
+func (v *Verifier) found(s subject, f verify.Finding, fault verify.Fault, exact bool) {
+	o := trust.OutcomeOf(essaim.Verdict{Result: f.Result, Near: f.Near})
+	v.note(s, o, &fault)
+	if o == trust.Wrong && exact {
+		v.convict(s, fault)
+	}
 }
 
 // kindOf is what a receipt's task has asked for.

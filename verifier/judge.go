@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -44,9 +45,12 @@ func decided(first essaim.Receipt, others []answer) bool {
 // judge states what the results say of each other, and of their miners.
 func (v *Verifier) judge(ctx context.Context, a *audit, input []byte) {
 	truth, known := right(a.Receipt, a.others)
-	reason := ""
-	if !known {
+	reason, near := "", false
+	switch {
+	case !known:
 		reason = "miners disagree, and too few could be asked who is right"
+	case resultOf(a.Receipt) != truth:
+		reason, near = "the result is not what the model gives", v.odd(ctx, a.Receipt)
 	}
 	for _, o := range a.others {
 		r := essaim.VerdictUnclear
@@ -54,24 +58,23 @@ func (v *Verifier) judge(ctx context.Context, a *audit, input []byte) {
 		case verify.Agree(a.Receipt, o.receipt):
 			r = essaim.VerdictValid
 		case known && resultOf(o.receipt) == truth:
-			r, reason = essaim.VerdictInvalid, "the result is not what the model gives"
+			r = essaim.VerdictInvalid
 		}
-		v.state(a, o, r)
+		v.state(a, o, r, near && r == essaim.VerdictInvalid)
 	}
-	if known {
-		all := append([]answer{{receipt: a.Receipt, file: a.File}}, a.others...)
-		for _, o := range all {
-			if !o.asked { // a sibling is judged in its own audit
-				v.count(o.receipt, o.file, truth, all, input)
-			}
+	all := append([]answer{{receipt: a.Receipt, file: a.File}}, a.others...)
+	for i, o := range all {
+		if !known || o.asked { // a sibling is judged in its own audit
+			continue
 		}
+		v.count(o, truth, all, input, near && i == 0 || i > 0 && resultOf(o.receipt) != truth && v.odd(ctx, o.receipt))
 	}
 	v.conclude(ctx, a, essaim.AuditDone, reason)
 }
 
 // state signs a verdict of the comparison with one answer.
-func (v *Verifier) state(a *audit, o answer, r essaim.VerdictResult) {
-	f := verify.Finding{Method: o.method, Result: r, Evidence: o.receipt.Digest()}
+func (v *Verifier) state(a *audit, o answer, r essaim.VerdictResult, near bool) {
+	f := verify.Finding{Method: o.method, Result: r, Near: near, Evidence: o.receipt.Digest()}
 	height := a.height
 	if o.asked {
 		height = 0 // no beacon has drawn it
@@ -87,55 +90,91 @@ func (v *Verifier) state(a *audit, o answer, r essaim.VerdictResult) {
 }
 
 // count notes whether a miner was right. The model is exact, so that one wrong result
-// is proof: it gets no more tasks of the model, and the fault goes to whoever can take it
-// to the ledger.
-func (v *Verifier) count(r essaim.Receipt, file essaim.ReceiptFile, truth result, all []answer, input []byte) {
-	if resultOf(r) == truth {
-		v.note(r, trust.Right)
+// is proof: unless its machine is odd, the miner gets no more tasks of the model, and the
+// fault goes to whoever can take it to the ledger.
+func (v *Verifier) count(by answer, truth result, all []answer, input []byte, odd bool) {
+	s := subject{by.receipt.Miner, by.receipt.Model}
+	if resultOf(by.receipt) == truth {
+		v.note(s, trust.Right, nil)
 		return
 	}
-	fault := verify.Fault{File: file, Input: input}
+	fault := verify.Fault{File: by.file}
 	for _, o := range all {
 		if resultOf(o.receipt) == truth {
 			fault.Right = o.file
 		}
 	}
-	v.note(r, trust.Wrong)
-	v.convict(r, fault)
+	if odd {
+		v.note(s, trust.Near, &fault)
+		return
+	}
+	v.note(s, trust.Wrong, &fault)
+	fault.Input = input // from here on for who disputes it, and never kept
+	v.convict(s, fault)
 }
 
-// note counts an outcome for or against a miner.
-func (v *Verifier) note(r essaim.Receipt, o trust.Outcome) {
-	s := subject{r.Miner, r.Model}
+// maxEvidence is how many pieces a slash may name.
+const maxEvidence = 16
+
+// note counts an outcome for or against a miner. What speaks against it is kept as evidence.
+func (v *Verifier) note(s subject, o trust.Outcome, f *verify.Fault) {
+	cid := ""
+	if f != nil && (o == trust.Wrong || o == trust.Near) {
+		cid = v.keep(*f)
+	}
 	v.mu.Lock()
-	record := v.records[s]
-	action := record.Audited(o)
-	v.records[s] = record
-	if action == trust.Unlist || action == trust.Convict {
-		v.barred[s] = true
+	k := v.records[s]
+	if cid != "" {
+		k.Evidence = append(k.Evidence, cid)
+		k.Evidence = k.Evidence[max(0, len(k.Evidence)-maxEvidence):]
 	}
-	k := kept{record, v.barred[s]}
+	action := k.Audited(o)
+	k.Barred = k.Barred || action == trust.Unlist || action == trust.Convict
+	v.records[s] = k
 	v.mu.Unlock()
-	if action != trust.Nothing {
-		v.log.Warn("a miner's results", "miner", r.Miner.Short(), "model", r.Model.Short(), "action", string(action), "audits", record.Audits, "wrong", record.Wrongs, "near", record.Nears)
+	switch action {
+	case trust.Warn, trust.Unlist:
+		v.log.Warn("a miner's results are doubtful", "miner", s.Miner.Short(), "model", s.Model.Short(), "action", string(action), "audits", k.Audits, "wrong", k.Wrongs, "near", k.Nears)
+	case trust.Convict:
+		v.log.Warn("a miner is convicted by statistics: governance may slash it", "miner", s.Miner.String(), "model", s.Model.Short(), "evidence", strings.Join(k.Evidence, ","))
 	}
-	if err := v.book.put(s, k); err != nil {
-		v.log.Error("what is known of a miner cannot be stored", "err", err)
+	v.save(s, k)
+}
+
+// keep stores evidence and names it.
+func (v *Verifier) keep(f verify.Fault) string {
+	if v.cfg.Evidence == nil {
+		return ""
 	}
+	text, err := json.Marshal(f)
+	if err != nil {
+		v.log.Error("evidence cannot be written", "err", err)
+		return ""
+	}
+	d, err := v.cfg.Evidence.Put(context.Background(), text)
+	if err != nil {
+		v.log.Error("evidence cannot be kept", "err", err)
+		return ""
+	}
+	return essaim.CIDOf(d)
 }
 
 // convict acts on a result that is proven wrong.
-func (v *Verifier) convict(r essaim.Receipt, f verify.Fault) {
-	s := subject{r.Miner, r.Model}
+func (v *Verifier) convict(s subject, f verify.Fault) {
 	v.mu.Lock()
-	v.barred[s] = true
-	k := kept{v.records[s], true}
+	k := v.records[s]
+	k.Barred = true
+	v.records[s] = k
 	v.mu.Unlock()
+	v.save(s, k)
+	v.log.Warn("a result is wrong: the miner gets no more tasks of the model", "miner", s.Miner.Short(), "model", s.Model.Short())
+	v.cfg.Fault(f)
+}
+
+func (v *Verifier) save(s subject, k kept) {
 	if err := v.book.put(s, k); err != nil {
 		v.log.Error("what is known of a miner cannot be stored", "err", err)
 	}
-	v.log.Warn("a result is wrong", "miner", r.Miner.Short(), "receipt", r.Digest().Short(), "model", r.Model.Short())
-	v.cfg.Fault(f)
 }
 
 // round is what the replicas of one request share.

@@ -40,6 +40,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/seal"
 	"github.com/essaim/essaim/verify"
 	"github.com/essaim/essaim/verify/trust"
@@ -69,6 +70,13 @@ type Rerun struct {
 	Price essaim.Amount
 }
 
+// Rerunning is what comes of it.
+type Rerunning struct {
+	Receipt essaim.Receipt // checked, and by the miner that was asked
+	File    essaim.ReceiptFile
+	Sealed  []byte // the result, to the input's reply key
+}
+
 // Budget is the audit budget: it pays for reruns. Implementations are safe for concurrent
 // use.
 type Budget interface {
@@ -76,7 +84,7 @@ type Budget interface {
 	//
 	// Errors: CodeUnavailable if that miner cannot do it now, CodeInsufficient if the budget
 	// is used up.
-	Rerun(ctx context.Context, r Rerun) (essaim.Receipt, essaim.ReceiptFile, error)
+	Rerun(ctx context.Context, r Rerun) (Rerunning, error)
 
 	// Own reports whether a session is the budget's: what runs in it is not audited again.
 	Own(id essaim.SessionID) bool
@@ -91,14 +99,19 @@ type Config struct {
 	Budget  Budget
 	Book    string // path of what is kept (SQLite); created if missing
 
-	// Exact reports whether a model gives the same bits on every machine; others are not
-	// audited, for their results cannot be compared without being seen.
+	// Exact reports whether a model gives the same bits on every machine. Receipts of others
+	// are not compared, for that their results would have to be seen; their miners get
+	// canaries.
 	Exact func(model essaim.Digest) bool
 	// Connected reports whether a miner can be asked now; nil: any.
 	Connected func(miner essaim.NodeKey) bool
-	// Runner runs tasks on this machine: canaries need it. Nil: there are none.
-	Runner verify.Runner
-	// Fault is told of each result that is proven wrong; nil: nobody is. It must not block.
+	// Known checks a result on this machine: canaries need it. Nil: there are none.
+	Known verify.Method
+	// Evidence keeps what speaks against a miner, under names that a slash can state; nil:
+	// nothing is kept. No user's prompt is in it.
+	Evidence blob.Store
+	// Fault is told of each result that is proven wrong; nil: nobody is. It must not block,
+	// nor keep a prompt longer than it needs it.
 	Fault func(verify.Fault)
 
 	Canaries essaim.Bps    // of audits; default trust.Canaries
@@ -122,8 +135,7 @@ type Verifier struct {
 
 	mu      sync.Mutex
 	audits  map[essaim.Digest]*audit // by task: those that are not in the book yet; guarded by mu
-	records map[subject]trust.Record // guarded by mu
-	barred  map[subject]bool         // no tasks of the model; guarded by mu
+	records map[subject]kept         // guarded by mu
 	rounds  map[round][]verify.Work  // replicas of the same request; guarded by mu
 }
 
@@ -169,7 +181,7 @@ func New(cfg Config) (*Verifier, error) {
 	key := essaim.NodeKeyOf(cfg.Key)
 	return &Verifier{
 		cfg: cfg, key: key, log: cfg.Logger.With("verifier", key.Short()), ready: make(chan struct{}), places: make(chan struct{}, cfg.Parallel),
-		audits: map[essaim.Digest]*audit{}, records: map[subject]trust.Record{}, barred: map[subject]bool{}, rounds: map[round][]verify.Work{},
+		audits: map[essaim.Digest]*audit{}, records: map[subject]kept{}, rounds: map[round][]verify.Work{},
 	}, nil
 }
 
@@ -210,10 +222,7 @@ func (v *Verifier) recall(ctx context.Context) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for s, k := range list {
-		v.records[s] = k.Record
-		if k.Barred {
-			v.barred[s] = true
-		}
+		v.records[s] = k
 	}
 	return nil
 }
@@ -242,14 +251,14 @@ func (v *Verifier) Finished(w verify.Work) {
 func (v *Verifier) Barred(miner essaim.NodeKey, model essaim.Digest) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.barred[subject{miner, model}]
+	return v.records[subject{miner, model}].Barred
 }
 
 // Record is what is known of a miner with a model.
 func (v *Verifier) Record(miner essaim.NodeKey, model essaim.Digest) trust.Record {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.records[subject{miner, model}]
+	return v.records[subject{miner, model}].Record
 }
 
 // Checked says what is known of a task's receipt beyond its signatures.

@@ -1,0 +1,629 @@
+package verifier_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/binary"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/blob/mem"
+	"github.com/essaim/essaim/seal"
+	"github.com/essaim/essaim/verifier"
+	"github.com/essaim/essaim/verify"
+	"github.com/essaim/essaim/verify/duty"
+	"github.com/essaim/essaim/verify/rerun"
+	"github.com/essaim/essaim/verify/trust"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	chainID = "essaim-test"
+	price   = 1_000
+	steps   = 4
+	budgets = 99 // the session that pays for reruns
+)
+
+var model = essaim.DigestOf([]byte("a model"))
+
+// draw is the model: a picture of what was asked.
+func draw(prompt string, seed uint64) *image.NRGBA {
+	d := essaim.DigestOf(binary.BigEndian.AppendUint64([]byte(prompt), seed))
+	m := image.NewNRGBA(image.Rect(0, 0, 16, 16))
+	for i := range 256 {
+		c := d[(i/64*4+i%16/4)%32] &^ 1 // even, so that one more is never too much
+		m.SetNRGBA(i%16, i/16, color.NRGBA{c, c ^ 0x80, c, 255})
+	}
+	return m
+}
+
+func encode(m image.Image) essaim.Output {
+	var b bytes.Buffer
+	if err := png.Encode(&b, m); err != nil {
+		panic(err)
+	}
+	return essaim.Output{MediaType: "image/png", Data: b.Bytes()}
+}
+
+// Ways to answer.
+func honest(prompt string, seed uint64) image.Image { return draw(prompt, seed) }
+func lazy(string, uint64) image.Image               { return draw("whatever", 0) }
+func odd(prompt string, seed uint64) image.Image {
+	m := draw(prompt, seed)
+	m.Pix[0]++
+	return m
+}
+
+// unless cheats with users' pictures, and not with what looks like anything else.
+func unless(honestly func(prompt string) bool) func(string, uint64) image.Image {
+	return func(prompt string, seed uint64) image.Image {
+		if honestly(prompt) {
+			return draw(prompt, seed)
+		}
+		return draw("whatever", seed)
+	}
+}
+
+// Again runs the model on the verifier's own machine.
+type here struct{ exact bool }
+
+func (h here) Again(_ context.Context, c verify.Case) (verify.Again, error) {
+	return verify.Again{Output: encode(draw(c.Input.Prompt, c.Task.Seed)), Steps: steps, Trace: traceOf(draw(c.Input.Prompt, c.Task.Seed)), Exact: h.exact}, nil
+}
+
+func traceOf(m image.Image) essaim.Digest {
+	d := verify.PixelsDigest(m)
+	return essaim.DigestOf(d[:])
+}
+
+// miner is one that can be asked.
+type miner struct {
+	key   ed25519.PrivateKey
+	seal  *seal.PrivateKey
+	actor essaim.Actor
+	way   func(prompt string, seed uint64) image.Image
+	asked int // guarded by network.mu
+}
+
+// network is ledger, budget and miners.
+type network struct {
+	t      *testing.T
+	mu     sync.Mutex
+	height int64
+	miners []*miner
+	seq    uint64
+	faults []verify.Fault
+	opened []essaim.NodeKey // who has opened an input
+}
+
+func newNetwork(t *testing.T, ways ...func(string, uint64) image.Image) *network {
+	n := &network{t: t, height: 10}
+	for i, way := range ways {
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := seal.GenerateKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.miners = append(n.miners, &miner{key: key, seal: s, way: way, actor: essaim.Actor{
+			Role: essaim.RoleMiner, NodeKey: essaim.NodeKeyOf(key), Owner: essaim.Address{byte(i + 1)}, HPKEKey: s.PublicKey(),
+			Offers: []essaim.Offer{{Model: model, UnitPrice: price}}, Stake: 1_000,
+		}})
+	}
+	return n
+}
+
+func (n *network) Height(context.Context) (int64, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.height++
+	return n.height, nil
+}
+
+func (n *network) BeaconAt(_ context.Context, h int64) (essaim.Digest, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if h > n.height {
+		n.t.Errorf("the beacon of height %d was asked for at %d", h, n.height)
+	}
+	return beacon(h), nil
+}
+
+func beacon(h int64) essaim.Digest {
+	return essaim.DigestOf(binary.BigEndian.AppendUint64([]byte("beacon"), uint64(h)))
+}
+
+func (n *network) Miners(context.Context) (out []essaim.Actor, _ error) {
+	for _, m := range n.miners {
+		out = append(out, m.actor)
+	}
+	return out, nil
+}
+
+func (n *network) Actor(_ context.Context, k essaim.NodeKey) (essaim.Actor, error) {
+	for _, m := range n.miners {
+		if m.actor.NodeKey == k {
+			return m.actor, nil
+		}
+	}
+	return essaim.Actor{Role: essaim.RoleCoordinator, NodeKey: k, Owner: essaim.Address{200}}, nil
+}
+
+func (n *network) Own(id essaim.SessionID) bool { return id == budgets }
+
+func (n *network) Rerun(_ context.Context, r verifier.Rerun) (verifier.Rerunning, error) {
+	i := slices.IndexFunc(n.miners, func(m *miner) bool { return m.actor.NodeKey == r.By.NodeKey })
+	t := essaim.NewTask(chainID, budgets, 0)
+	t.Kind, t.Model, t.Input, t.Seed, t.Width, t.Height, t.Steps, t.MaxPrice = r.Task.Kind, r.Task.Model, r.Task.Input, r.Task.Seed, r.Task.Width, r.Task.Height, r.Task.Steps, r.Price
+	return n.run(n.miners[i], t, r.Input)
+}
+
+// run is a task on a miner.
+func (n *network) run(m *miner, t essaim.Task, sealed []byte) (out verifier.Rerunning, _ error) {
+	plain, err := m.seal.Open(sealed, t.Input[:])
+	if err != nil {
+		return out, err
+	}
+	in, err := essaim.DecodeInput(plain)
+	if err != nil {
+		return out, err
+	}
+	n.mu.Lock()
+	n.seq++
+	t.Seq = n.seq
+	m.asked++
+	n.opened = append(n.opened, m.actor.NodeKey)
+	n.mu.Unlock()
+	picture := m.way(in.Prompt, t.Seed)
+	output := encode(picture)
+	r := essaim.NewReceipt(t)
+	r.Miner, r.Width, r.Height, r.Steps, r.Attempt, r.Units, r.Price = m.actor.NodeKey, 16, 16, steps, 1, 1, price
+	r.Output, r.MediaType, r.Size, r.Pixels, r.Trace = essaim.DigestOf(output.Data), output.MediaType, uint64(len(output.Data)), verify.PixelsDigest(picture), traceOf(picture)
+	digest := t.Digest()
+	if out.Sealed, err = seal.Seal(output.Encode(), digest[:], in.ReplyKey); err != nil {
+		return out, err
+	}
+	r.Sealed = essaim.DigestOf(out.Sealed)
+	out.Receipt = r
+	if out.File.Receipt, err = essaim.SignReceipt(r, m.key); err != nil {
+		return out, err
+	}
+	out.File.Task, err = essaim.SignTask(t, m.key)
+	return out, err
+}
+
+// role is a verifier that runs.
+type role struct {
+	*verifier.Verifier
+	n    *network
+	t    *testing.T
+	seal *seal.PrivateKey
+	book string
+	kept *mem.Store
+}
+
+func (n *network) verifier(change func(*verifier.Config)) *role {
+	n.t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	s, err := seal.GenerateKey()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	r := &role{n: n, t: n.t, seal: s, book: filepath.Join(n.t.TempDir(), "book.db"), kept: mem.New()}
+	cfg := verifier.Config{
+		Key: key, Seal: s, ChainID: chainID, Ledger: n, Budget: n, Book: r.book, Exact: func(essaim.Digest) bool { return true },
+		Known: rerun.Method{Runner: here{true}}, Evidence: r.kept, Canaries: 1, Patience: 50 * time.Millisecond, Poll: time.Millisecond,
+		Fault: func(f verify.Fault) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.faults = append(n.faults, f)
+		},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	if r.Verifier, err = verifier.New(cfg); err != nil {
+		n.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	n.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			n.t.Error(err)
+		}
+	})
+	<-r.Ready()
+	return r
+}
+
+// order is a user's task, sealed to some miners, and done by the first.
+type order struct {
+	prompt  string
+	to      []int
+	consent bool
+	verify  string
+	session essaim.SessionID
+	salt    byte
+}
+
+const secret = "a secret castle by the sea"
+
+func (r *role) deliver(o order) verify.Work {
+	r.t.Helper()
+	reply, err := seal.GenerateKey()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	in := essaim.Input{Prompt: o.prompt, Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
+	rand.Read(in.Salt)
+	return r.deliverInput(o, in, o.to[0])
+}
+
+func (r *role) deliverInput(o order, in essaim.Input, by int) verify.Work {
+	r.t.Helper()
+	t := essaim.NewTask(chainID, max(o.session, 1), 0)
+	t.Kind, t.Model, t.Input, t.Seed, t.MaxPrice, t.Verify = essaim.KindImage, model, in.Digest(), 7, price, o.verify
+	var keys [][]byte
+	for _, i := range o.to {
+		keys = append(keys, r.n.miners[i].actor.HPKEKey)
+	}
+	sealed, err := seal.Seal(in.Encode(), t.Input[:], keys...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	w := verify.Work{Input: sealed}
+	if o.consent {
+		if w.Consent, err = seal.Seal(in.Encode(), t.Input[:], r.seal.PublicKey()); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	out, err := r.n.run(r.n.miners[by], t, sealed)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	w.Receipt, w.File = out.Receipt, out.File
+	if w.Task, _, err = essaim.OpenTask(out.File.Task); err != nil {
+		r.t.Fatal(err)
+	}
+	r.Finished(w)
+	return w
+}
+
+// ended waits for an audit's end.
+func (r *role) ended(w verify.Work) essaim.Checked {
+	r.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		c, err := r.Checked(r.t.Context(), w.Receipt.Task)
+		if err == nil && (c.State == essaim.AuditDone || c.State == essaim.AuditNone || c.State == essaim.AuditPassed) {
+			return c
+		}
+	}
+	r.t.Fatal("the audit does not end")
+	return essaim.Checked{}
+}
+
+func (n *network) faultsOf(i int) (out []verify.Fault) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, f := range n.faults {
+		if r, err := essaim.OpenReceipt(f.File.Receipt); err == nil && r.Miner == n.miners[i].actor.NodeKey {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (n *network) key(i int) essaim.NodeKey { return n.miners[i].actor.NodeKey }
+
+// verdict reads a check's verdict and examines it.
+func (r *role) verdict(w verify.Work, c essaim.Check) (essaim.Verdict, essaim.Receipt) {
+	r.t.Helper()
+	v, again, err := verify.Examine(w.Receipt, c)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return v, again
+}
+
+// TestHonest: what is audited and by whom is what the beacon says, which came after the
+// receipt, and the share falls with a miner's record.
+func TestHonest(t *testing.T) {
+	n := newNetwork(t, honest, honest, honest, honest)
+	r := n.verifier(nil)
+	passed, done := 0, 0
+	for i := range 60 {
+		before := n.height
+		w := r.deliver(order{prompt: secret, to: []int{0, 1, 2}, consent: true})
+		c := r.ended(w)
+		if c.Height <= before+1 {
+			t.Fatalf("height %d draws, the receipt was there at %d", c.Height, before)
+		}
+		var candidates []duty.Candidate
+		for _, m := range n.miners {
+			candidates = append(candidates, duty.Candidate{Node: m.actor.NodeKey, Owner: m.actor.Owner, Stake: m.actor.Stake})
+		}
+		drawn, err := duty.Draw(beacon(c.Height), w.Receipt.Digest(), candidates, 1, n.miners[0].actor.Owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch want := duty.Audited(beacon(c.Height), w.Receipt.Digest(), c.Share); {
+		case want != (c.State == essaim.AuditDone):
+			t.Fatalf("receipt %d: %s, drawn %v", i, c.State, want)
+		case !want:
+			passed++
+		default:
+			done++
+			v, again := r.verdict(w, c.Checks[0])
+			if v.Result != essaim.VerdictValid || v.Height != c.Height || again.Miner != drawn[0] || len(c.Checks) != 1 {
+				t.Errorf("%+v by %s, want %s", v, again.Miner.Short(), drawn[0].Short())
+			}
+		}
+	}
+	record := r.Record(n.key(0), model)
+	if done < 20 || passed < 15 || record.Jobs != 60 || record.Audits < uint64(done) || record.Wrongs != 0 || len(n.faults) != 0 {
+		t.Errorf("%d audited, %d passed over, %+v", done, passed, record)
+	}
+}
+
+// TestCheater: one wrong result of an exact model is enough, and the receipts show it.
+func TestCheater(t *testing.T) {
+	n := newNetwork(t, lazy, honest, honest, honest)
+	r := n.verifier(nil)
+	w := r.deliver(order{prompt: secret, to: []int{0}, consent: true})
+	c := r.ended(w)
+	if len(c.Checks) != 2 {
+		t.Fatalf("%d checks; two that agree are needed against one", len(c.Checks))
+	}
+	for _, check := range c.Checks {
+		if v, _ := r.verdict(w, check); v.Result != essaim.VerdictInvalid || v.Near {
+			t.Errorf("%+v", v)
+		}
+	}
+	faults := n.faultsOf(0)
+	if len(n.faults) != 1 || len(faults) != 1 || !r.Barred(n.key(0), model) || r.Barred(n.key(1), model) {
+		t.Fatalf("%d faults, %d of the cheat", len(n.faults), len(faults))
+	}
+	if right, err := essaim.OpenReceipt(faults[0].Right.Receipt); err != nil || verify.Agree(right, w.Receipt) || !verify.Same(right, w.Receipt) || len(faults[0].Input) == 0 {
+		t.Errorf("the fault holds %+v: %v", right, err)
+	}
+}
+
+// TestLazyVerifier: a miner that answers audits without running anything. It is not shown
+// what it checks, so it cannot say yes to all: it contradicts, is outvoted by miners that
+// have run the task, and is found by canaries, too.
+func TestLazyVerifier(t *testing.T) {
+	n := newNetwork(t, honest, lazy, honest, honest, honest)
+	r := n.verifier(nil)
+	for i := 0; !r.Barred(n.key(1), model) && i < 50; i++ {
+		w := r.deliver(order{prompt: secret, to: []int{0}, consent: true})
+		if c := r.ended(w); c.State == essaim.AuditDone && c.Reason != "" {
+			t.Errorf("the honest miner is held for wrong: %+v", c)
+		}
+	}
+	if !r.Barred(n.key(1), model) || len(n.faultsOf(1)) == 0 || len(n.faultsOf(0)) != 0 || r.Barred(n.key(0), model) {
+		t.Fatal("the lazy verifier was not found, or another was")
+	}
+}
+
+// TestCanaries: two that conspire answer audits with one wrong result, and agree; what is
+// known beforehand they cannot agree about.
+func TestCanaries(t *testing.T) {
+	conspire := unless(func(prompt string) bool { return false })
+	n := newNetwork(t, conspire, conspire)
+	r := n.verifier(func(c *verifier.Config) { c.Canaries = essaim.BpsWhole })
+	w := r.deliver(order{prompt: secret, to: []int{0}, consent: true})
+	c := r.ended(w)
+	if v, _ := r.verdict(w, c.Checks[0]); v.Result != essaim.VerdictValid {
+		t.Fatalf("%+v: there is nobody to contradict", v)
+	}
+	faults := n.faultsOf(1)
+	if len(faults) != 1 || len(faults[0].Input) == 0 || !r.Barred(n.key(1), model) {
+		t.Fatalf("%d faults of the verifier that waved a wrong result through", len(faults))
+	}
+	in, err := essaim.DecodeInput(faults[0].Input)
+	if err != nil || in.Prompt == secret {
+		t.Errorf("the canary shows a user's prompt, or %v", err)
+	}
+}
+
+// TestOddHardware: results that are nearly right cost the listing for the model, after
+// several, and nothing else.
+func TestOddHardware(t *testing.T) {
+	n := newNetwork(t, odd, honest, honest, honest)
+	r := n.verifier(nil)
+	audits := 0
+	for ; !r.Barred(n.key(0), model) && audits < 20; audits++ {
+		w := r.deliver(order{prompt: secret, to: []int{0}, consent: true})
+		c := r.ended(w)
+		if v, _ := r.verdict(w, c.Checks[0]); v.Result != essaim.VerdictInvalid || !v.Near {
+			t.Fatalf("%+v", v)
+		}
+	}
+	if audits != 4 || len(n.faults) != 0 || !r.Record(n.key(0), model).Unlisted {
+		t.Errorf("unlisted after %d audits, %d faults", audits, len(n.faults))
+	}
+}
+
+// TestStatistics: of a model that is not exact one failure is no proof. Evidence is
+// counted, kept under names, and convicts without a fault that a dispute could use.
+func TestStatistics(t *testing.T) {
+	n := newNetwork(t, lazy, odd)
+	r := n.verifier(func(c *verifier.Config) {
+		c.Exact = func(essaim.Digest) bool { return false }
+		c.Known = rerun.Method{Runner: here{false}}
+	})
+	rounds := 0
+	for ; !r.Barred(n.key(0), model) && rounds < 10; rounds++ {
+		for _, by := range []int{0, 1} {
+			if c := r.ended(r.deliver(order{prompt: secret, to: []int{by}})); c.State != essaim.AuditNone {
+				t.Fatalf("%+v", c)
+			}
+		}
+	}
+	if rounds != 4 || r.Barred(n.key(1), model) || len(n.faults) != 0 {
+		t.Errorf("convicted after %d failures; %d faults", rounds, len(n.faults))
+	}
+	if got := r.Record(n.key(1), model); got.Audits != 4 || got.Wrongs+got.Nears != 0 {
+		t.Errorf("a miner whose results differ as machines do: %+v", got)
+	}
+	if r.Record(n.key(0), model) != (trust.Record{}) {
+		t.Errorf("the test begins anew after a conviction: %+v", r.Record(n.key(0), model))
+	}
+}
+
+// TestPrompts: nobody reads a prompt but the miner, and who is drawn; the book holds none.
+func TestPrompts(t *testing.T) {
+	n := newNetwork(t, honest, honest, honest)
+	r := n.verifier(func(c *verifier.Config) { c.Seal = nil; c.Patience = 5 * time.Second; c.Parallel = 8 })
+	alone := n.verifier(func(c *verifier.Config) { c.Seal = nil })
+
+	// The client is gone and has sealed its input to nobody else.
+	w := alone.deliver(order{prompt: secret, to: []int{0}})
+	if c := alone.ended(w); c.State != essaim.AuditNone || c.Reason == "" || len(n.opened) != 1 {
+		t.Errorf("%+v, opened by %d", c, len(n.opened))
+	}
+	// It has, to a candidate of its quote.
+	w = alone.deliver(order{prompt: secret, to: []int{0, 2}})
+	c := alone.ended(w)
+	if v, again := alone.verdict(w, c.Checks[0]); v.Method != "replica" || again.Miner != n.key(2) {
+		t.Errorf("%+v by %s", v, again.Miner.Short())
+	}
+	// It stays, and seals it to the one that is drawn.
+	reply, err := seal.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := essaim.Input{Prompt: secret, Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
+	n.opened = nil
+	w = r.deliverInput(order{to: []int{0}}, in, 0)
+	for c.Ask == nil {
+		if c, err = r.Checked(t.Context(), w.Receipt.Task); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	other := n.miners[1]
+	if other.actor.NodeKey == c.Ask.Miner {
+		other = n.miners[2]
+	}
+	share := func(key []byte) error {
+		sealed, err := seal.Seal(in.Encode(), w.Task.Input[:], key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Share(t.Context(), w.Receipt.Task, sealed)
+	}
+	if err := share(other.actor.HPKEKey); essaim.CodeOf(err) != essaim.CodeRefused {
+		t.Errorf("sealed to another: %v", err)
+	}
+	asked := c.Ask.Miner
+	if err := share(c.Ask.HPKEKey); err != nil {
+		t.Fatal(err)
+	}
+	c = r.ended(w)
+	if v, again := r.verdict(w, c.Checks[0]); v.Method != "rerun" || again.Miner != asked || !slices.Equal(n.opened, []essaim.NodeKey{n.key(0), asked}) {
+		t.Errorf("%+v by %s, opened by %v", v, again.Miner.Short(), n.opened)
+	}
+	if err := share(other.actor.HPKEKey); essaim.CodeOf(err) != essaim.CodeConflict {
+		t.Errorf("after the end: %v", err)
+	}
+	for _, book := range []string{r.book, alone.book} {
+		for _, name := range []string{book, book + "-wal"} {
+			b, err := os.ReadFile(name)
+			if err != nil && !os.IsNotExist(err) {
+				t.Fatal(err)
+			}
+			if bytes.Contains(b, []byte("castle")) {
+				t.Errorf("%s holds a prompt", name)
+			}
+		}
+	}
+}
+
+// TestReplicas: miners that a client has paid for are compared without a draw; if they
+// differ, others are drawn, and no vote among the two decides.
+func TestReplicas(t *testing.T) {
+	for name, c := range map[string]struct {
+		ways []func(string, uint64) image.Image
+		want essaim.VerdictResult
+	}{
+		"agree":  {[]func(string, uint64) image.Image{honest, honest, honest, honest}, essaim.VerdictValid},
+		"differ": {[]func(string, uint64) image.Image{honest, lazy, honest, honest}, essaim.VerdictValid},
+		"alone":  {[]func(string, uint64) image.Image{honest, lazy}, essaim.VerdictUnclear},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNetwork(t, c.ways...)
+			r := n.verifier(nil)
+			reply, err := seal.GenerateKey()
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := essaim.Input{Prompt: secret, Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
+			all := []int{0, 1}
+			if len(n.miners) > 2 {
+				all = []int{0, 1, 2, 3}
+			}
+			first := r.deliverInput(order{to: all, verify: "replica:2"}, in, 0)
+			second := r.deliverInput(order{to: all, verify: "replica:2"}, in, 1)
+			a, b := r.ended(first), r.ended(second)
+			v, again := r.verdict(first, a.Checks[0])
+			if again.Miner != n.key(1) || v.Height != 0 || v.Method != "replica" {
+				t.Errorf("%+v by %s", v, again.Miner.Short())
+			}
+			last, _ := r.verdict(first, a.Checks[len(a.Checks)-1])
+			if last.Result != c.want {
+				t.Errorf("%+v, want %s", last, c.want)
+			}
+			wrong := 0
+			if name == "differ" {
+				wrong = 1
+				if end, _ := r.verdict(second, b.Checks[len(b.Checks)-1]); end.Result != essaim.VerdictInvalid {
+					t.Errorf("the other: %+v", end)
+				}
+			}
+			if len(n.faultsOf(0)) != 0 || len(n.faultsOf(1)) != wrong {
+				t.Errorf("faults: %d and %d", len(n.faultsOf(0)), len(n.faultsOf(1)))
+			}
+		})
+	}
+}
+
+// TestBookOutlivesTheProgram: what is known of miners and receipts is there after a restart.
+func TestBookOutlivesTheProgram(t *testing.T) {
+	n := newNetwork(t, lazy, honest, honest)
+	book := filepath.Join(t.TempDir(), "book.db")
+	var w verify.Work
+	var was essaim.Checked
+	t.Run("first run", func(t *testing.T) {
+		n.t = t
+		r := n.verifier(func(c *verifier.Config) { c.Book = book })
+		w = r.deliver(order{prompt: secret, to: []int{0}, consent: true})
+		was = r.ended(w)
+	})
+	n.t = t
+	r := n.verifier(func(c *verifier.Config) { c.Book = book })
+	c, err := r.Checked(t.Context(), w.Receipt.Task)
+	if err != nil || c.State != was.State || len(c.Checks) != len(was.Checks) || !r.Barred(n.key(0), model) || r.Record(n.key(0), model).Wrongs != 1 {
+		t.Errorf("%+v: %v", c, err)
+	}
+}
