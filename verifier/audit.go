@@ -219,7 +219,7 @@ func (v *Verifier) audit(ctx context.Context, a *audit) {
 			}
 			continue
 		}
-		v.maybeCanary(ctx, a.Receipt, m)
+		v.maybeCanary(ctx, a.whole(), m)
 	}
 	if len(a.others) == 0 {
 		v.conclude(ctx, a, essaim.AuditNone, why)
@@ -236,7 +236,7 @@ func (v *Verifier) examine(ctx context.Context, a *audit) {
 	if err == nil {
 		var f verify.Finding
 		var fault verify.Fault
-		if f, fault, err = v.canary(ctx, a.Receipt, m); err == nil {
+		if f, fault, err = v.canary(ctx, a.whole(), m); err == nil {
 			v.found(subject{a.Receipt.Miner, a.Receipt.Model}, f, fault, false)
 			why += "; its miner was given a task with a known answer instead"
 		}
@@ -281,11 +281,8 @@ func (v *Verifier) shared(ctx context.Context, a *audit, m essaim.Actor) []byte 
 func (v *Verifier) rerun(ctx context.Context, a *audit, m essaim.Actor, method string, sealed []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, rerunTime)
 	defer cancel()
-	price, _ := m.Price(a.Receipt.Model)
-	t := a.Task
-	// What the task left open is what its miner has chosen.
-	t.Width, t.Height, t.Steps = cmp.Or(t.Width, a.Receipt.Width), cmp.Or(t.Height, a.Receipt.Height), cmp.Or(t.Steps, a.Receipt.Steps)
-	out, err := v.cfg.Budget.Rerun(ctx, Rerun{Task: t, Input: sealed, By: m, Price: price})
+	t := a.whole()
+	out, err := v.cfg.Budget.Rerun(ctx, Rerun{Task: t, Input: sealed, By: m, Price: priceOf(m, t)})
 	if err == nil && !verify.Same(a.Receipt, out.Receipt) {
 		err = essaim.Errorf(essaim.CodeRefused, "", "miner %s has run something else", m.NodeKey.Short())
 	}
@@ -293,6 +290,20 @@ func (v *Verifier) rerun(ctx context.Context, a *audit, m essaim.Actor, method s
 		a.others = append(a.others, answer{out.Receipt, out.File, method, false})
 	}
 	return err
+}
+
+// whole is the task with what it left open, as its miner has chosen.
+func (a *audit) whole() essaim.Task {
+	t := a.Task
+	t.Width, t.Height, t.Steps = cmp.Or(t.Width, a.Receipt.Width), cmp.Or(t.Height, a.Receipt.Height), cmp.Or(t.Steps, a.Receipt.Steps)
+	return t
+}
+
+// priceOf is what a miner may take for a task.
+func priceOf(m essaim.Actor, t essaim.Task) essaim.Amount {
+	unit, _ := m.Price(t.Model)
+	price, _ := unit.Mul(t.Units()) // 0 if that is no amount: then it is refused
+	return price
 }
 
 // conclude ends an audit: what is known goes into the book.

@@ -3,6 +3,7 @@ package verifier
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"math/big"
 
 	"github.com/essaim/essaim"
@@ -23,7 +24,7 @@ const canaryTime = 2 * rerunTime
 
 // maybeCanary follows a rerun with a task whose result is known, for a share of reruns that
 // nobody else can foresee. The miner cannot tell it from any other task.
-func (v *Verifier) maybeCanary(ctx context.Context, like essaim.Receipt, m essaim.Actor) {
+func (v *Verifier) maybeCanary(ctx context.Context, like essaim.Task, m essaim.Actor) {
 	if below(int64(essaim.BpsWhole)) >= int64(v.cfg.Canaries) {
 		return
 	}
@@ -40,9 +41,9 @@ func (v *Verifier) maybeCanary(ctx context.Context, like essaim.Receipt, m essai
 // told from what is wrong.
 //
 // Errors: why it could not be compared. They say nothing about the miner.
-func (v *Verifier) canary(ctx context.Context, like essaim.Receipt, m essaim.Actor) (f verify.Finding, fault verify.Fault, err error) {
-	if v.cfg.Known == nil {
-		return f, fault, verify.ErrCannot
+func (v *Verifier) canary(ctx context.Context, like essaim.Task, m essaim.Actor) (f verify.Finding, fault verify.Fault, err error) {
+	if v.cfg.Known == nil || like.Kind != essaim.KindImage && like.Kind != essaim.KindEmbed {
+		return f, fault, fmt.Errorf("%w: no result of kind %s is known", verify.ErrCannot, like.Kind)
 	}
 	ctx, cancel := context.WithTimeout(ctx, canaryTime)
 	defer cancel()
@@ -53,14 +54,13 @@ func (v *Verifier) canary(ctx context.Context, like essaim.Receipt, m essaim.Act
 	in := essaim.Input{Prompt: "a " + pick(colours) + " " + pick(things) + pick(places), Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
 	rand.Read(in.Salt) // never fails, see crypto/rand
 	t := essaim.NewTask(v.cfg.ChainID, 0, 1)
-	t.Kind, t.Model, t.Input, t.Seed = kindOf(like), like.Model, in.Digest(), uint64(below(1<<53))
+	t.Kind, t.Model, t.Input, t.Seed = like.Kind, like.Model, in.Digest(), uint64(below(1<<53))
 	t.Width, t.Height, t.Steps = like.Width, like.Height, like.Steps
 	sealed, err := seal.Seal(in.Encode(), t.Input[:], m.HPKEKey)
 	if err != nil {
 		return f, fault, err
 	}
-	price, _ := m.Price(like.Model)
-	out, err := v.cfg.Budget.Rerun(ctx, Rerun{Task: t, Input: sealed, By: m, Price: price})
+	out, err := v.cfg.Budget.Rerun(ctx, Rerun{Task: t, Input: sealed, By: m, Price: priceOf(m, t)})
 	if err != nil {
 		return f, fault, err
 	}
@@ -84,12 +84,12 @@ func (v *Verifier) canary(ctx context.Context, like essaim.Receipt, m essaim.Act
 // odd reports whether a miner that was found wrong has odd hardware: of a task that it cannot
 // tell from others, its result is not the model's, but as near as other hardware comes. A cheat
 // answers it rightly, or not even nearly.
-func (v *Verifier) odd(ctx context.Context, r essaim.Receipt) bool {
-	m, err := v.cfg.Ledger.Actor(ctx, r.Miner)
+func (v *Verifier) odd(ctx context.Context, like essaim.Task, miner essaim.NodeKey) bool {
+	m, err := v.cfg.Ledger.Actor(ctx, miner)
 	if err != nil {
 		return false
 	}
-	f, _, err := v.canary(ctx, r, m)
+	f, _, err := v.canary(ctx, like, m)
 	return err == nil && f.Result == essaim.VerdictInvalid && f.Near
 }
 
@@ -100,14 +100,6 @@ func (v *Verifier) found(s subject, f verify.Finding, fault verify.Fault, exact 
 	if o == trust.Wrong && exact {
 		v.convict(s, fault)
 	}
-}
-
-// kindOf is what a receipt's task has asked for.
-func kindOf(r essaim.Receipt) essaim.Kind {
-	if r.Pixels.IsZero() {
-		return essaim.KindEmbed
-	}
-	return essaim.KindImage
 }
 
 // below is a random number from 0 to n-1.

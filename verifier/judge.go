@@ -50,7 +50,7 @@ func (v *Verifier) judge(ctx context.Context, a *audit, input []byte) {
 	case !known:
 		reason = "miners disagree, and too few could be asked who is right"
 	case resultOf(a.Receipt) != truth:
-		reason, near = "the result is not what the model gives", v.odd(ctx, a.Receipt)
+		reason, near = "the result is not what the model gives", v.odd(ctx, a.whole(), a.Receipt.Miner)
 	}
 	for _, o := range a.others {
 		r := essaim.VerdictUnclear
@@ -67,7 +67,7 @@ func (v *Verifier) judge(ctx context.Context, a *audit, input []byte) {
 		if !known || o.asked { // a sibling is judged in its own audit
 			continue
 		}
-		v.count(o, truth, all, input, near && i == 0 || i > 0 && resultOf(o.receipt) != truth && v.odd(ctx, o.receipt))
+		v.count(o, truth, all, input, near && i == 0 || i > 0 && resultOf(o.receipt) != truth && v.odd(ctx, a.whole(), o.receipt.Miner))
 	}
 	v.conclude(ctx, a, essaim.AuditDone, reason)
 }
