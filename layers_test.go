@@ -71,6 +71,8 @@ var floors = map[string]int{
 
 	"coordinator/receiptlog": 4, // a role's memory
 	"coordinator/known":      4,
+	"coordinator/round":      4, // its rounds of replicas
+	"coordinator/chance":     4, // and how it draws
 
 	"gateway":        5, // roles
 	"gateway/apikey": 4,

@@ -64,11 +64,16 @@ func (s *Session) Draw(ctx context.Context, r Request, progress func(essaim.Prog
 	if err != nil {
 		return nil, err
 	}
-	if err := s.beginDraw(); err != nil {
+	return d.draw(ctx, r.Deadline)
+}
+
+// draw is a prepared drawing from its beginning to its end.
+func (d *drawing) draw(ctx context.Context, deadline time.Time) (*Picture, error) {
+	if err := d.s.beginDraw(); err != nil {
 		return nil, err
 	}
-	defer s.endDraw(d)
-	ctx, cancel := context.WithDeadline(ctx, r.Deadline.Add(grace))
+	defer d.s.endDraw(d)
+	ctx, cancel := context.WithDeadline(ctx, deadline.Add(grace))
 	defer cancel()
 	delivery, err := d.run(ctx)
 	if err != nil {

@@ -41,6 +41,7 @@ import (
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/coordinator/receiptlog"
+	"github.com/essaim/essaim/coordinator/round"
 	"github.com/essaim/essaim/transport"
 	"github.com/essaim/essaim/verify"
 )
@@ -143,12 +144,13 @@ type Stats struct {
 
 // Coordinator is the role. Make it with New.
 type Coordinator struct {
-	cfg   Config
-	key   essaim.NodeKey
-	log   *slog.Logger
-	ready chan struct{}
-	book  *book
-	known known.Cache
+	cfg    Config
+	key    essaim.NodeKey
+	log    *slog.Logger
+	ready  chan struct{}
+	book   *book
+	known  known.Cache
+	rounds *round.Table
 
 	// Set by Run before ready is closed.
 	host  *transport.Host
@@ -233,7 +235,7 @@ func New(cfg Config) (*Coordinator, error) {
 	key := essaim.NodeKeyOf(cfg.Key)
 	return &Coordinator{
 		cfg: cfg, key: key, log: cfg.Logger.With("coordinator", key.Short()),
-		ready: make(chan struct{}), book: newBook(), known: known.New(cfg.Ledger, cfg.ActorTTL),
+		ready: make(chan struct{}), book: newBook(), known: known.New(cfg.Ledger, cfg.ActorTTL), rounds: round.New(cfg.ChainID, roundTime),
 		miners: map[essaim.NodeKey]*miner{}, quality: map[essaim.NodeKey]*quality{},
 		exposed: map[essaim.NodeKey]*exposure{}, shares: map[essaim.Digest]*shares{},
 		jobs: map[essaim.Digest]*job{}, queue: newQueue(),
@@ -351,6 +353,9 @@ func (c *Coordinator) pollHeight(ctx context.Context) {
 	c.height.Store(h)
 	c.heightAt.Store(time.Now().UnixMilli())
 }
+
+// roundTime is how long the first of several replicas waits for the others to commit.
+const roundTime = 30 * time.Second
 
 // ledgerTimeout bounds one question to the ledger.
 const ledgerTimeout = 20 * time.Second

@@ -168,6 +168,15 @@ func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transpor
 			c.step(j, essaim.EventStarted)
 		}
 		switch {
+		case r.Commit != nil:
+			if err := c.rounds.Commit(ctx, j.task, j.digest, m.key, r.Commit.Commitment); err != nil {
+				_ = s.Reset()
+				return end(late(ctx, err))
+			}
+			if err := s.Send(transport.Acked{Reveal: true}); err != nil {
+				_ = s.Reset()
+				return end(broken(ctx, err))
+			}
 		case r.Result != nil:
 			out, answer := c.accept(j, m, o, *r.Result)
 			happened(out.attempt)
@@ -245,6 +254,15 @@ func broken(ctx context.Context, err error) outcome {
 	return outcome{attempt: essaim.EventDeadlinePassed, task: essaim.EventMinerFailed, why: cause}
 }
 
+// late is the outcome of an attempt whose commitment did not count: the round has shown its
+// answers to somebody, so that no other miner can take the task either.
+func late(ctx context.Context, err error) outcome {
+	if ctx.Err() != nil {
+		return broken(ctx, err)
+	}
+	return outcome{attempt: essaim.EventMinerFailed, task: essaim.EventRefused, why: err}
+}
+
 // failed is the outcome of an attempt that the miner itself has given up.
 func failed(f transport.Failure) outcome {
 	if len(f.Refusal.Reason) > maxReason {
@@ -268,6 +286,9 @@ func failed(f transport.Failure) outcome {
 // miner.
 func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.Result) (outcome, *transport.Acked) {
 	r, err := c.checkReceipt(j.task, m.key, o, res)
+	if err == nil && j.task.Verify != "" {
+		err = c.rounds.Reveal(j.task, j.digest, m.key, r.Digest(), essaim.Salt(append(res.Salt, make([]byte, 32)...)[:32]))
+	}
 	if err != nil {
 		return outcome{attempt: essaim.EventReceiptRejected, task: essaim.EventReceiptRejected, why: err, blame: true},
 			&transport.Acked{Refusal: transport.Refuse(err)}

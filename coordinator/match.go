@@ -5,11 +5,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/chance"
 	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/seal"
@@ -128,24 +128,11 @@ func (c *Coordinator) draw(from []*miner, n int) []*miner {
 		for i, m := range from {
 			weights[i] = c.weight(m)
 		}
-		i := spin(weights)
+		i := chance.Spin(weights)
 		out = append(out, from[i])
 		from = slices.Delete(from, i, i+1)
 	}
 	return out
-}
-
-// spin returns a random index in proportion to the weights.
-func spin(weights []float64) int {
-	total := 0.0
-	for _, w := range weights {
-		total += w
-	}
-	at, i := rand.Float64()*total, 0
-	for ; i < len(weights)-1 && at >= weights[i]; i++ {
-		at -= weights[i]
-	}
-	return i
 }
 
 // choose takes the miner that gets a job from those that have room for it. They are few,
@@ -172,9 +159,9 @@ func (c *Coordinator) choose(j *job, room []*miner) *miner {
 		all += c.weight(m)
 	}
 	if len(room) <= maxCandidates {
-		weights = firstOf(weights, all)
+		weights = chance.First(weights, all)
 	}
-	return room[spin(weights)]
+	return room[chance.Spin(weights)]
 }
 
 // rivals lists the miners that a quote would have drawn from besides those: the ones with
@@ -193,31 +180,6 @@ func (c *Coordinator) rivals(model essaim.Digest, within bool, besides []*miner)
 	return beyond
 }
 
-// firstOf turns the weights of a set that was drawn without replacement into the chances
-// that each was drawn first; all is the weight of everybody in the draw.
-func firstOf(weights []float64, all float64) []float64 {
-	var orders func(left []float64, all float64) float64
-	orders = func(left []float64, all float64) float64 {
-		if len(left) == 0 {
-			return 1
-		}
-		sum := 0.0
-		for i, w := range left {
-			sum += orders(without(left, i), all-w)
-		}
-		return sum / max(all, slices.Max(left)) // more than all of them only by rounding
-	}
-	out := make([]float64, len(weights))
-	for i, w := range weights {
-		out[i] = orders(without(weights, i), all-w)
-	}
-	return out
-}
-
-func without(list []float64, i int) []float64 {
-	return slices.Delete(slices.Clone(list), i, i+1)
-}
-
 // able lists the connected miners that can do a job: they run the model at its price,
 // the input is sealed to them, and they have not failed at it. c.mu is held.
 func (c *Coordinator) able(j *job) []*miner {
@@ -227,7 +189,7 @@ func (c *Coordinator) able(j *job) []*miner {
 		if !ok || info.Kind != j.task.Kind || !j.only.IsZero() && j.only != m.key || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.actor.HPKEKey) {
 			continue
 		}
-		if price, ok := info.UnitPrice.Mul(j.task.Units()); ok && price <= j.task.MaxPrice && c.eligible(m, price) == nil {
+		if price, ok := info.UnitPrice.Mul(j.task.Units()); ok && c.rounds.Free(j.task, j.digest, m.actor.Owner) && price <= j.task.MaxPrice && c.eligible(m, price) == nil {
 			out = append(out, m)
 		}
 	}

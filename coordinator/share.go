@@ -69,6 +69,7 @@ func (c *Coordinator) withinShare(model essaim.Digest, from []*miner) (within, b
 // give hands a miner's place to a job. c.mu is held.
 func (c *Coordinator) give(m *miner, j *job) {
 	m.running++
+	c.rounds.Sit(j.task, j.digest, m.key, m.actor.Owner)
 	j.promised, _ = m.models[j.task.Model].UnitPrice.Mul(j.task.Units()) // able has checked it
 	m.promised += j.promised
 	s := c.shares[j.task.Model]

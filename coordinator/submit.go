@@ -147,10 +147,15 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 	if running := c.jobs[digest]; running != nil {
 		return running, nil // submitted twice in the same moment
 	}
+	if err := c.rounds.Join(t, digest); err != nil {
+		return nil, err
+	}
 	if len(c.able(j)) == 0 {
+		c.rounds.Leave(t, digest)
 		return nil, c.whyNobody(j)
 	}
 	if err := c.book.reserve(e, t.MaxPrice, c.cfg.MaxTasks); err != nil {
+		c.rounds.Leave(t, digest)
 		return nil, err
 	}
 	life, cancel := context.WithCancelCause(c.life)
@@ -178,8 +183,6 @@ func (c *Coordinator) admissible(t essaim.Task, s essaim.Submission) (deadline t
 	switch {
 	case t.ChainID != c.cfg.ChainID:
 		return deadline, essaim.Errorf(essaim.CodeRefused, "check the coordinator's address", "the task is for chain %q, this coordinator works for %q", t.ChainID, c.cfg.ChainID)
-	case t.Verify != "":
-		return deadline, essaim.Errorf(essaim.CodeBadInput, "ask for no verification", "verification %q is not offered here", t.Verify)
 	case len(s.Task) > receipts.MaxSigned:
 		return deadline, essaim.Errorf(essaim.CodeBadInput, "leave out what no task needs", "a signed task of %d bytes, at most %d", len(s.Task), receipts.MaxSigned)
 	case len(s.Input) == 0 || len(s.Input) > maxInput || len(s.Consent) > maxInput:
@@ -247,6 +250,7 @@ func (c *Coordinator) run(ctx context.Context, j *job) {
 	}
 	j.err = err
 	c.book.release(j.escrow, j.task.MaxPrice, price)
+	c.rounds.Leave(j.task, j.digest)
 	c.mu.Lock()
 	delete(c.jobs, j.digest)
 	c.mu.Unlock()

@@ -2,9 +2,11 @@ package miner
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -87,18 +89,25 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 	}
 	ctx, cancel := context.WithDeadline(ctx, time.UnixMilli(o.Deadline))
 	defer cancel()
-	acked := make(chan transport.Acked, 1)
+	acked, shown := make(chan transport.Acked, 1), make(chan struct{})
 	go func() {
-		// The coordinator sends nothing before its answer to the result; if the
-		// stream ends earlier, the attempt was withdrawn. This goroutine ends with
-		// the answer or the stream.
+		// The coordinator sends nothing before its answer to the result, but to the
+		// commitment of a replica; if the stream ends earlier, the attempt was withdrawn.
+		// This goroutine ends with the answer or the stream.
 		defer close(acked)
-		var answer transport.Acked
-		if s.Receive(&answer, 0) != nil {
-			cancel()
-			return
+		reveal := sync.OnceFunc(func() { close(shown) })
+		for {
+			var answer transport.Acked
+			if s.Receive(&answer, 0) != nil {
+				cancel()
+				return
+			}
+			if !answer.Reveal {
+				acked <- answer
+				return
+			}
+			reveal()
 		}
-		acked <- answer
 	}()
 	result, f, err := m.produce(ctx, s, a)
 	l.awaited.Add(1)
@@ -110,6 +119,11 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 	}
 	if f != nil {
 		return false, m.report(s, f)
+	}
+	if a.task.Verify != "" {
+		if err := m.commit(ctx, s, a, result, shown); err != nil {
+			return false, err
+		}
 	}
 	if err := s.Send(transport.Report{Result: result}); err != nil {
 		l.claim(result.Receipt)
@@ -130,6 +144,28 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 		m.conclude(l, result.Receipt, answer, answered)
 	}()
 	return answered, nil
+}
+
+// commit binds this miner to its receipt, and waits until the others have, too: nobody can
+// copy what was not shown, and nobody who has seen it can commit.
+func (m *Miner) commit(ctx context.Context, s *transport.Stream, a *attempt, result *transport.Result, shown <-chan struct{}) error {
+	r, err := essaim.OpenReceipt(result.Receipt)
+	if err != nil {
+		return fmt.Errorf("own receipt: %w", err)
+	}
+	var salt essaim.Salt
+	rand.Read(salt[:]) // never fails, see crypto/rand
+	result.Salt = salt[:]
+	c := transport.Commit{Commitment: essaim.Commit(m.cfg.ChainID, a.task.Input, r.Digest(), salt, m.key)}
+	if err := s.Send(transport.Report{Commit: &c}); err != nil {
+		return err
+	}
+	select {
+	case <-shown:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // conclude takes the coordinator's answer to a receipt. Without a good one the receipt is

@@ -21,6 +21,11 @@ import (
 //	miner → coordinator   Report with a Result, or with a Failure: the end
 //	coordinator → miner   Acked; then the next Offer may follow
 //
+// If the task is one of several replicas, before the Result:
+//
+//	miner → coordinator   Report with a Commit
+//	coordinator → miner   Acked with Reveal, when all have committed
+//
 // A reset of the stream by the coordinator withdraws the attempt. No message carries
 // a prompt or a picture that is not sealed.
 
@@ -82,6 +87,7 @@ type FromCoordinator struct {
 type Acked struct {
 	Ack     []byte   `cbor:"1,keyasint,omitempty"` // COSE_Sign1 by the coordinator
 	Refusal *Refusal `cbor:"2,keyasint,omitempty"` // the receipt does not count
+	Reveal  bool     `cbor:"3,keyasint,omitempty"` // all replicas are committed to: show the result
 }
 
 // Offer asks a miner for one attempt.
@@ -98,6 +104,7 @@ type Report struct {
 	Update  *Update  `cbor:"1,keyasint,omitempty"`
 	Result  *Result  `cbor:"2,keyasint,omitempty"`
 	Failure *Failure `cbor:"3,keyasint,omitempty"`
+	Commit  *Commit  `cbor:"4,keyasint,omitempty"`
 }
 
 // Update tells how far an attempt is. Step 0 says that it has begun.
@@ -107,10 +114,17 @@ type Update struct {
 	Part  []byte `cbor:"3,keyasint,omitempty"` // of a text: what was written since the update before, by seal.Parts
 }
 
+// Commit binds a miner to its receipt before anybody shows theirs (essaim.Commit, about the
+// task's input).
+type Commit struct {
+	Commitment essaim.Digest `cbor:"1,keyasint"`
+}
+
 // Result is a finished attempt.
 type Result struct {
-	Receipt []byte `cbor:"1,keyasint"` // COSE_Sign1 by the miner
-	Sealed  []byte `cbor:"2,keyasint"` // the encoded essaim.Output, sealed to the input's reply key
+	Receipt []byte `cbor:"1,keyasint"`           // COSE_Sign1 by the miner
+	Sealed  []byte `cbor:"2,keyasint"`           // the encoded essaim.Output, sealed to the input's reply key
+	Salt    []byte `cbor:"3,keyasint,omitempty"` // of the commitment, if there was one
 }
 
 // FailureKind says what a coordinator does about a failure.
