@@ -270,7 +270,7 @@ func TestAdmission(t *testing.T) {
 		{"unknown model", p, func(t *essaim.Task) { t.Model[0]++ }, essaim.CodeUnavailable},
 		{"price too low", p, func(t *essaim.Task) { t.MaxPrice = 1 }, essaim.CodeInsufficient},
 		{"above the deposit", p, func(t *essaim.Task) { t.MaxPrice = 2 * unitPrice }, essaim.CodeInsufficient},
-		{"verification", p, func(t *essaim.Task) { t.Verify = "replica:2" }, essaim.CodeBadInput},
+		{"verification", p, func(t *essaim.Task) { t.Verify = "oracle" }, essaim.CodeBadInput},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -78,9 +78,9 @@ func printReceipt(w io.Writer, r essaim.Receipt, t essaim.Task, payer essaim.Nod
 }
 
 func newReceiptVerify(c *cli) *cobra.Command {
-	var picture, prompt string
+	var picture, prompt, gateway string
 	cmd := &cobra.Command{
-		Use:   "verify FILE [--picture FILE [--prompt TEXT]]",
+		Use:   "verify FILE [--picture FILE [--prompt TEXT]] [--gateway URL]",
 		Short: "Check a receipt offline; exit 1 names the check that failed",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -104,8 +104,16 @@ func newReceiptVerify(c *cli) *cobra.Command {
 				}
 				checks = append(checks, rerun.Name)
 			}
+			var others *trust
+			if gateway != "" {
+				t, err := askChecks(cmd.Context(), gateway, r)
+				if err != nil {
+					return err
+				}
+				others = &t
+			}
 			if c.json {
-				return term.JSON(c.stdout, map[string]any{"ok": true, "checks": checks, "cid": r.CID(), "miner": r.Miner})
+				return term.JSON(c.stdout, map[string]any{"ok": true, "checks": checks, "cid": r.CID(), "miner": r.Miner, "audit": others})
 			}
 			for _, name := range checks {
 				fmt.Fprintf(c.stdout, "ok  %s\n", name)
@@ -114,10 +122,14 @@ func newReceiptVerify(c *cli) *cobra.Command {
 				fmt.Fprintf(c.stdout, "    the picture was not checked: add --picture FILE\n")
 			}
 			fmt.Fprintf(c.stdout, "    %s\n", unchecked(prompt))
+			if others != nil {
+				others.print(c.stdout)
+			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&picture, "picture", "", "the picture that the receipt is about")
+	cmd.Flags().StringVar(&gateway, "gateway", "", "URL of the coordinator's gateway: list what others have checked, who, and at which height")
 	cmd.Flags().StringVar(&prompt, "prompt", "", "what was asked for: draw it again here, and compare")
 	return cmd
 }

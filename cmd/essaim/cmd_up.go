@@ -11,12 +11,14 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
+	"github.com/essaim/essaim/node"
 )
 
 func newUpCommand(c *cli) *cobra.Command {
 	var miners int
 	var http string
 	var engines []string
+	var audit bool
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run a whole network on this machine",
@@ -33,7 +35,11 @@ The network is a devnet: real parts, coins without value.`,
 			st := newStatus(c.stderr)
 			began := time.Now()
 			st.set("starting the network in %s", c.home)
-			d, stop, err := startDevnet(cmd.Context(), devnet.Config{Home: c.home, Miners: miners, HTTP: http, Engines: engines, Serve: true, Logger: c.logger()})
+			cfg := devnet.Config{Home: c.home, Miners: miners, HTTP: http, Engines: engines, Serve: true, Logger: c.logger()}
+			if audit {
+				cfg.Audit = &node.Audit{Budget: uint64(essaim.AIM), Poll: node.Duration(200 * time.Millisecond)}
+			}
+			d, stop, err := startDevnet(cmd.Context(), cfg)
 			st.clear()
 			if err != nil {
 				return err
@@ -52,6 +58,7 @@ The network is a devnet: real parts, coins without value.`,
 		},
 	}
 	cmd.Flags().IntVar(&miners, "miners", 3, "miners, each with an owner of its own")
+	cmd.Flags().BoolVar(&audit, "audit", false, "have receipts run again by miners that the beacon draws; needs three miners or more to tell who is wrong")
 	cmd.Flags().StringVar(&http, "http", "127.0.0.1:8420", "host:port of the gateway; the ledger's RPC and the miners' port are the next two")
 	cmd.Flags().StringArrayVar(&engines, "engine", nil, "an engine of all miners besides those that are built in, when the home is made: DRIVER=ADDRESS, see `essaim miner engines`")
 	return cmd
