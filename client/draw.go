@@ -51,20 +51,27 @@ type drawing struct {
 // it now, CodeExpired after the deadline, CodeRefused if the coordinator or a miner
 // lied, CodeConflict if the session is closed.
 func (s *Session) Draw(ctx context.Context, r Request, progress func(essaim.Progress)) (*Picture, error) {
-	if r.Kind == "" {
-		r.Kind = essaim.KindImage
-	}
-	if err := r.Kind.CheckPrompt(r.Prompt); err != nil {
+	if err := r.complete(); err != nil {
 		return nil, err
-	}
-	if r.Deadline.IsZero() {
-		r.Deadline = time.Now().Add(DefaultTime)
 	}
 	d, err := s.prepare(r, progress)
 	if err != nil {
 		return nil, err
 	}
 	return d.draw(ctx, r.Deadline)
+}
+
+// complete fills in what a request leaves open.
+//
+// Errors: CodeBadInput for a prompt that no task of the kind may have.
+func (r *Request) complete() error {
+	if r.Kind == "" {
+		r.Kind = essaim.KindImage
+	}
+	if r.Deadline.IsZero() {
+		r.Deadline = time.Now().Add(DefaultTime)
+	}
+	return r.Kind.CheckPrompt(r.Prompt)
 }
 
 // draw is a prepared drawing from its beginning to its end.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/verify"
@@ -20,11 +19,8 @@ import (
 //
 // Errors: those of Draw, of whichever failed; the pictures that were drawn come with it.
 func (s *Session) Replicas(ctx context.Context, r Request, k int, progress func(essaim.Progress)) (pictures []*Picture, same bool, err error) {
-	if err := essaim.CheckPrompt(r.Prompt); err != nil {
+	if err := r.complete(); err != nil {
 		return nil, false, err
-	}
-	if r.Deadline.IsZero() {
-		r.Deadline = time.Now().Add(DefaultTime)
 	}
 	first, err := s.prepare(r, progress)
 	if err != nil {

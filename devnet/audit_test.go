@@ -63,6 +63,16 @@ func TestReceiptsAreAudited(t *testing.T) {
 	audited(p, later(p), "rerun")
 	p = draw(false)
 	audited(p, later(p), "replica") // the other candidates of the quote have the input
+	both, same, err := s.Replicas(ctx, client.Request{Model: essaim.DigestOf(pixel.Manifest()), Prompt: "a blue house", Seed: 8}, 2, nil)
+	if err != nil || !same || len(both) != 2 || both[0].Receipt.Miner == both[1].Receipt.Miner {
+		t.Fatalf("%d replicas, same %v: %v", len(both), same, err)
+	}
+	for i, p := range both {
+		v, other, err := verify.Examine(p.Receipt, later(p).Checks[0])
+		if err != nil || v.Method != "replica" || v.Height != 0 || v.Result != essaim.VerdictValid || other.Miner != both[1-i].Receipt.Miner {
+			t.Errorf("replica %d: %+v: %v", i, v, err)
+		}
+	}
 	if _, err := s.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
