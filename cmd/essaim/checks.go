@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -70,11 +71,7 @@ func (t trust) print(w io.Writer) {
 	switch {
 	case t.State == essaim.AuditPassed:
 		fmt.Fprintf(w, "    no audit: the beacon of height %d has passed this receipt over\n", t.Height)
-	case t.State == essaim.AuditDone && t.Reason != "":
-		fmt.Fprintf(w, "    %s\n", t.Reason)
-	case t.State != essaim.AuditDone && t.Reason != "":
-		fmt.Fprintf(w, "    not audited: %s\n", t.Reason)
-	case t.State != essaim.AuditDone:
-		fmt.Fprintf(w, "    no audit yet: %s\n", t.State)
+	case t.State != essaim.AuditDone || t.Reason != "":
+		fmt.Fprintf(w, "    audit %s: %s\n", t.State, cmp.Or(t.Reason, "not finished"))
 	}
 }
