@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/operator"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/node"
@@ -23,7 +24,7 @@ func newMinerCommand(c *cli) *cobra.Command {
 		Long: `A miner keeps what coordinators have promised to pay for its work. These commands read
 that file in the miner's folder DIR, whether the miner runs or not.`,
 	}
-	cmd.AddCommand(newMinerPromises(c), newMinerClaim(c), newMinerBlock(), newMinerEngines(c), &cobra.Command{
+	cmd.AddCommand(newMinerPromises(c), newMinerClaim(c), newMinerBlock(), operator.Engines(operators(c)), &cobra.Command{
 		Use: "unblock DIR COORDINATOR", Short: "Serve a coordinator again", Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return withBook(args[0], func(b *miner.Book) error {

@@ -104,12 +104,7 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 		Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
 	}
 	root.AddCommand(dispute.Command(disputes), dispute.Demo(disputes))
-	root.AddCommand(operator.Commands(&operator.Shell{
-		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger,
-		Home:    func() (string, error) { _, err := devnet.ReadInfo(c.home); return c.home, err },
-		Account: c.account, Address: c.address, User: devnet.User,
-		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
-	})...)
+	root.AddCommand(operator.Commands(operators(c))...)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -117,6 +112,16 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	})
 	usageErrors(root)
 	return root
+}
+
+// operators is what the commands of people who run a node need.
+func operators(c *cli) *operator.Shell {
+	return &operator.Shell{
+		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger,
+		Home:    func() (string, error) { _, err := devnet.ReadInfo(c.home); return c.home, err },
+		Account: c.account, Address: c.address, User: devnet.User,
+		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
+	}
 }
 
 // usageErrors makes a wrong number of arguments or an unknown subcommand an error

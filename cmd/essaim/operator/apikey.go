@@ -1,6 +1,6 @@
 // Package operator is the commands of people who run a node: the API keys of a coordinator
-// and the books of what they spend, what a miner has earned, the registration of models, and
-// the beacon. Those about a node work on the files in its folder, beside a node that runs or
+// and the books of what they spend, what a miner has earned and could run, the registration of
+// models, and the beacon. Those about a node work on the files in its folder, beside a node that runs or
 // without one; what they compare with the ledger they ask it for. The package must not decide what a role or the books decide.
 package operator
 

@@ -1,4 +1,4 @@
-package main
+package operator
 
 import (
 	"context"
@@ -12,14 +12,15 @@ import (
 	"github.com/essaim/essaim/engine/all"
 )
 
-func newMinerEngines(c *cli) *cobra.Command {
+// Engines is the command that finds what engines a miner could run here.
+func Engines(s *Shell) *cobra.Command {
 	var at []string
 	cmd := &cobra.Command{
 		Use: "engines", Short: "Find the engines on this machine, and what they can run", Args: cobra.NoArgs,
 		Long: `Looks where engines listen unless they were told otherwise, and for programs on the path
 whose name begins with essaim-engine-. --at looks elsewhere, too. With --json each model comes
 with the manifest that its owner registers.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.engines(cmd.Context(), at) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.engines(cmd.Context(), at) },
 	}
 	cmd.Flags().StringArrayVar(&at, "at", nil, "look here, too: DRIVER=ADDRESS, such as openai=http://192.168.1.7:8000")
 	return cmd
@@ -42,17 +43,17 @@ type modelJSON struct {
 	Manifest string        `json:"manifest,omitempty"`
 }
 
-func (c *cli) engines(ctx context.Context, at []string) error {
+func (s *Shell) engines(ctx context.Context, at []string) error {
 	places := all.Usual()
-	for _, s := range at {
-		p, err := all.ParsePlace(s)
+	for _, place := range at {
+		p, err := all.ParsePlace(place)
 		if err != nil {
 			return essaim.Errorf(essaim.CodeBadInput, "the drivers are "+strings.Join(driverNames(), ", "), "--at: %w", err)
 		}
 		places = append(places, p)
 	}
 	found := all.Local(ctx, places)
-	if c.json {
+	if s.JSON() {
 		out := []engineJSON{}
 		for _, f := range found {
 			e := engineJSON{Engine: f.Driver, Address: f.Address, Version: f.Version, Models: []modelJSON{}}
@@ -64,15 +65,15 @@ func (c *cli) engines(ctx context.Context, at []string) error {
 			}
 			out = append(out, e)
 		}
-		return term.JSON(c.stdout, map[string]any{"engines": out})
+		return term.JSON(s.Stdout, map[string]any{"engines": out})
 	}
 	for _, f := range found {
-		fmt.Fprintln(c.stdout, strings.Join(strings.Fields(f.Driver+" "+f.Version+" "+f.Address), " "))
+		fmt.Fprintln(s.Stdout, strings.Join(strings.Fields(f.Driver+" "+f.Version+" "+f.Address), " "))
 		if f.Err != nil {
-			fmt.Fprintf(c.stdout, "  cannot be used: %v\n", f.Err)
+			fmt.Fprintf(s.Stdout, "  cannot be used: %v\n", f.Err)
 		}
 		for _, m := range f.Models {
-			fmt.Fprintf(c.stdout, "  %-40s %-10s %s\n", m.Name, m.Kind, m.Digest.Short())
+			fmt.Fprintf(s.Stdout, "  %-40s %-10s %s\n", m.Name, m.Kind, m.Digest.Short())
 		}
 	}
 	return nil
