@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 //	setjson VAR PATH       puts a field of the last stdout into an environment variable
 //	ready HOME             waits until the network of a home answers
 //	narrow                 wants the last stdout to fit 80 columns
-//	flip FILE OFFSET       changes one bit of a file
+//	flip FILE OFFSET       changes one character of a file; a hexadecimal digit stays one
 //	generate HOME KEY      draws a picture with an API key
 //	tamper HOME SQL        changes the books of the API keys behind the program's back
 func TestScripts(t *testing.T) {
@@ -173,6 +173,11 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	i, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	b[i] ^= 1
+	const digits = "0123456789ABCDEF"
+	if k := strings.IndexByte(digits, b[i]); k >= 0 {
+		b[i] = digits[k^1]
+	} else {
+		b[i] ^= 1
+	}
 	ts.Check(os.WriteFile(name, b, 0o644))
 }
