@@ -106,7 +106,7 @@ func (d *demo) lies(ctx context.Context) error {
 	for _, at := range []int{40, len(d.proof) / 2, len(d.proof) - 1} {
 		b := bytes.Clone(d.proof)
 		b[at] ^= 1
-		if err := d.refused(ctx, d.statement, b, "the proof with one bit changed"); err != nil {
+		if err := d.refused(ctx, d.statement, b, fmt.Sprintf("the proof with one bit changed, in byte %d", at)); err != nil {
 			return err
 		}
 	}
