@@ -260,7 +260,6 @@ type order struct {
 	consent bool
 	verify  string
 	session essaim.SessionID
-	salt    byte
 }
 
 const secret = "a secret castle by the sea"

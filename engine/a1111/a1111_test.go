@@ -25,7 +25,6 @@ type fake struct {
 	fault       string
 	interrupted chan struct{}
 	at, of      atomic.Int64
-	restored    atomic.Int64
 }
 
 func (f *fake) start(t testing.TB) string {
