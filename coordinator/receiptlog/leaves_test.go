@@ -12,7 +12,8 @@ import (
 )
 
 // TestADamagedReceiptIsNotSettled: what the disk has changed is told, with a sum and, in
-// logs from before there were sums, by its signature.
+// logs from before there were sums, by its signature. (No signature ends in ff, so each
+// change is one.)
 func TestADamagedReceiptIsNotSettled(t *testing.T) {
 	for name, c := range map[string]struct {
 		change string
@@ -20,10 +21,10 @@ func TestADamagedReceiptIsNotSettled(t *testing.T) {
 	}{
 		"as written":    {`SELECT 1`, ""},
 		"without sum":   {`DELETE FROM results`, ""},
-		"receipt":       {`UPDATE tasks SET receipt = substr(receipt, 1, length(receipt) - 1) || x'00'`, essaim.CodeInternal},
-		"task":          {`UPDATE tasks SET task = substr(task, 1, length(task) - 1) || x'00'`, essaim.CodeInternal},
+		"receipt":       {`UPDATE tasks SET receipt = substr(receipt, 1, length(receipt) - 1) || x'ff'`, essaim.CodeInternal},
+		"task":          {`UPDATE tasks SET task = substr(task, 1, length(task) - 1) || x'ff'`, essaim.CodeInternal},
 		"sum":           {`UPDATE results SET sum = x'00'`, essaim.CodeInternal},
-		"both, no sums": {`UPDATE tasks SET receipt = substr(receipt, 1, length(receipt) - 1) || x'00'; DELETE FROM results`, essaim.CodeRefused},
+		"both, no sums": {`UPDATE tasks SET receipt = substr(receipt, 1, length(receipt) - 1) || x'ff'; DELETE FROM results`, essaim.CodeRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "log.db")

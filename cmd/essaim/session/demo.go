@@ -26,7 +26,6 @@ import (
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/engine"
-	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/node"
@@ -180,8 +179,9 @@ func (d *demo) startMiner(ctx context.Context, logger *slog.Logger) error {
 	return term.Until(ctx, func() (bool, error) { return m.Stats().Connected > 0, nil })
 }
 
+// open opens a session whose tasks say nothing of how their prompts are read: the engine reads none.
 func (d *demo) open(ctx context.Context, deposit essaim.Amount) (*client.Session, error) {
-	return client.Open(ctx, client.Config{Coordinator: d.net.Coordinator(), Ledger: devnet.Payer(d.chain, d.user), ChainID: d.net.Info().ChainID, Plan: engines.Plan}, deposit)
+	return client.Open(ctx, client.Config{Coordinator: d.net.Coordinator(), Ledger: devnet.Payer(d.chain, d.user), ChainID: d.net.Info().ChainID}, deposit)
 }
 
 // draw has n pictures drawn in a session, and keeps the receipts in the order of the tasks.
