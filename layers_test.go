@@ -75,7 +75,8 @@ var floors = map[string]int{
 	"coordinator/chance":     4, // and how it draws
 
 	"gateway":        5, // roles
-	"gateway/apikey": 4,
+	"gateway/apikey": 3,
+	"gateway/purse":  4,
 	"coordinator":    5,
 	"miner":          5,
 	"verifier":       5,

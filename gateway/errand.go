@@ -9,6 +9,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/purse"
 )
 
 // errands bounds the tasks of one request that are under way at the same time.
@@ -90,16 +91,16 @@ func (g *Gateway) performOne(ctx context.Context, r client.Request, part *apikey
 
 // obtain has a task done in the session that pays. A session that turns out to be over is replaced
 // once.
-func (g *Gateway) obtain(ctx context.Context, r client.Request, part *apikey.Part, progress func(essaim.Progress)) (*funded, *client.Picture, error) {
+func (g *Gateway) obtain(ctx context.Context, r client.Request, part *apikey.Part, progress func(essaim.Progress)) (*purse.Funded, *client.Picture, error) {
 	for last := false; ; last = true {
-		f, err := g.purse.acquire(ctx, r.MaxPrice)
+		f, err := g.purse.Acquire(ctx, r.MaxPrice)
 		if err != nil {
 			return nil, nil, g.upstream(err)
 		}
 		r.Signed = func(task essaim.Digest) error { return part.Name(task, f.Record().ID) }
 		p, err := f.Draw(ctx, r, progress)
 		over := sessionOver(err)
-		g.purse.release(f, r.MaxPrice, over)
+		g.purse.Release(f, r.MaxPrice, over)
 		if err == nil {
 			return f, p, nil
 		}

@@ -10,9 +10,9 @@
 // texts that answer them. Pictures and receipts of those dialects are public under their
 // CID (ipfs.go).
 //
-// The sessions that pay for API keys' users are in purse.go, what is found out later of
-// their tasks in doubts.go, what every request goes through in middleware.go; the keys
-// and the books of what they spend are package apikey.
+// What is found out later of the tasks of API keys' users is in doubts.go, what every
+// request goes through in middleware.go; the sessions that pay for those users are package
+// purse, the keys and the books of what they spend package apikey.
 //
 // The package must not match, dispatch or settle tasks, import the coordinator or
 // the chain, and must not trust a client's or a miner's text. A Gateway is safe for
@@ -34,6 +34,7 @@ import (
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/purse"
 )
 
 const (
@@ -42,7 +43,6 @@ const (
 	writeTime   = 30 * time.Second // to write one event of a stream
 	idleTime    = 2 * time.Minute
 	stopTime    = 10 * time.Second // for requests under way when the gateway stops
-	closeTime   = 30 * time.Second // for the sessions to settle when the gateway stops
 	headerBytes = 64 << 10
 )
 
@@ -53,8 +53,8 @@ type Config struct {
 	Blobs       blob.Store // holds pictures and receipts for /ipfs
 
 	Keys  *apikey.Store // API keys; nil: the OpenAI dialect draws nothing
-	Payer Payer         // opens the sessions that pay for API-key users; needed with Keys
-	Roll  Roll          // when a new session is opened
+	Payer purse.Payer   // opens the sessions that pay for API-key users; needed with Keys
+	Roll  purse.Roll    // when a new session is opened
 
 	LedgerURL string // told to clients if the coordinator names none
 	PublicURL string // of this gateway, in links to pictures; "": as the request has it
@@ -69,7 +69,7 @@ type Gateway struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
-	purse   *purse // nil without a Payer
+	purse   *purse.Purse // nil without a Payer
 	drawing drawings
 	handler http.Handler
 	halt    context.Context // ends when requests under way must end
@@ -99,7 +99,7 @@ func New(cfg Config) (*Gateway, error) {
 	g := &Gateway{cfg: cfg, log: cfg.Logger, metrics: m}
 	g.halt, g.stop = context.WithCancel(context.Background())
 	if cfg.Payer != nil {
-		g.purse = newPurse(cfg.Payer, cfg.Keys, cfg.Roll, cfg.Logger)
+		g.purse = purse.New(cfg.Payer, cfg.Keys, cfg.Roll, cfg.Logger)
 	}
 	g.handler = g.wrap(g.routes())
 	return g, nil
@@ -146,7 +146,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	if g.purse != nil {
-		group.Go(func() { g.purse.run(life) })
+		group.Go(func() { g.purse.Run(life) })
 	}
 	if g.cfg.Keys != nil {
 		group.Go(func() { g.decideOften(life) })
@@ -160,7 +160,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 // takeUp goes on where an earlier run has ended, however it did.
 func (g *Gateway) takeUp(ctx context.Context) {
 	if g.purse != nil {
-		g.purse.restore(ctx)
+		g.purse.Restore(ctx)
 	}
 	if g.cfg.Keys != nil {
 		g.decide(ctx)

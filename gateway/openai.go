@@ -14,6 +14,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/purse"
 )
 
 const (
@@ -263,7 +264,7 @@ func (g *Gateway) upstream(err error) error {
 
 // keep stores a picture and enters its price: what cannot be kept costs the key nothing,
 // and nothing is handed out that is not in the books.
-func (g *Gateway) keep(ctx context.Context, f *funded, p *client.Picture, part *apikey.Part) (*imageData, error) {
+func (g *Gateway) keep(ctx context.Context, f *purse.Funded, p *client.Picture, part *apikey.Part) (*imageData, error) {
 	receipt, err := g.cfg.Blobs.Put(ctx, p.ReceiptFile)
 	if err == nil {
 		_, err = g.cfg.Blobs.Put(ctx, p.Data)

@@ -1,4 +1,11 @@
-package gateway
+// Package purse holds the sessions that pay for the users of a gateway's API keys: it
+// hands out the one that pays, replaces it when it is old or used up, settles what was
+// replaced, and takes up what an earlier run has left open. It stands apart from the
+// gateway because no dialect has a say in any of this.
+//
+// The package must not speak HTTP or a dialect, and must not know who spends: limits and
+// the books are package apikey, in whose file open sessions are merely kept.
+package purse
 
 import (
 	"context"
@@ -29,55 +36,62 @@ type Roll struct {
 }
 
 const (
-	// purseTick is how often sessions are looked after.
-	purseTick = 5 * time.Second
+	// period is how often sessions are looked after.
+	period = 5 * time.Second
 
 	// maxFailures is how often settling a session is tried before it is left to the
 	// coordinator, which settles it before it expires.
 	maxFailures = 10
+
+	// closeTime is how long Run goes on settling when its context has ended.
+	closeTime = 30 * time.Second
 )
 
-// purse hands out the session that pays, and settles those that are used up. At most
+// Purse hands out the session that pays, and settles those that are used up. At most
 // one session is current; a retired one is closed once nothing is drawn in it. Open
-// sessions are kept in the file of the API keys, so that a crash loses none.
-type purse struct {
+// sessions are kept in the file of the API keys, so that a crash loses none. Make it with
+// New; it is safe for concurrent use.
+type Purse struct {
 	payer Payer
 	kept  *apikey.Store // nil: a crash leaves the sessions to the coordinator
 	roll  Roll
 	log   *slog.Logger
 	turn  chan struct{} // holds a token while a session is being opened
-	wake  chan struct{} // tells run that something was retired or became idle
+	wake  chan struct{} // tells Run that something was retired or became idle
 
 	mu      sync.Mutex
-	current *funded // nil: none
-	retired []*funded
+	current *Funded // nil: none
+	retired []*Funded
 	stopped bool
 }
 
-// funded is a session and what is going on in it.
-type funded struct {
+// Funded is a session and what is going on in it. Acquire hands it out.
+type Funded struct {
 	*client.Session
 	opened   time.Time
 	tasks    int
 	drawing  int
 	reserved essaim.Amount
-	failures int // to settle; of run's goroutine
+	failures int // to settle; of Run's goroutine
 }
 
-func newPurse(payer Payer, kept *apikey.Store, roll Roll, log *slog.Logger) *purse {
+// New makes a purse. It opens nothing and asks nobody. kept may be nil and else must outlive
+// it; log is needed.
+func New(payer Payer, kept *apikey.Store, roll Roll, log *slog.Logger) *Purse {
 	if roll.Tasks == 0 {
 		roll.Tasks = 1000
 	}
 	if roll.Age == 0 {
 		roll.Age = time.Hour
 	}
-	return &purse{payer: payer, kept: kept, roll: roll, log: log, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+	return &Purse{payer: payer, kept: kept, roll: roll, log: log, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
 }
 
-// acquire returns a session with need to spare, which is reserved until release.
+// Acquire returns a session with need to spare, which is reserved until Release.
 //
-// Errors: CodeUnavailable when the gateway is stopping, else the payer's.
-func (p *purse) acquire(ctx context.Context, need essaim.Amount) (*funded, error) {
+// Errors: CodeUnavailable when the gateway is stopping, CodeInsufficient when a new session
+// cannot pay need, else the payer's.
+func (p *Purse) Acquire(ctx context.Context, need essaim.Amount) (*Funded, error) {
 	select {
 	case p.turn <- struct{}{}:
 		defer func() { <-p.turn }()
@@ -105,21 +119,21 @@ func (p *purse) acquire(ctx context.Context, need essaim.Amount) (*funded, error
 }
 
 // open opens a session, and keeps it before it is used.
-func (p *purse) open(ctx context.Context) (*funded, error) {
+func (p *Purse) open(ctx context.Context) (*Funded, error) {
 	s, err := p.payer.OpenSession(ctx)
 	if err != nil {
 		return nil, err
 	}
-	f := &funded{Session: s, opened: time.Now()}
+	f := &Funded{Session: s, opened: time.Now()}
 	if p.kept != nil {
 		err = p.kept.AddSession(apikey.Session{ID: s.Record().ID, Opened: f.opened, Saved: s.Save()})
 	}
 	return f, err
 }
 
-// restore takes up the sessions that an earlier run has left open: the newest goes on, the
+// Restore takes up the sessions that an earlier run has left open: the newest goes on, the
 // others are settled. One that is over by now is forgotten.
-func (p *purse) restore(ctx context.Context) {
+func (p *Purse) Restore(ctx context.Context) {
 	if p.kept == nil {
 		return
 	}
@@ -136,7 +150,7 @@ func (p *purse) restore(ctx context.Context) {
 			if p.current != nil {
 				p.retire()
 			}
-			p.current = &funded{Session: s, opened: x.Opened}
+			p.current = &Funded{Session: s, opened: x.Opened}
 			p.mu.Unlock()
 		case code == essaim.CodeConflict || code == essaim.CodeNotFound:
 			p.forget(x.ID)
@@ -147,7 +161,7 @@ func (p *purse) restore(ctx context.Context) {
 }
 
 // forget drops the key of a session that is over.
-func (p *purse) forget(id essaim.SessionID) {
+func (p *Purse) forget(id essaim.SessionID) {
 	if p.kept == nil {
 		return
 	}
@@ -157,7 +171,7 @@ func (p *purse) forget(id essaim.SessionID) {
 }
 
 // take reserves need in the current session; nil if there is none that has it.
-func (p *purse) take(need essaim.Amount) (*funded, error) {
+func (p *Purse) take(need essaim.Amount) (*Funded, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.current
@@ -177,7 +191,7 @@ func (p *purse) take(need essaim.Amount) (*funded, error) {
 }
 
 // spare is what nobody has spent or reserved.
-func (f *funded) spare() essaim.Amount {
+func (f *Funded) spare() essaim.Amount {
 	rest, ok := f.Record().Deposit.Sub(f.Spent() + f.reserved)
 	if !ok {
 		return 0
@@ -185,9 +199,9 @@ func (f *funded) spare() essaim.Amount {
 	return rest
 }
 
-// release gives back what acquire has reserved. over says that the session is of no
+// Release gives back what Acquire has reserved. over says that the session is of no
 // more use.
-func (p *purse) release(f *funded, need essaim.Amount, over bool) {
+func (p *Purse) Release(f *Funded, need essaim.Amount, over bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f.drawing--
@@ -199,22 +213,23 @@ func (p *purse) release(f *funded, need essaim.Amount, over bool) {
 }
 
 // retire takes the current session out of use. The lock is held.
-func (p *purse) retire() {
+func (p *Purse) retire() {
 	p.retired = append(p.retired, p.current)
 	p.current = nil
 	p.nudge()
 }
 
-func (p *purse) nudge() {
+func (p *Purse) nudge() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
 }
 
-// run looks after the sessions until the context ends, then settles all of them.
-func (p *purse) run(ctx context.Context) {
-	tick := time.NewTicker(purseTick)
+// Run looks after the sessions until the context ends, then settles all of them, for at most
+// half a minute, and returns.
+func (p *Purse) Run(ctx context.Context) {
+	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
 		select {
@@ -230,7 +245,7 @@ func (p *purse) run(ctx context.Context) {
 }
 
 // finish stops handing out and settles what is left, as far as time allows.
-func (p *purse) finish(ctx context.Context) {
+func (p *Purse) finish(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, closeTime)
 	defer cancel()
 	p.mu.Lock()
@@ -239,7 +254,7 @@ func (p *purse) finish(ctx context.Context) {
 		p.retire()
 	}
 	p.mu.Unlock()
-	tick := time.NewTicker(purseTick)
+	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for p.closeIdle(ctx) > 0 {
 		select {
@@ -254,7 +269,7 @@ func (p *purse) finish(ctx context.Context) {
 
 // retireAged retires a session that is too old, so that money does not lie in it
 // unused, or whose blocks are half used up, so that it never expires in use.
-func (p *purse) retireAged(ctx context.Context) {
+func (p *Purse) retireAged(ctx context.Context) {
 	p.mu.Lock()
 	f := p.current
 	p.mu.Unlock()
@@ -279,9 +294,9 @@ func (p *purse) retireAged(ctx context.Context) {
 
 // closeIdle settles the retired sessions in which nothing is drawn and returns how
 // many are left. Those that fail for now are tried again at the next call.
-func (p *purse) closeIdle(ctx context.Context) int {
+func (p *Purse) closeIdle(ctx context.Context) int {
 	p.mu.Lock()
-	var idle, rest []*funded
+	var idle, rest []*Funded
 	for _, f := range p.retired {
 		if f.drawing == 0 {
 			idle = append(idle, f)
