@@ -3,7 +3,7 @@
 //
 // The essaim dialect (essaim.go) is for clients that hold their own session: the
 // gateway passes on what they sign and seal, and sees sizes, not words. The
-// dialects of OpenAI (openai.go, chat.go, embeddings.go), Ollama (ollama.go) and A1111
+// dialects of OpenAI (openai.go, chat.go, responses.go, embeddings.go), Ollama (ollama.go) and A1111
 // (a1111.go) are for every program that has an API key: there the gateway itself holds
 // the session, seals the prompt and opens the result. Whoever runs it could read such
 // prompts, so users must trust them; this program neither keeps nor logs prompts, nor the
@@ -123,6 +123,7 @@ func (g *Gateway) routes() *http.ServeMux {
 	g.ollamaRoutes(mux)
 	g.a1111Routes(mux)
 	mux.HandleFunc("POST /v1/chat/completions", g.completions)
+	mux.HandleFunc("POST /v1/responses", g.responses)
 	mux.HandleFunc("POST /v1/embeddings", g.embeddings)
 	mux.HandleFunc("GET /v1/models", g.models)
 	mux.HandleFunc("GET /v1/models/{id...}", g.model)
