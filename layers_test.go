@@ -74,10 +74,14 @@ var floors = map[string]int{
 	"coordinator/round":      4, // its rounds of replicas
 	"coordinator/chance":     4, // and how it draws
 
-	"gateway":        5, // roles
+	"gateway":        7, // a role, and its parts
 	"gateway/apikey": 3,
 	"gateway/purse":  4,
-	"coordinator":    5,
+	"gateway/desk":   5,
+	"gateway/openai": 6,
+	"gateway/ollama": 6,
+	"gateway/a1111":  6,
+	"coordinator":    5, // roles
 	"miner":          5,
 	"verifier":       5,
 

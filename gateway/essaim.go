@@ -5,11 +5,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
-)
-
-const (
-	// maxSmall bounds the body of a request that holds no envelope.
-	maxSmall = 64 << 10
+	"github.com/essaim/essaim/gateway/desk"
 )
 
 func (g *Gateway) info(w http.ResponseWriter, r *http.Request) {
@@ -22,12 +18,12 @@ func (g *Gateway) info(w http.ResponseWriter, r *http.Request) {
 		info.LedgerURL = g.cfg.LedgerURL
 	}
 	allowAnyOrigin(w)
-	writeJSON(w, http.StatusOK, info)
+	desk.WriteJSON(w, http.StatusOK, info)
 }
 
 func (g *Gateway) quote(w http.ResponseWriter, r *http.Request) {
 	var q essaim.QuoteRequest
-	if err := readJSON(w, r, maxSmall, &q); err != nil {
+	if err := desk.ReadJSON(w, r, desk.MaxSmall, &q); err != nil {
 		g.writeError(w, err)
 		return
 	}
@@ -45,7 +41,7 @@ func (g *Gateway) task(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gateway) acknowledge(w http.ResponseWriter, r *http.Request) {
 	var body client.VoucherBody
-	if err := readJSON(w, r, maxSmall, &body); err != nil {
+	if err := desk.ReadJSON(w, r, desk.MaxSmall, &body); err != nil {
 		g.writeError(w, err)
 		return
 	}
@@ -54,7 +50,7 @@ func (g *Gateway) acknowledge(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gateway) closeSession(w http.ResponseWriter, r *http.Request) {
 	var body client.CloseBody
-	if err := readJSON(w, r, maxSmall, &body); err != nil {
+	if err := desk.ReadJSON(w, r, desk.MaxSmall, &body); err != nil {
 		g.writeError(w, err)
 		return
 	}
@@ -67,5 +63,5 @@ func answer[T any](g *Gateway, w http.ResponseWriter, ask func() (T, error)) {
 		g.writeError(w, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, out)
+	desk.WriteJSON(w, http.StatusOK, out)
 }

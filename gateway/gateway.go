@@ -1,11 +1,11 @@
 // Package gateway is the role that takes requests in over HTTP and answers with
-// pictures and texts: one file a dialect. What they share of doing tasks is errand.go.
+// pictures and texts.
 //
 // The essaim dialect (essaim.go) is for clients that hold their own session: the
-// gateway passes on what they sign and seal, and sees sizes, not words. The
-// dialects of OpenAI (openai.go, chat.go, responses.go, embeddings.go), Ollama (ollama.go) and A1111
-// (a1111.go) are for every program that has an API key: there the gateway itself holds
-// the session, seals the prompt and opens the result. Whoever runs it could read such
+// gateway passes on what they sign and seal, and sees sizes, not words. The other
+// dialects are packages, gateway/openai, gateway/ollama and gateway/a1111, for every
+// program that has an API key: there the gateway itself holds the session, seals the
+// prompt and opens the result (gateway/desk). Whoever runs it could read such
 // prompts, so users must trust them; this program neither keeps nor logs prompts, nor the
 // texts that answer them. Pictures and receipts of those dialects are public under their
 // CID (ipfs.go).
@@ -33,14 +33,17 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/gateway/a1111"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/desk"
+	"github.com/essaim/essaim/gateway/ollama"
+	"github.com/essaim/essaim/gateway/openai"
 	"github.com/essaim/essaim/gateway/purse"
 )
 
 const (
 	headerTime  = 10 * time.Second // to read a request's header
 	bodyTime    = 30 * time.Second // to read a request's body
-	writeTime   = 30 * time.Second // to write one event of a stream
 	idleTime    = 2 * time.Minute
 	stopTime    = 10 * time.Second // for requests under way when the gateway stops
 	headerBytes = 64 << 10
@@ -70,7 +73,6 @@ type Gateway struct {
 	log     *slog.Logger
 	metrics *metrics
 	purse   *purse.Purse // nil without a Payer
-	drawing drawings
 	handler http.Handler
 	halt    context.Context // ends when requests under way must end
 	stop    context.CancelFunc
@@ -119,15 +121,13 @@ func (g *Gateway) routes() *http.ServeMux {
 	mux.HandleFunc("POST "+client.PathTasks+"/{digest}"+client.PathChecks, g.shareInput)
 	mux.HandleFunc("POST "+client.PathAcknowledge, g.acknowledge)
 	mux.HandleFunc("POST "+client.PathClose, g.closeSession)
-	mux.HandleFunc("POST /v1/images/generations", g.images)
-	g.ollamaRoutes(mux)
-	g.a1111Routes(mux)
-	mux.HandleFunc("POST /v1/chat/completions", g.completions)
-	mux.HandleFunc("POST /v1/responses", g.responses)
-	mux.HandleFunc("POST /v1/embeddings", g.embeddings)
-	mux.HandleFunc("GET /v1/models", g.models)
-	mux.HandleFunc("GET /v1/models/{id...}", g.model)
-	mux.HandleFunc("/v1/", g.unknownOpenAI)
+	d := desk.New(desk.Config{
+		Coordinator: g.cfg.Coordinator, Blobs: g.cfg.Blobs, Keys: g.cfg.Keys, Purse: g.purse, PublicURL: g.cfg.PublicURL, Log: g.log,
+		Tasks: g.metrics.tasks, Spent: g.metrics.spent, Halt: g.halt,
+	})
+	openai.New(d).Routes(mux)
+	ollama.New(d).Routes(mux)
+	a1111.New(d).Routes(mux)
 	mux.HandleFunc("GET /ipfs/{cid}", g.ipfs)
 	mux.HandleFunc("GET /healthz", g.healthz)
 	mux.HandleFunc("GET /readyz", g.readyz)

@@ -2,10 +2,6 @@ package gateway
 
 import (
 	"crypto/rand"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -13,6 +9,8 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/gateway/desk"
+	"github.com/essaim/essaim/gateway/openai"
 )
 
 // wrap is what every request goes through: an ID, a time limit for its body, the
@@ -22,10 +20,10 @@ func (g *Gateway) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, id := time.Now(), rand.Text()[:12]
 		rec := &recorder{ResponseWriter: w}
-		rec.Header().Set("X-Request-Id", id)
+		rec.Header().Set(desk.HeaderRequest, id)
 		rec.Header().Set("X-Content-Type-Options", "nosniff")
 		if r.ContentLength != 0 {
-			setReadDeadline(w, start.Add(bodyTime))
+			desk.SetReadDeadline(w, start.Add(bodyTime))
 		}
 		defer func() {
 			if p := recover(); p != nil {
@@ -55,12 +53,10 @@ func (g *Gateway) panicked(rec *recorder, r *http.Request, id string, p any) {
 	body := client.ErrorBodyOf(err)
 	body.Error.Hint = "tell the gateway's operator the request ID " + id
 	if openAIPath(r) {
-		writeJSON(rec, http.StatusInternalServerError, openAIError{openAIErrorInfo{
-			Message: body.Error.Message + "; " + body.Error.Hint, Type: "server_error",
-		}})
+		openai.WriteFault(rec, http.StatusInternalServerError, desk.Fault{Message: body.Error.Message + "; " + body.Error.Hint, Type: "server_error"})
 		return
 	}
-	writeJSON(rec, http.StatusInternalServerError, body)
+	desk.WriteJSON(rec, http.StatusInternalServerError, body)
 }
 
 // recorder notes the status of an answer.
@@ -93,43 +89,6 @@ func (r *recorder) status() int {
 	return r.code
 }
 
-// setReadDeadline bounds the reading of a body. It must be lifted when the body was
-// read: a deadline that passes later would cancel the request's context.
-func setReadDeadline(w http.ResponseWriter, t time.Time) {
-	_ = http.NewResponseController(w).SetReadDeadline(t) // httptest's recorder has none
-}
-
-// readJSON decodes a body of at most limit bytes and lifts its deadline. Unknown
-// fields are tolerated.
-//
-// Errors: CodeBadInput.
-func readJSON(w http.ResponseWriter, r *http.Request, limit int64, out any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
-	err := d.Decode(out)
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return essaim.Errorf(essaim.CodeBadInput, "send less", "the body is larger than %d bytes", limit)
-	}
-	if err != nil {
-		return essaim.Errorf(essaim.CodeBadInput, "send one JSON object", "the body cannot be read: %v", err)
-	}
-	setReadDeadline(w, time.Time{})
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return essaim.Errorf(essaim.CodeBadInput, "send one JSON object", "something follows the body's JSON object")
-	}
-	return nil
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	b, err := json.Marshal(body)
-	if err != nil {
-		panic(fmt.Sprintf("gateway: encode %T: %v", body, err)) // our own types always encode
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // a client that has left needs no answer
-}
-
 // writeError answers with an error in the essaim dialect.
 func (g *Gateway) writeError(w http.ResponseWriter, err error) {
 	g.logFault(w, err)
@@ -137,13 +96,13 @@ func (g *Gateway) writeError(w http.ResponseWriter, err error) {
 	if code == essaim.CodeUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	writeJSON(w, code.HTTPStatus(), client.ErrorBodyOf(err))
+	desk.WriteJSON(w, code.HTTPStatus(), client.ErrorBodyOf(err))
 }
 
 // logFault logs what the client is not told.
 func (g *Gateway) logFault(w http.ResponseWriter, err error) {
 	if essaim.CodeOf(err) == essaim.CodeInternal {
-		g.log.Error("request failed", "id", w.Header().Get("X-Request-Id"), "err", err)
+		g.log.Error("request failed", "id", w.Header().Get(desk.HeaderRequest), "err", err)
 	}
 }
 
@@ -157,7 +116,7 @@ func (g *Gateway) unknown(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) healthz(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	desk.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
 // readyz says whether requests make sense now: the coordinator answers.
@@ -167,5 +126,5 @@ func (g *Gateway) readyz(w http.ResponseWriter, r *http.Request) {
 		g.writeError(w, essaim.Errorf(essaim.CodeUnavailable, "look at the coordinator's log", "the coordinator does not answer: %w", err))
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"status": "ready", "miners": info.Miners, "models": len(info.Models)})
+	desk.WriteJSON(w, http.StatusOK, map[string]any{"status": "ready", "miners": info.Miners, "models": len(info.Models)})
 }

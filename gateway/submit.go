@@ -10,12 +10,11 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/gateway/desk"
 	"github.com/essaim/essaim/seal"
 )
 
 const (
-	keepAlive = 15 * time.Second
-
 	// maxSubmission bounds one submission: a task, an input sealed to as many miners as an
 	// envelope can have, and as much again for who checks it.
 	maxSubmission = 2 * (seal.MaxRecipients*seal.PublicKeySize + 16*essaim.MaxPrompt)
@@ -64,7 +63,7 @@ func readSubmissions(w http.ResponseWriter, r *http.Request) (list []client.Subm
 		err := client.ReadFrame(body, maxSubmission, &s)
 		switch {
 		case errors.Is(err, io.EOF) && len(list) > 0:
-			setReadDeadline(w, time.Time{})
+			desk.SetReadDeadline(w, time.Time{})
 			return list, nil
 		case err != nil && essaim.CodeOf(err) == essaim.CodeBadInput:
 			return nil, err
@@ -96,7 +95,7 @@ func (g *Gateway) become(ctx context.Context, w http.ResponseWriter, n int, s cl
 // follow writes events until each task has had its last one. A client that has left ends
 // them all.
 func (g *Gateway) follow(out *frames, events <-chan client.Event, left int, cancel func()) {
-	tick := time.NewTicker(keepAlive)
+	tick := time.NewTicker(desk.KeepAlive)
 	defer tick.Stop()
 	for left > 0 {
 		select {
@@ -142,7 +141,7 @@ func (f *frames) add(e client.Event) int {
 }
 
 func (f *frames) flush() error {
-	_ = f.rc.SetWriteDeadline(time.Now().Add(writeTime)) // httptest's recorder has none
+	_ = f.rc.SetWriteDeadline(time.Now().Add(desk.WriteTime)) // httptest's recorder has none
 	_, err := f.w.Write(f.b)
 	f.b = f.b[:0]
 	if err != nil {

@@ -1,35 +1,31 @@
-package gateway
+package openai
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/desk"
 )
-
-// maxChatBody bounds the body of a request with texts: a conversation and its JSON.
-const maxChatBody = 4 * essaim.MaxChat
 
 // chatRequest is the body of POST /v1/chat/completions. Fields of OpenAI's that are not here change
 // nothing, but for those that would change the answer: they are refused.
 type chatRequest struct {
-	Model         string        `json:"model"`
-	Messages      []chatMessage `json:"messages"`
-	MaxTokens     *uint32       `json:"max_tokens"`
-	MaxCompletion *uint32       `json:"max_completion_tokens"`
-	Temperature   *float64      `json:"temperature"`
-	TopP          *float64      `json:"top_p"`
-	Stop          oneOrMore     `json:"stop"`
-	Seed          *uint64       `json:"seed"`
-	Stream        bool          `json:"stream"`
+	Model         string         `json:"model"`
+	Messages      []chatMessage  `json:"messages"`
+	MaxTokens     *uint32        `json:"max_tokens"`
+	MaxCompletion *uint32        `json:"max_completion_tokens"`
+	Temperature   *float64       `json:"temperature"`
+	TopP          *float64       `json:"top_p"`
+	Stop          desk.OneOrMore `json:"stop"`
+	Seed          *uint64        `json:"seed"`
+	Stream        bool           `json:"stream"`
 	StreamOptions struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
@@ -74,21 +70,6 @@ func (t *textBody) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// oneOrMore is a text or an array of texts.
-type oneOrMore []string
-
-// UnmarshalJSON reads either.
-func (o *oneOrMore) UnmarshalJSON(b []byte) error {
-	var one *string
-	if json.Unmarshal(b, &one) == nil {
-		if one != nil {
-			*o = oneOrMore{*one}
-		}
-		return nil
-	}
-	return json.Unmarshal(b, (*[]string)(o))
-}
-
 type chatResponse struct {
 	ID      string       `json:"id"`
 	Object  string       `json:"object"`
@@ -96,7 +77,7 @@ type chatResponse struct {
 	Model   string       `json:"model"`
 	Choices []chatChoice `json:"choices"`
 	Usage   *chatUsage   `json:"usage,omitempty"`
-	Essaim  *origin      `json:"essaim,omitempty"`
+	Essaim  *desk.Origin `json:"essaim,omitempty"`
 }
 
 type chatChoice struct {
@@ -157,41 +138,19 @@ func (q chatRequest) chat() (engine.Chat, error) {
 
 func cut(s string) string { return s[:min(len(s), 20)] }
 
-// chatOrder finds the model and fits a conversation to it.
-func (g *Gateway) chatOrder(ctx context.Context, model string, c engine.Chat, most uint32, seed *uint64) (essaim.ModelInfo, client.Request, error) {
-	m, err := g.modelOf(ctx, essaim.KindChat, model)
-	if err != nil {
-		return m, client.Request{}, err
-	}
-	r, err := client.Chat(m, c, most)
-	if err != nil {
-		return m, r, err
-	}
-	if err := r.Kind.CheckPrompt(r.Prompt); err != nil {
-		return m, r, err
-	}
-	if r.Steps > uint32(m.MaxSteps) {
-		return m, r, essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("at most %d", m.MaxSteps), "model %s does not write %d tokens", m.Name, r.Steps)
-	}
-	if r.Seed = newSeed(); seed != nil {
-		r.Seed = *seed
-	}
-	return m, r, nil
-}
-
 // completions continues a conversation for an API-key user.
-func (g *Gateway) completions(w http.ResponseWriter, r *http.Request) {
-	key, err := g.authenticate(r)
+func (api *API) completions(w http.ResponseWriter, r *http.Request) {
+	key, err := api.desk.Authenticate(r)
 	var q chatRequest
 	if err == nil {
-		err = readJSON(w, r, maxChatBody, &q)
+		err = desk.ReadJSON(w, r, desk.MaxTexts, &q)
 	}
 	var c engine.Chat
 	if err == nil {
 		c, err = q.chat()
 	}
 	if err != nil {
-		g.openAIFail(w, err)
+		api.fail(w, err)
 		return
 	}
 	var most uint32
@@ -200,57 +159,44 @@ func (g *Gateway) completions(w http.ResponseWriter, r *http.Request) {
 			most = *n
 		}
 	}
-	m, ask, err := g.chatOrder(r.Context(), q.Model, c, most, q.Seed)
+	m, ask, err := api.desk.Chat(r.Context(), q.Model, c, most, q.Seed)
 	if err != nil {
-		g.openAIFail(w, err)
+		api.fail(w, err)
 		return
 	}
-	out := chatResponse{ID: "chatcmpl-" + w.Header().Get("X-Request-Id"), Created: time.Now().Unix(), Model: m.Name}
+	out := chatResponse{ID: "chatcmpl-" + w.Header().Get(desk.HeaderRequest), Created: time.Now().Unix(), Model: m.Name}
 	if q.Stream {
-		g.streamChat(w, r, key, ask, out, q.StreamOptions.IncludeUsage)
+		api.streamChat(w, r, key, ask, out, q.StreamOptions.IncludeUsage)
 		return
 	}
-	list, err := g.perform(r.Context(), key, []client.Request{ask})
+	list, err := api.desk.Perform(r.Context(), key, []client.Request{ask})
 	if err != nil {
-		g.openAIFail(w, err)
+		api.fail(w, err)
 		return
 	}
 	a, err := list[0].Answer()
 	if err != nil {
-		g.openAIFail(w, err)
+		api.fail(w, err)
 		return
 	}
-	g.tell(w, list)
-	out.Object, out.Usage, out.Essaim = "chat.completion", usageOf(a), list[0].origin()
+	desk.Tell(w, list)
+	out.Object, out.Usage, out.Essaim = "chat.completion", usageOf(a), list[0].Origin()
 	out.Choices = []chatChoice{{Message: &chatSaid{Role: "assistant", Content: a.Content}, Finish: &a.Finish}}
-	writeJSON(w, http.StatusOK, out)
-}
-
-// tell says in an answer's header what its tasks were.
-func (g *Gateway) tell(w http.ResponseWriter, list []text) {
-	var receipts, miners []string
-	var cost essaim.Amount
-	for _, t := range list {
-		receipts, miners = append(receipts, t.receipt), append(miners, t.Receipt.Miner.String())
-		cost += t.Receipt.Price
-	}
-	w.Header().Set("X-Essaim-Receipt", strings.Join(receipts, ", "))
-	w.Header().Set("X-Essaim-Miner", strings.Join(miners, ", "))
-	w.Header().Set("X-Essaim-Cost", strconv.FormatUint(uint64(cost), 10))
+	desk.WriteJSON(w, http.StatusOK, out)
 }
 
 // streamChat answers with server-sent events. Until something was written an error is an ordinary
 // answer; after that it is an event.
-func (g *Gateway) streamChat(w http.ResponseWriter, r *http.Request, key apikey.Key, ask client.Request, out chatResponse, usage bool) {
-	var stream *eventStream
+func (api *API) streamChat(w http.ResponseWriter, r *http.Request, key apikey.Key, ask client.Request, out chatResponse, usage bool) {
+	var stream *desk.Stream
 	out.Object = "chat.completion.chunk"
 	chunk := func(d chatDelta, finish *string) error {
 		out.Choices = []chatChoice{{Delta: &d, Finish: finish}}
-		return stream.data(out)
+		return stream.Data(out)
 	}
-	t, err := g.write(r.Context(), key, ask, func(s string) (err error) {
+	t, err := api.desk.Write(r.Context(), key, ask, func(s string) (err error) {
 		if stream == nil {
-			if stream, err = openStream(w); err == nil {
+			if stream, err = desk.OpenStream(w); err == nil {
 				err = chunk(chatDelta{Role: "assistant"}, nil)
 			}
 		}
@@ -258,7 +204,7 @@ func (g *Gateway) streamChat(w http.ResponseWriter, r *http.Request, key apikey.
 		case err != nil:
 			return err
 		case s == "":
-			return stream.comment("keep-alive")
+			return stream.Comment("keep-alive")
 		}
 		return chunk(chatDelta{Content: s}, nil)
 	})
@@ -268,23 +214,23 @@ func (g *Gateway) streamChat(w http.ResponseWriter, r *http.Request, key apikey.
 	}
 	switch {
 	case err != nil && stream == nil:
-		g.openAIFail(w, err)
+		api.fail(w, err)
 		return
 	case err != nil:
-		g.logFault(w, err)
-		_, info := openAIErrorOf(err)
-		_ = stream.data(openAIError{info}) // the client may have left
+		api.desk.LogFault(w, err)
+		_, info := desk.FaultOf(err)
+		_ = stream.Data(errorBody{info}) // the client may have left
 		return
 	case stream == nil: // an answer without a word
-		if stream, err = openStream(w); err != nil {
+		if stream, err = desk.OpenStream(w); err != nil {
 			return
 		}
 	}
-	out.Essaim = t.origin()
+	out.Essaim = t.Origin()
 	_ = chunk(chatDelta{}, &a.Finish)
 	if usage {
 		out.Choices, out.Usage = []chatChoice{}, usageOf(a)
-		_ = stream.data(out)
+		_ = stream.Data(out)
 	}
-	_ = stream.write("data: [DONE]\n\n")
+	_ = stream.Write("data: [DONE]\n\n")
 }

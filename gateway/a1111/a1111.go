@@ -1,4 +1,9 @@
-package gateway
+// Package a1111 is the gateway's dialect of stable diffusion's web interface, for programs
+// that draw with it. They send passwords by HTTP's basic scheme: an API key may be the
+// password of any user.
+//
+// It must not do any work itself: that is package desk.
+package a1111
 
 import (
 	"encoding/json"
@@ -10,10 +15,8 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/desk"
 )
-
-// The dialect of stable diffusion's web interface, for programs that draw with it. It sends
-// passwords by HTTP's basic scheme: an API key may be the password of any user.
 
 // txt2img is the body of POST /sdapi/v1/txt2img. Fields that are not here change nothing; of those
 // that would change the picture the answer's info names the ones that were passed over.
@@ -33,39 +36,49 @@ type txt2img struct {
 	} `json:"override_settings"`
 }
 
-// txt2imgInfo is what the answer's info says, as JSON in a string.
-type txt2imgInfo struct {
-	Prompt    string        `json:"prompt"`
-	Seed      uint64        `json:"seed"`
-	AllSeeds  []uint64      `json:"all_seeds"`
-	Width     uint32        `json:"width"`
-	Height    uint32        `json:"height"`
-	Steps     uint32        `json:"steps"`
-	Model     string        `json:"sd_model_name"`
-	ModelHash string        `json:"sd_model_hash"`
-	Infotexts []string      `json:"infotexts"`
-	Ignored   []string      `json:"ignored,omitempty"`
-	Essaim    []imageOrigin `json:"essaim"`
+// info is what the answer's info says, as JSON in a string.
+type info struct {
+	Prompt    string               `json:"prompt"`
+	Seed      uint64               `json:"seed"`
+	AllSeeds  []uint64             `json:"all_seeds"`
+	Width     uint32               `json:"width"`
+	Height    uint32               `json:"height"`
+	Steps     uint32               `json:"steps"`
+	Model     string               `json:"sd_model_name"`
+	ModelHash string               `json:"sd_model_hash"`
+	Infotexts []string             `json:"infotexts"`
+	Ignored   []string             `json:"ignored,omitempty"`
+	Essaim    []desk.PictureOrigin `json:"essaim"`
 }
 
-func (g *Gateway) a1111Routes(mux *http.ServeMux) {
-	mux.HandleFunc("POST /sdapi/v1/txt2img", g.txt2img)
-	mux.HandleFunc("GET /sdapi/v1/progress", g.a1111Progress)
-	mux.HandleFunc("GET /sdapi/v1/sd-models", g.a1111Models)
+// API answers requests in the dialect. Make it with New; it is safe for concurrent use.
+type API struct {
+	desk    *desk.Desk
+	drawing drawings
+}
+
+// New makes a dialect in front of a desk.
+func New(d *desk.Desk) *API { return &API{desk: d} }
+
+// Routes adds the dialect's paths.
+func (api *API) Routes(mux *http.ServeMux) {
+	mux.HandleFunc("POST /sdapi/v1/txt2img", api.txt2img)
+	mux.HandleFunc("GET /sdapi/v1/progress", api.progress)
+	mux.HandleFunc("GET /sdapi/v1/sd-models", api.models)
 	mux.HandleFunc("GET /sdapi/v1/samplers", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, []map[string]any{{"name": "Euler a", "aliases": []string{"k_euler_a"}, "options": struct{}{}}})
+		desk.WriteJSON(w, http.StatusOK, []map[string]any{{"name": "Euler a", "aliases": []string{"k_euler_a"}, "options": struct{}{}}})
 	})
 	mux.HandleFunc("/sdapi/", func(w http.ResponseWriter, r *http.Request) {
-		a1111Fail(w, essaim.Errorf(essaim.CodeNotFound, "", "nothing is at %s %.100q", r.Method, r.URL.Path))
+		api.fail(w, essaim.Errorf(essaim.CodeNotFound, "", "nothing is at %s %.100q", r.Method, r.URL.Path))
 	})
 }
 
-func a1111Fail(w http.ResponseWriter, err error) {
-	status, info := openAIErrorOf(err)
+func (api *API) fail(w http.ResponseWriter, err error) {
+	status, f := api.desk.Failed(w, err)
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="essaim"`)
 	}
-	writeJSON(w, status, map[string]any{"error": info.Type, "detail": info.Message, "body": "", "errors": info.Message})
+	desk.WriteJSON(w, status, map[string]any{"error": f.Type, "detail": f.Message, "body": "", "errors": f.Message})
 }
 
 // basicKey makes an API key of a password.
@@ -78,12 +91,12 @@ func basicKey(r *http.Request) *http.Request {
 }
 
 // order makes a picture order of what is asked.
-func (q txt2img) order(m essaim.ModelInfo) imagesRequest {
+func (q txt2img) order(m essaim.ModelInfo) desk.Wish {
 	n := max(1, q.Batch) * max(1, q.Rounds)
-	if q.Batch > maxPictures || q.Rounds > maxPictures {
-		n = maxPictures + 1
+	if q.Batch > desk.MaxPictures || q.Rounds > desk.MaxPictures {
+		n = desk.MaxPictures + 1
 	}
-	o := imagesRequest{Prompt: q.Prompt, Model: m.Digest.String(), N: &n, ResponseFormat: "b64_json"}
+	o := desk.Wish{Prompt: q.Prompt, Model: m.Digest.String(), N: n}
 	if q.Seed != nil && *q.Seed >= 0 {
 		seed := uint64(*q.Seed)
 		o.Seed = &seed
@@ -110,65 +123,63 @@ func (q txt2img) ignored(steps uint32) []string {
 	return out
 }
 
-func (g *Gateway) txt2img(w http.ResponseWriter, r *http.Request) {
+func (api *API) txt2img(w http.ResponseWriter, r *http.Request) {
 	var q txt2img
-	key, err := g.authenticate(basicKey(r))
+	key, err := api.desk.Authenticate(basicKey(r))
 	if err == nil {
-		err = readJSON(w, r, maxSmall, &q)
+		err = desk.ReadJSON(w, r, desk.MaxSmall, &q)
 	}
 	var m essaim.ModelInfo
 	if err == nil {
 		name, _, _ := strings.Cut(q.Override.Checkpoint, " [") // a title: the name and a part of the digest
-		m, err = g.modelOf(r.Context(), essaim.KindImage, name)
+		m, err = api.desk.ModelOf(r.Context(), essaim.KindImage, name)
 	}
-	var o order
+	var o desk.Order
 	if err == nil {
-		o, err = g.orderOf(r.Context(), q.order(m))
+		o, err = api.desk.Order(r.Context(), q.order(m))
 	}
-	var pictures []imageData
+	var pictures []desk.Picture
 	var cost essaim.Amount
 	if err == nil {
 		var end func()
-		o.progress, end = g.drawing.begin(key)
-		pictures, cost, err = g.fill(r.Context(), key, o)
+		o.Progress, end = api.drawing.begin(key)
+		pictures, cost, err = api.desk.Fill(r.Context(), key, o)
 		end()
 	}
 	if err != nil {
-		g.logFault(w, err)
-		a1111Fail(w, err)
+		api.fail(w, err)
 		return
 	}
-	g.answerTxt2img(w, q, o, pictures, cost)
+	answer(w, q, o, pictures, cost)
 }
 
-func (g *Gateway) answerTxt2img(w http.ResponseWriter, q txt2img, o order, pictures []imageData, cost essaim.Amount) {
-	info := txt2imgInfo{Prompt: q.Prompt, Model: o.model.Name, ModelHash: o.model.Digest.Short(), Ignored: q.ignored(o.Steps)}
+func answer(w http.ResponseWriter, q txt2img, o desk.Order, pictures []desk.Picture, cost essaim.Amount) {
+	out := info{Prompt: q.Prompt, Model: o.Model.Name, ModelHash: o.Model.Digest.Short(), Ignored: q.ignored(o.Steps)}
 	images := [][]byte{}
 	for _, p := range pictures {
-		images = append(images, p.B64JSON)
-		info.AllSeeds = append(info.AllSeeds, p.Essaim.Seed)
-		info.Infotexts = append(info.Infotexts, "Seed: "+strconv.FormatUint(p.Essaim.Seed, 10)+", Size: "+p.Essaim.Size+", Model: "+o.model.Name)
-		info.Essaim = append(info.Essaim, p.Essaim)
-		info.Steps = p.Essaim.Steps
-		if wide, high, err := parseSize(p.Essaim.Size, essaim.ModelInfo{}); err == nil {
-			info.Width, info.Height = wide, high
+		images = append(images, p.Data)
+		out.AllSeeds = append(out.AllSeeds, p.Origin.Seed)
+		out.Infotexts = append(out.Infotexts, "Seed: "+strconv.FormatUint(p.Origin.Seed, 10)+", Size: "+p.Origin.Size+", Model: "+o.Model.Name)
+		out.Essaim = append(out.Essaim, p.Origin)
+		out.Steps = p.Origin.Steps
+		if wide, high, err := desk.ParseSize(p.Origin.Size, essaim.ModelInfo{}); err == nil {
+			out.Width, out.Height = wide, high
 		}
 	}
-	info.Seed = info.AllSeeds[0]
-	b, err := json.Marshal(info)
+	out.Seed = out.AllSeeds[0]
+	b, err := json.Marshal(out)
 	if err != nil {
 		panic(err) // our own type always encodes
 	}
 	w.Header().Set("X-Essaim-Cost", strconv.FormatUint(uint64(cost), 10))
-	writeJSON(w, http.StatusOK, map[string]any{"images": images, "parameters": q, "info": string(b)})
+	desk.WriteJSON(w, http.StatusOK, map[string]any{"images": images, "parameters": q, "info": string(b)})
 }
 
-// a1111Models lists the picture models as checkpoints.
-func (g *Gateway) a1111Models(w http.ResponseWriter, r *http.Request) {
-	info, err := g.cfg.Coordinator.Info(r.Context())
+// models lists the picture models as checkpoints.
+func (api *API) models(w http.ResponseWriter, r *http.Request) {
+	models, err := api.desk.Models(r.Context())
 	if err != nil {
-		g.logFault(w, err)
-		a1111Fail(w, err)
+		api.fail(w, err)
 		return
 	}
 	type checkpoint struct {
@@ -180,12 +191,12 @@ func (g *Gateway) a1111Models(w http.ResponseWriter, r *http.Request) {
 		Config   any    `json:"config"`
 	}
 	out := []checkpoint{}
-	for _, m := range info.Models {
+	for _, m := range models {
 		if m.Kind == essaim.KindImage {
 			out = append(out, checkpoint{m.Name + " [" + m.Digest.Short() + "]", m.Name, m.Digest.Short(), m.Digest.String(), m.Name, nil})
 		}
 	}
-	writeJSON(w, http.StatusOK, out)
+	desk.WriteJSON(w, http.StatusOK, out)
 }
 
 // drawings are the pictures under way of each API key, for the dialect's progress, which knows no
@@ -236,14 +247,14 @@ func (d *drawings) of(key apikey.Key) drawing {
 	return drawing{}
 }
 
-// a1111Progress tells how far the pictures of the key's user are.
-func (g *Gateway) a1111Progress(w http.ResponseWriter, r *http.Request) {
-	key, err := g.authenticate(basicKey(r))
+// progress tells how far the pictures of the key's user are.
+func (api *API) progress(w http.ResponseWriter, r *http.Request) {
+	key, err := api.desk.Authenticate(basicKey(r))
 	if err != nil {
-		a1111Fail(w, err)
+		api.fail(w, err)
 		return
 	}
-	d := g.drawing.of(key)
+	d := api.drawing.of(key)
 	progress, job := 0.0, ""
 	if d.requests > 0 {
 		job = "txt2img"
@@ -251,7 +262,7 @@ func (g *Gateway) a1111Progress(w http.ResponseWriter, r *http.Request) {
 	if d.steps > 0 {
 		progress = float64(d.step) / float64(d.steps)
 	}
-	writeJSON(w, http.StatusOK, map[string]any{
+	desk.WriteJSON(w, http.StatusOK, map[string]any{
 		"progress": progress, "eta_relative": 0, "current_image": nil, "textinfo": nil,
 		"state": map[string]any{
 			"skipped": false, "interrupted": false, "job": job, "job_count": d.requests, "job_no": 0,

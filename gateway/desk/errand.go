@@ -1,4 +1,4 @@
-package gateway
+package desk
 
 import (
 	"context"
@@ -15,51 +15,51 @@ import (
 // errands bounds the tasks of one request that are under way at the same time.
 const errands = 8
 
-// text is a chat or an embedding that was done for an API key's user.
-type text struct {
+// Text is a chat or an embedding that was done for an API key's user.
+type Text struct {
 	*client.Picture
-	receipt string // CID of the receipt file
+	File string // CID of the receipt file
 }
 
-// perform has texts done on a key's account, and returns them in the order of the requests. Every one
+// Perform has texts done on a key's account, and returns them in the order of the requests. Every one
 // that was done is charged; the error is one of the others'. Unlike pictures and receipts, texts are
 // not kept.
-func (g *Gateway) perform(ctx context.Context, key apikey.Key, requests []client.Request) ([]text, error) {
+func (d *Desk) Perform(ctx context.Context, key apikey.Key, requests []client.Request) ([]Text, error) {
 	ctx = context.WithoutCancel(ctx) // leaving must not be a way around paying
 	var price essaim.Amount
 	for i := range requests {
 		r := &requests[i]
-		quote, err := g.cfg.Coordinator.Quote(ctx, essaim.QuoteRequest{Kind: r.Kind, Model: r.Model, Steps: r.Steps, Count: len(requests), Units: r.Units})
+		quote, err := d.cfg.Coordinator.Quote(ctx, essaim.QuoteRequest{Kind: r.Kind, Model: r.Model, Steps: r.Steps, Count: len(requests), Units: r.Units})
 		if err != nil {
 			return nil, err
 		}
 		r.MaxPrice = quote.MaxPrice
 		price = max(price, quote.MaxPrice)
 	}
-	hold, err := g.cfg.Keys.Reserve(ctx, key.ID, price, len(requests))
+	hold, err := d.cfg.Keys.Reserve(ctx, key.ID, price, len(requests))
 	if err != nil {
 		return nil, err
 	}
 	working, cancel := context.WithTimeout(ctx, client.DefaultTime)
 	defer cancel()
-	defer context.AfterFunc(g.halt, cancel)()
-	out, errs := make([]text, len(requests)), make([]error, len(requests))
+	defer context.AfterFunc(d.cfg.Halt, cancel)()
+	out, errs := make([]Text, len(requests)), make([]error, len(requests))
 	places := make(chan struct{}, errands)
 	var wg sync.WaitGroup
 	for i, r := range requests {
 		places <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-places }()
-			out[i], errs[i] = g.performOne(working, r, hold.Parts[i])
+			out[i], errs[i] = d.performOne(working, r, hold.Parts[i])
 		})
 	}
 	wg.Wait()
 	if err := hold.Done(); err != nil {
-		g.log.Error("a reservation is released later", "err", err)
+		d.cfg.Log.Error("a reservation is released later", "err", err)
 	}
 	for _, t := range out {
 		if t.Picture != nil {
-			g.metrics.spent.Add(float64(t.Receipt.Price))
+			d.cfg.Spent.Add(float64(t.Receipt.Price))
 		}
 	}
 	for _, err := range errs {
@@ -72,46 +72,46 @@ func (g *Gateway) perform(ctx context.Context, key apikey.Key, requests []client
 
 // performOne has one text done, keeps its receipt and enters its price. An answer that was streamed
 // in part and then came differently is an error, and is charged: it was delivered.
-func (g *Gateway) performOne(ctx context.Context, r client.Request, part *apikey.Part) (text, error) {
-	g.metrics.tasks.Inc()
-	defer g.metrics.tasks.Dec()
-	f, p, err := g.obtain(ctx, r, part, nil)
+func (d *Desk) performOne(ctx context.Context, r client.Request, part *apikey.Part) (Text, error) {
+	d.cfg.Tasks.Inc()
+	defer d.cfg.Tasks.Dec()
+	f, p, err := d.obtain(ctx, r, part, nil)
 	if err != nil {
-		return text{}, err
+		return Text{}, err
 	}
-	receipt, err := g.cfg.Blobs.Put(ctx, p.ReceiptFile)
+	receipt, err := d.cfg.Blobs.Put(ctx, p.ReceiptFile)
 	if err != nil {
-		return text{}, essaim.Errorf(essaim.CodeInternal, "", "store a receipt: %w", err)
+		return Text{}, essaim.Errorf(essaim.CodeInternal, "", "store a receipt: %w", err)
 	}
 	if err := part.Capture(context.WithoutCancel(ctx), p.Receipt.Task, f.Record().ID, p.Receipt.Price, f.Save()); err != nil {
-		return text{}, err
+		return Text{}, err
 	}
-	return text{p, essaim.CIDOf(receipt)}, nil
+	return Text{p, essaim.CIDOf(receipt)}, nil
 }
 
 // obtain has a task done in the session that pays. A session that turns out to be over is replaced
 // once.
-func (g *Gateway) obtain(ctx context.Context, r client.Request, part *apikey.Part, progress func(essaim.Progress)) (*purse.Funded, *client.Picture, error) {
+func (d *Desk) obtain(ctx context.Context, r client.Request, part *apikey.Part, progress func(essaim.Progress)) (*purse.Funded, *client.Picture, error) {
 	for last := false; ; last = true {
-		f, err := g.purse.Acquire(ctx, r.MaxPrice)
+		f, err := d.cfg.Purse.Acquire(ctx, r.MaxPrice)
 		if err != nil {
-			return nil, nil, g.upstream(err)
+			return nil, nil, d.upstream(err)
 		}
 		r.Signed = func(task essaim.Digest) error { return part.Name(task, f.Record().ID) }
 		p, err := f.Draw(ctx, r, progress)
 		over := sessionOver(err)
-		g.purse.Release(f, r.MaxPrice, over)
+		d.cfg.Purse.Release(f, r.MaxPrice, over)
 		if err == nil {
 			return f, p, nil
 		}
 		if !over || last {
-			return nil, nil, g.upstream(err)
+			return nil, nil, d.upstream(err)
 		}
 	}
 }
 
-// origin is our extension of a text's answer: who has made it and what it cost.
-type origin struct {
+// Origin is our extension of a text's answer: who has made it and what it cost.
+type Origin struct {
 	Receipt string         `json:"receipt"` // CID of the receipt file
 	Task    essaim.Digest  `json:"task"`
 	Miner   essaim.NodeKey `json:"miner"`
@@ -119,9 +119,9 @@ type origin struct {
 	Price   essaim.Amount  `json:"price"` // uaim
 }
 
-func (t text) origin() *origin {
+func (t Text) Origin() *Origin {
 	r := t.Receipt
-	return &origin{t.receipt, r.Task, r.Miner, r.Units, r.Price}
+	return &Origin{t.File, r.Task, r.Miner, r.Units, r.Price}
 }
 
 // pen is what was written and is not sent yet. It never lets the writer wait.
@@ -154,14 +154,14 @@ func (p *pen) take() string {
 
 // written is a chat under way or done.
 type written struct {
-	text
+	Text
 	err error
 }
 
-// write has a chat done and calls each with what is written meanwhile, and with nothing after a
+// Write has a chat done and calls each with what is written meanwhile, and with nothing after a
 // while of silence, so that the connection is kept. When the reader has left, each fails and is
 // called no more.
-func (g *Gateway) write(ctx context.Context, key apikey.Key, r client.Request, each func(string) error) (text, error) {
+func (d *Desk) Write(ctx context.Context, key apikey.Key, r client.Request, each func(string) error) (Text, error) {
 	p, done := newPen(), make(chan written, 1)
 	r.Written = p.write
 	go func() {
@@ -172,9 +172,9 @@ func (g *Gateway) write(ctx context.Context, key apikey.Key, r client.Request, e
 			}
 			done <- w
 		}()
-		var list []text
-		if list, w.err = g.perform(ctx, key, []client.Request{r}); w.err == nil {
-			w.text = list[0]
+		var list []Text
+		if list, w.err = d.Perform(ctx, key, []client.Request{r}); w.err == nil {
+			w.Text = list[0]
 		}
 	}()
 	gone := false
@@ -183,7 +183,7 @@ func (g *Gateway) write(ctx context.Context, key apikey.Key, r client.Request, e
 			gone = each(s) != nil
 		}
 	}
-	tick := time.NewTicker(keepAlive)
+	tick := time.NewTicker(KeepAlive)
 	defer tick.Stop()
 	for {
 		select {
@@ -195,7 +195,7 @@ func (g *Gateway) write(ctx context.Context, key apikey.Key, r client.Request, e
 			if rest := p.take(); rest != "" {
 				say(rest)
 			}
-			return w.text, w.err
+			return w.Text, w.err
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package openai
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/desk"
 )
 
 // responsesRequest is the body of POST /v1/responses. Nothing is stored between requests, so a
@@ -100,7 +101,7 @@ type response struct {
 	Object       string            `json:"object"`
 	Created      int64             `json:"created_at"` // Unix seconds
 	Status       string            `json:"status"`
-	Error        *openAIErrorInfo  `json:"error"`
+	Error        *desk.Fault       `json:"error"`
 	Incomplete   *incomplete       `json:"incomplete_details"`
 	Instructions *string           `json:"instructions"`
 	Most         *uint32           `json:"max_output_tokens"`
@@ -115,7 +116,7 @@ type response struct {
 	TopP         *float64          `json:"top_p"`
 	Usage        *responseUsage    `json:"usage"`
 	Metadata     struct{}          `json:"metadata"`
-	Essaim       *origin           `json:"essaim,omitempty"`
+	Essaim       *desk.Origin      `json:"essaim,omitempty"`
 }
 
 type incomplete struct {
@@ -147,8 +148,8 @@ type responseUsage struct {
 func part(text string) responsePart { return responsePart{"output_text", text, []string{}} }
 
 // finish makes of a response that has begun one that has ended.
-func (r response) finish(t text, a engine.Answer) response {
-	r.Status, r.Essaim = "completed", t.origin()
+func (r response) finish(t desk.Text, a engine.Answer) response {
+	r.Status, r.Essaim = "completed", t.Origin()
 	if a.Finish == engine.FinishLength {
 		r.Status, r.Incomplete = "incomplete", &incomplete{"max_output_tokens"}
 	}
@@ -162,11 +163,11 @@ func (r response) item(status string, parts ...responsePart) responseItem {
 }
 
 // responses continues a conversation for an API-key user, in the newer of OpenAI's two ways.
-func (g *Gateway) responses(w http.ResponseWriter, r *http.Request) {
-	key, err := g.authenticate(r)
+func (api *API) responses(w http.ResponseWriter, r *http.Request) {
+	key, err := api.desk.Authenticate(r)
 	var q responsesRequest
 	if err == nil {
-		err = readJSON(w, r, maxChatBody, &q)
+		err = desk.ReadJSON(w, r, desk.MaxTexts, &q)
 	}
 	var c engine.Chat
 	if err == nil {
@@ -175,14 +176,14 @@ func (g *Gateway) responses(w http.ResponseWriter, r *http.Request) {
 	var m essaim.ModelInfo
 	var ask client.Request
 	if err == nil {
-		m, ask, err = g.chatOrder(r.Context(), q.Model, c, q.Most, nil)
+		m, ask, err = api.desk.Chat(r.Context(), q.Model, c, q.Most, nil)
 	}
 	if err != nil {
-		g.openAIFail(w, err)
+		api.fail(w, err)
 		return
 	}
 	out := response{
-		ID: "resp_" + w.Header().Get("X-Request-Id"), Object: "response", Created: time.Now().Unix(), Status: "in_progress", Model: m.Name,
+		ID: "resp_" + w.Header().Get(desk.HeaderRequest), Object: "response", Created: time.Now().Unix(), Status: "in_progress", Model: m.Name,
 		Output: []responseItem{}, ToolChoice: "none", Tools: []json.RawMessage{}, Temperature: q.Temperature, TopP: q.TopP,
 	}
 	if q.Most != 0 {
@@ -192,25 +193,25 @@ func (g *Gateway) responses(w http.ResponseWriter, r *http.Request) {
 		out.Instructions = &q.Instructions
 	}
 	if q.Stream {
-		g.streamResponse(w, r, key, ask, out)
+		api.streamResponse(w, r, key, ask, out)
 		return
 	}
-	list, err := g.perform(r.Context(), key, []client.Request{ask})
+	list, err := api.desk.Perform(r.Context(), key, []client.Request{ask})
 	var a engine.Answer
 	if err == nil {
 		a, err = list[0].Answer()
 	}
 	if err != nil {
-		g.openAIFail(w, err)
+		api.fail(w, err)
 		return
 	}
-	g.tell(w, list)
-	writeJSON(w, http.StatusOK, out.finish(list[0], a))
+	desk.Tell(w, list)
+	desk.WriteJSON(w, http.StatusOK, out.finish(list[0], a))
 }
 
 // responseStream writes the events of a response.
 type responseStream struct {
-	*eventStream
+	*desk.Stream
 	out response
 	seq int
 }
@@ -223,7 +224,7 @@ func (s *responseStream) event(name string, with map[string]any) error {
 	if err != nil {
 		panic(err) // our own types always encode
 	}
-	return s.write("event: %s\ndata: %s\n\n", name, b)
+	return s.Write("event: %s\ndata: %s\n\n", name, b)
 }
 
 // at are the fields that say where in the output something is.
@@ -233,7 +234,7 @@ func (s *responseStream) at(with map[string]any) map[string]any {
 }
 
 func (s *responseStream) begin(w http.ResponseWriter) (err error) {
-	if s.eventStream, err = openStream(w); err != nil {
+	if s.Stream, err = desk.OpenStream(w); err != nil {
 		return err
 	}
 	for _, name := range []string{"response.created", "response.in_progress"} {
@@ -247,7 +248,7 @@ func (s *responseStream) begin(w http.ResponseWriter) (err error) {
 	return s.event("response.content_part.added", s.at(map[string]any{"part": part("")}))
 }
 
-func (s *responseStream) end(t text, a engine.Answer) {
+func (s *responseStream) end(t desk.Text, a engine.Answer) {
 	done := s.out.finish(t, a)
 	_ = s.event("response.output_text.done", s.at(map[string]any{"text": a.Content, "logprobs": []string{}})) // the client may have left
 	_ = s.event("response.content_part.done", s.at(map[string]any{"part": part(a.Content)}))
@@ -256,17 +257,17 @@ func (s *responseStream) end(t text, a engine.Answer) {
 }
 
 // streamResponse is streamChat for this way.
-func (g *Gateway) streamResponse(w http.ResponseWriter, r *http.Request, key apikey.Key, ask client.Request, out response) {
+func (api *API) streamResponse(w http.ResponseWriter, r *http.Request, key apikey.Key, ask client.Request, out response) {
 	s := &responseStream{out: out}
-	t, err := g.write(r.Context(), key, ask, func(text string) (err error) {
-		if s.eventStream == nil {
+	t, err := api.desk.Write(r.Context(), key, ask, func(text string) (err error) {
+		if s.Stream == nil {
 			err = s.begin(w)
 		}
 		switch {
 		case err != nil:
 			return err
 		case text == "":
-			return s.comment("keep-alive")
+			return s.Comment("keep-alive")
 		}
 		return s.event("response.output_text.delta", s.at(map[string]any{"delta": text, "logprobs": []string{}}))
 	})
@@ -275,16 +276,16 @@ func (g *Gateway) streamResponse(w http.ResponseWriter, r *http.Request, key api
 		a, err = t.Answer()
 	}
 	switch {
-	case err != nil && s.eventStream == nil:
-		g.openAIFail(w, err)
+	case err != nil && s.Stream == nil:
+		api.fail(w, err)
 		return
 	case err != nil:
-		g.logFault(w, err)
-		_, info := openAIErrorOf(err)
+		api.desk.LogFault(w, err)
+		_, info := desk.FaultOf(err)
 		s.out.Status, s.out.Error = "failed", &info
 		_ = s.event("response.failed", map[string]any{"response": s.out}) // the client may have left
 		return
-	case s.eventStream == nil: // an answer without a word
+	case s.Stream == nil: // an answer without a word
 		if s.begin(w) != nil {
 			return
 		}

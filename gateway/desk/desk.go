@@ -1,0 +1,117 @@
+// Package desk does what every dialect of a gateway has in common for the users of API
+// keys: it knows the key, fits a wish to a model, reserves what it may cost, has it done
+// in the session that pays, enters the price, and says in HTTP's words how it went.
+//
+// Reading order: desk.go, pictures.go, texts.go, errand.go; http.go, fault.go and sse.go
+// are how answers are written.
+//
+// It must not know a dialect's fields, match or dispatch tasks, or keep prompts or texts.
+// A Desk is safe for concurrent use.
+package desk
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/purse"
+)
+
+// Config is what a desk works with.
+type Config struct {
+	Coordinator client.Coordinator
+	Blobs       blob.Store
+	Keys        *apikey.Store // nil: nobody is served
+	Purse       *purse.Purse  // pays; needed with Keys
+	PublicURL   string        // in links to pictures; "": as the request has it
+	Log         *slog.Logger
+
+	Tasks prometheus.Gauge   // tasks under way
+	Spent prometheus.Counter // by keys, in uaim
+
+	Halt context.Context // ends when requests under way must end
+}
+
+// Desk serves users of API keys. Make it with New.
+type Desk struct{ cfg Config }
+
+// New makes a desk. It asks nobody.
+func New(cfg Config) *Desk { return &Desk{cfg: cfg} }
+
+// Authenticate finds the key that a request shows.
+//
+// Errors: CodeRefused.
+func (d *Desk) Authenticate(r *http.Request) (apikey.Key, error) {
+	secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	switch {
+	case d.cfg.Keys == nil:
+		return apikey.Key{}, essaim.Errorf(essaim.CodeRefused, "use the essaim dialect with a session of your own", "this gateway serves no API keys")
+	case !ok || secret == "":
+		return apikey.Key{}, essaim.Errorf(essaim.CodeRefused, "send Authorization: Bearer sk-essaim-…", "the request has no API key")
+	}
+	return d.cfg.Keys.Find(r.Context(), strings.TrimSpace(secret))
+}
+
+// Latest is the tag that Ollama's clients mean when they give none.
+const Latest = ":latest"
+
+// Models lists what connected miners offer.
+func (d *Desk) Models(ctx context.Context) ([]essaim.ModelInfo, error) {
+	info, err := d.cfg.Coordinator.Info(ctx)
+	return info.Models, err
+}
+
+// ModelOf finds a model of a kind, or of any, by its digest or name; the empty name is the first
+// one's. Of several with one name the first is meant: the digest is never ambiguous. The tag that
+// Ollama's clients put behind a name may be missing in it.
+//
+// Errors: CodeNotFound, CodeUnavailable if there is no model at all.
+func (d *Desk) ModelOf(ctx context.Context, kind essaim.Kind, name string) (essaim.ModelInfo, error) {
+	models, err := d.Models(ctx)
+	if err != nil {
+		return essaim.ModelInfo{}, err
+	}
+	var names []string
+	for _, m := range models {
+		if kind != "" && m.Kind != kind {
+			continue
+		}
+		if name == "" || name == m.Name || name == m.Digest.String() || strings.TrimSuffix(name, Latest) == strings.TrimSuffix(m.Name, Latest) {
+			return m, nil
+		}
+		names = append(names, m.Name)
+	}
+	if len(names) == 0 {
+		return essaim.ModelInfo{}, essaim.Errorf(essaim.CodeUnavailable, "try later", "no miner is connected that does this")
+	}
+	return essaim.ModelInfo{}, essaim.Errorf(essaim.CodeNotFound, "on offer: "+strings.Join(names, ", "), "model %.100q is not on offer", name)
+}
+
+func sessionOver(err error) bool {
+	if err == nil {
+		return false
+	}
+	switch essaim.CodeOf(err) {
+	case essaim.CodeConflict, essaim.CodeInsufficient, essaim.CodeNotFound:
+		return true
+	}
+	return false
+}
+
+// upstream turns an error between gateway and network into one for a user, who can
+// do nothing about the gateway's own session, money or miners.
+func (d *Desk) upstream(err error) error {
+	switch essaim.CodeOf(err) {
+	case essaim.CodeBadInput, essaim.CodeUnavailable, essaim.CodeExpired, essaim.CodeInternal:
+		return err
+	}
+	d.cfg.Log.Error("cannot draw for an API key", "code", essaim.CodeOf(err), "err", err)
+	return essaim.Errorf(essaim.CodeUnavailable, "try again later", "the gateway cannot have pictures drawn now")
+}
