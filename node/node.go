@@ -41,6 +41,7 @@ type Node struct {
 	coordinator *coordinator.Coordinator // coordinator only; set before ready is closed
 	verifier    *verifier.Verifier       // of a coordinator that audits; nil: it does not
 	budget      *budget                  // what pays for that
+	challenger  *challenger              // what follows from it
 }
 
 // New reads the node's keys, making them in a new folder.

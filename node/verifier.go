@@ -1,11 +1,14 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	chainclient "github.com/essaim/essaim/chain/client"
 
@@ -13,8 +16,10 @@ import (
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/engine"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/verifier"
+	"github.com/essaim/essaim/verify"
 	"github.com/essaim/essaim/verify/rerun"
 	"github.com/essaim/essaim/wallet"
 )
@@ -36,19 +41,23 @@ func (n *Node) newVerifier(chain *chainclient.Client, account *wallet.Account, k
 	if err != nil {
 		return nil, err
 	}
-	exact := map[essaim.Digest]bool{}
+	exact, runs := map[essaim.Digest]bool{}, map[essaim.Digest]engine.Engine{}
 	for _, e := range list {
 		models, err := e.Models(context.Background())
 		if err != nil {
 			return nil, err
 		}
 		for _, m := range models {
-			exact[m.Digest] = m.Exact
+			exact[m.Digest], runs[m.Digest] = m.Exact, e
 		}
 	}
 	a := n.cfg.Coordinator.Audit
 	n.budget = &budget{node: n, ledger: Payer(chain, account), deposit: essaim.Amount(a.Budget), own: map[essaim.SessionID]bool{}}
+	n.challenger = &challenger{
+		chain: chain, account: account, engines: runs, poll: cmp.Or(time.Duration(a.Poll), time.Second), faults: make(chan verify.Fault, maxFaults), log: n.opt.Logger,
+	}
 	return verifier.New(verifier.Config{
+		Fault: n.challenger.take,
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Ledger: chain, Budget: n.budget, Book: filepath.Join(n.cfg.Dir, VerifierFile),
 		Exact:     func(model essaim.Digest) bool { return exact[model] },
 		Connected: func(m essaim.NodeKey) bool { return n.coordinator.Connected(m) },
@@ -57,7 +66,10 @@ func (n *Node) newVerifier(chain *chainclient.Client, account *wallet.Account, k
 }
 
 func (n *Node) runVerifier(ctx context.Context) error {
-	err := n.verifier.Run(ctx)
+	both, running := errgroup.WithContext(ctx)
+	both.Go(func() error { return n.verifier.Run(running) })
+	both.Go(func() error { return n.challenger.run(running) })
+	err := both.Wait()
 	return errors.Join(err, n.budget.close(context.WithoutCancel(ctx)))
 }
 

@@ -212,7 +212,7 @@ func (v *Verifier) compare(ctx context.Context, a *audit, k int) {
 		}
 	}
 	if decided(a.Receipt, a.others) {
-		v.judge(ctx, a, nil)
+		v.judge(ctx, a, v.agreed(a))
 		return
 	}
 	v.audit(ctx, a)

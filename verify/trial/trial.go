@@ -1,8 +1,8 @@
 // Package trial runs a request again so that either side of a dispute about it can be played (package quant/dispute,
 // docs/protocol/dispute.md): the miner plays from it for its receipt, who has found another result against it.
 //
-// It exists so that miner and challenger share what turns an engine, a prompt and a receipt into moves. It must not know
-// the ledger, keep anything, or decide when to move.
+// It exists so that miner and challenger share what turns an engine, a prompt and a receipt into moves, and challengers
+// how they play. It must not know the ledger but as a Court, keep anything, or decide what is disputed.
 package trial
 
 import (

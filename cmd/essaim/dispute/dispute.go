@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/engine"
 	engines "github.com/essaim/essaim/engine/all"
+	"github.com/essaim/essaim/node"
 	"github.com/essaim/essaim/verify/trial"
 	"github.com/essaim/essaim/wallet"
 )
@@ -177,40 +177,11 @@ func number(text string) (uint64, error) {
 	return id, nil
 }
 
-// pause is between two looks at a game.
-const pause = 200 * time.Millisecond
-
 // play plays until the dispute is over.
-func (x *side) play(ctx context.Context, id uint64) (d essaim.Dispute, err error) {
-	tick := time.NewTicker(pause)
-	defer tick.Stop()
-	made := -1
-	for {
-		if d, err = x.chain.Dispute(ctx, id); err != nil || d.Deadline == 0 {
-			return d, err
-		}
-		mine, err := trial.MinersTurn(d.Game)
-		if err != nil {
-			return d, err
-		}
-		if !mine && int(d.Turn) != made {
-			move, err := x.run.Ask(d.Game)
-			if err != nil {
-				return d, err
-			}
-			if _, err := x.chain.MoveDispute(ctx, x.account, id, move, nil); err != nil {
-				return d, err
-			}
-			made = int(d.Turn)
-			x.say("move %d: %d bytes", d.Turn+1, len(move))
-			continue
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return d, ctx.Err()
-		}
-	}
+func (x *side) play(ctx context.Context, id uint64) (essaim.Dispute, error) {
+	return x.run.Play(ctx, node.Court(x.chain, x.account), id, func(number uint64, size int) {
+		x.say("move %d: %d bytes", number, size)
+	})
 }
 
 func (s *Shell) say(format string, args ...any) {
