@@ -19,6 +19,7 @@ import (
 	"github.com/essaim/essaim/coordinator"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/verifier"
+	"github.com/essaim/essaim/verifier/challenger"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -41,7 +42,7 @@ type Node struct {
 	coordinator *coordinator.Coordinator // coordinator only; set before ready is closed
 	verifier    *verifier.Verifier       // of a coordinator that audits; nil: it does not
 	budget      *budget                  // what pays for that
-	challenger  *challenger              // what follows from it
+	challenger  *challenger.Challenger   // what follows from it
 }
 
 // New reads the node's keys, making them in a new folder.

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -19,13 +18,18 @@ import (
 	"github.com/essaim/essaim/engine"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/verifier"
-	"github.com/essaim/essaim/verify"
+	"github.com/essaim/essaim/verifier/challenger"
 	"github.com/essaim/essaim/verify/rerun"
 	"github.com/essaim/essaim/wallet"
 )
 
-// VerifierFile is where a coordinator's folder keeps what was checked.
-const VerifierFile = "verifier.db"
+const (
+	// VerifierFile is where a coordinator's folder keeps what was checked.
+	VerifierFile = "verifier.db"
+
+	// DisputesFile is where it keeps what it disputes.
+	DisputesFile = "disputes.db"
+)
 
 // audited is a coordinator that says what is checked of its receipts.
 type audited struct {
@@ -53,13 +57,16 @@ func (n *Node) newVerifier(chain *chainclient.Client, account *wallet.Account, k
 	}
 	a := n.cfg.Coordinator.Audit
 	n.budget = &budget{node: n, ledger: Payer(chain, account), deposit: essaim.Amount(a.Budget), own: map[essaim.SessionID]bool{}}
-	n.challenger = &challenger{
-		chain: chain, account: account, engines: runs, poll: cmp.Or(time.Duration(a.Poll), time.Second), faults: make(chan verify.Fault, maxFaults), log: n.opt.Logger,
+	n.challenger, err = challenger.New(challenger.Config{
+		File: filepath.Join(n.cfg.Dir, DisputesFile), Seal: keys.HPKE, Ledger: Court(chain, account), Engines: runs, Settle: n.budget.settle,
+		Poll: time.Duration(a.Poll), Logger: n.opt.Logger,
+	})
+	if err != nil {
+		return nil, err
 	}
 	return verifier.New(verifier.Config{
-		Fault: n.challenger.take,
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Ledger: chain, Budget: n.budget, Book: filepath.Join(n.cfg.Dir, VerifierFile),
-		Exact:     func(model essaim.Digest) bool { return exact[model] },
+		Fault: n.challenger.Take, Exact: func(model essaim.Digest) bool { return exact[model] },
 		Connected: func(m essaim.NodeKey) bool { return n.coordinator.Connected(m) },
 		Known:     rerun.Method{Runner: rerun.With(list...)}, Evidence: blobs, Canaries: essaim.Bps(a.Canaries), Patience: time.Duration(a.Patience), Poll: time.Duration(a.Poll), Logger: n.opt.Logger,
 	})
@@ -68,7 +75,7 @@ func (n *Node) newVerifier(chain *chainclient.Client, account *wallet.Account, k
 func (n *Node) runVerifier(ctx context.Context) error {
 	both, running := errgroup.WithContext(ctx)
 	both.Go(func() error { return n.verifier.Run(running) })
-	both.Go(func() error { return n.challenger.run(running) })
+	both.Go(func() error { return n.challenger.Run(running) })
 	err := both.Wait()
 	return errors.Join(err, n.budget.close(context.WithoutCancel(ctx)))
 }
@@ -128,6 +135,23 @@ func (b *budget) drop(s *client.Session) {
 	defer b.mu.Unlock()
 	if b.session == s {
 		b.session = nil
+	}
+}
+
+// settle has a session of the budget settled, so that what was wrong in it can be disputed: the next rerun is in another one.
+func (b *budget) settle(ctx context.Context, id essaim.SessionID) {
+	b.mu.Lock()
+	s := b.session
+	if s == nil || s.Record().ID != id {
+		b.mu.Unlock()
+		return
+	}
+	b.session = nil
+	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if _, err := s.Close(ctx); err != nil {
+		b.node.opt.Logger.Info("a session of audits is settled later", "session", id, "err", err)
 	}
 }
 

@@ -57,7 +57,7 @@ func TestCoordinatorIsKilled(t *testing.T) {
 		startNode(t, filepath.Join(home, role))
 	}
 	coordinator := startNode(t, filepath.Join(home, "coordinator"))
-	p := attach(ctx, t, home)
+	p := attach(ctx, t, home, 2)
 	account, err := wallet.Open(filepath.Join(home, "keys")).Load(devnet.User, "")
 	if err != nil {
 		t.Fatal(err)

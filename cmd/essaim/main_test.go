@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"essaim": func() { os.Exit(run()) }})
+	testscript.Main(m, map[string]func(){"essaim": func() { os.Exit(run()) }, "essaim-cheat": cheatNode})
 }
 
 // TestScripts runs testdata/*.txt: the program as people use it, in processes of its

@@ -61,7 +61,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 	if d.honest, err = pixel.New(); err != nil {
 		return err
 	}
-	miners := []engine.Engine{cheat{d.honest}, d.honest}
+	miners := []engine.Engine{Cheat{d.honest, 0x40}, d.honest}
 	var stop func() error
 	d.net, stop, err = d.shell.Start(ctx, devnet.Config{
 		Home: d.home, Miners: len(miners), BlockTime: demoBlock,
@@ -183,7 +183,7 @@ func (d *demo) refund(ctx context.Context) error {
 }
 
 func (d *demo) acquit(ctx context.Context) error {
-	game, err := d.game(ctx, 1, cheat{d.honest})
+	game, err := d.game(ctx, 1, Cheat{d.honest, 0x40})
 	if err != nil {
 		return err
 	}
