@@ -78,7 +78,7 @@ func (n *Network) minerConfig(i int) node.Config {
 		Miner: &node.Miner{
 			Engines: n.info.Engines, Prices: n.info.Prices,
 			Coordinators: n.info.Peers[:1], Price: uint64(minerPrice(i)), Capacity: 1, Pace: node.Duration(n.cfg.Pace),
-			Poll: node.Duration(minerPoll), Submitter: minerName(i), Keys: filepath.Join(n.cfg.Home, "keys"),
+			Poll: node.Duration(minerPoll * n.cfg.BlockTime), Submitter: minerName(i), Keys: filepath.Join(n.cfg.Home, "keys"),
 		},
 	}
 }

@@ -56,7 +56,7 @@ func (n *Node) newVerifier(chain *chainclient.Client, account *wallet.Account, k
 		}
 	}
 	a := n.cfg.Coordinator.Audit
-	n.budget = &budget{node: n, ledger: Payer(chain, account), deposit: essaim.Amount(a.Budget), own: map[essaim.SessionID]bool{}}
+	n.budget = &budget{node: n, ledger: Payer(chain, account), deposit: essaim.Amount(a.Budget), own: map[essaim.SessionID]bool{}, retired: map[essaim.SessionID]*client.Session{}}
 	n.challenger, err = challenger.New(challenger.Config{
 		File: filepath.Join(n.cfg.Dir, DisputesFile), Seal: keys.HPKE, Ledger: Court(chain, account), Engines: runs, Settle: n.budget.settle,
 		Poll: time.Duration(a.Poll), Logger: n.opt.Logger,
@@ -90,6 +90,7 @@ type budget struct {
 	mu      sync.Mutex
 	own     map[essaim.SessionID]bool
 	session *client.Session
+	retired map[essaim.SessionID]*client.Session // to be settled before their time
 }
 
 // Own reports whether a session is of this run's budget.
@@ -138,21 +139,27 @@ func (b *budget) drop(s *client.Session) {
 	}
 }
 
-// settle has a session of the budget settled, so that what was wrong in it can be disputed: the next rerun is in another one.
-func (b *budget) settle(ctx context.Context, id essaim.SessionID) {
+// settle has a session of the budget settled, so that what was wrong in it can be disputed: the next rerun is in another
+// one. done: nothing is left to do for it here; while tasks run in it, it must be asked again.
+func (b *budget) settle(ctx context.Context, id essaim.SessionID) (done bool) {
 	b.mu.Lock()
-	s := b.session
-	if s == nil || s.Record().ID != id {
-		b.mu.Unlock()
-		return
+	if s := b.session; s != nil && s.Record().ID == id {
+		b.retired[id], b.session = s, nil
 	}
-	b.session = nil
+	s := b.retired[id]
 	b.mu.Unlock()
+	if s == nil {
+		return true
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if _, err := s.Close(ctx); err != nil {
-		b.node.opt.Logger.Info("a session of audits is settled later", "session", id, "err", err)
+		return false
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.retired, id)
+	return true
 }
 
 // close settles the session that is open, with a voucher for all that was accepted.

@@ -54,6 +54,7 @@ type answer struct {
 	file    essaim.ReceiptFile
 	method  string
 	asked   bool // the client has asked for it, not a beacon
+	void    bool // a known answer has shown at once that its miner does not run the model: it has no voice here
 }
 
 // checked describes the audit. Verifier.mu is held.
@@ -220,6 +221,7 @@ func (v *Verifier) audit(ctx context.Context, a *audit) {
 			continue
 		}
 		v.maybeCanary(ctx, a.whole(), m)
+		a.others[len(a.others)-1].void = v.Barred(m.NodeKey, a.Receipt.Model)
 	}
 	if len(a.others) == 0 {
 		v.conclude(ctx, a, essaim.AuditNone, why)
@@ -287,7 +289,7 @@ func (v *Verifier) rerun(ctx context.Context, a *audit, m essaim.Actor, method s
 		err = essaim.Errorf(essaim.CodeRefused, "", "miner %s has run something else", m.NodeKey.Short())
 	}
 	if err == nil {
-		a.others = append(a.others, answer{out.Receipt, out.File, method, false})
+		a.others = append(a.others, answer{receipt: out.Receipt, file: out.File, method: method})
 	}
 	return err
 }

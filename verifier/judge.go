@@ -17,13 +17,17 @@ type result struct{ result, trace essaim.Digest }
 
 func resultOf(r essaim.Receipt) result { return result{r.Result(), r.Trace} }
 
-// right is the result that most miners got, if at least two did, and more than any other.
+// right is the result that most miners with a voice got, if at least two did, and more than any other. Where they differ,
+// one that the beacon has drawn must be among them: who was asked beforehand could have been chosen.
 // Miners of an audit are drawn after the first has signed, and none has seen another's
 // result; whoever is said to be wrong can still dispute it, and the ledger computes.
 func right(first essaim.Receipt, others []answer) (result, bool) {
-	votes := map[result]int{resultOf(first): 1}
+	votes, drawn := map[result]int{resultOf(first): 1}, map[result]bool{}
 	for _, o := range others {
-		votes[resultOf(o.receipt)]++
+		if r := resultOf(o.receipt); !o.void {
+			votes[r]++
+			drawn[r] = drawn[r] || !o.asked
+		}
 	}
 	var best result
 	most, tie := 0, false
@@ -34,7 +38,7 @@ func right(first essaim.Receipt, others []answer) (result, bool) {
 			tie = true
 		}
 	}
-	return best, most >= 2 && !tie
+	return best, most >= 2 && !tie && (len(votes) == 1 || drawn[best])
 }
 
 func decided(first essaim.Receipt, others []answer) bool {
@@ -224,7 +228,7 @@ func (v *Verifier) siblings(key round, a *audit) (out []answer) {
 	defer v.mu.Unlock()
 	for _, w := range v.rounds[key] {
 		if w.Receipt.Miner != a.Receipt.Miner {
-			out = append(out, answer{w.Receipt, w.File, "replica", true})
+			out = append(out, answer{receipt: w.Receipt, file: w.File, method: "replica", asked: true})
 		}
 	}
 	return out

@@ -119,6 +119,27 @@ func TestCanaries(t *testing.T) {
 	}
 }
 
+// TestWavedThrough: one that conspires is drawn first and says what its friend says. The known answer that follows
+// takes its voice away, others are drawn, and both are found.
+func TestWavedThrough(t *testing.T) {
+	conspire := unless(func(string) bool { return false })
+	for range 8 {
+		n := newNetwork(t, conspire, conspire, honest, honest)
+		r := n.verifier(func(c *verifier.Config) { c.Canaries = essaim.BpsWhole })
+		w := r.deliver(order{prompt: secret, to: []int{0}, consent: true})
+		c := r.ended(w)
+		if len(n.faultsOf(0)) != 1 || !r.Barred(n.key(0), model) || c.State != essaim.AuditDone || c.Reason == "" {
+			t.Fatalf("waved through: %+v", c)
+		}
+		if v, again := r.verdict(w, c.Checks[0]); (again.Miner == n.key(1)) != (v.Result == essaim.VerdictValid) || again.Miner == n.key(1) && len(n.faultsOf(1)) == 0 {
+			t.Errorf("%s by %s, %d faults", v.Result, again.Miner.Short(), len(n.faultsOf(1)))
+		}
+		if len(n.faultsOf(2))+len(n.faultsOf(3)) != 0 {
+			t.Error("an honest one is held for wrong")
+		}
+	}
+}
+
 // TestOddHardware: results that are nearly right cost the listing for the model, after
 // several, and nothing else.
 func TestOddHardware(t *testing.T) {
@@ -278,6 +299,33 @@ func TestReplicas(t *testing.T) {
 				t.Errorf("faults: %d and %d", len(n.faultsOf(0)), len(n.faultsOf(1)))
 			}
 		})
+	}
+}
+
+// TestReplicasThatConspire: two of three that a client has asked say the same wrong thing. Their number decides nothing:
+// others are drawn until more say otherwise.
+func TestReplicasThatConspire(t *testing.T) {
+	conspire := unless(func(string) bool { return false })
+	n := newNetwork(t, conspire, conspire, honest, honest, honest)
+	r := n.verifier(nil)
+	reply, err := seal.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := essaim.Input{Prompt: secret, Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
+	var work [3]verify.Work
+	for i := range work {
+		work[i] = r.deliverInput(order{to: []int{0, 1, 2, 3, 4}, verify: "replica:3"}, in, i)
+	}
+	for i, w := range work {
+		c := r.ended(w)
+		v, again := r.verdict(w, c.Checks[len(c.Checks)-1])
+		if want := i < 2; len(c.Checks) != 4 || c.Reason == "" == want || v.Height == 0 || (again.Miner != n.key(3) && again.Miner != n.key(4)) {
+			t.Errorf("replica %d: %d checks, %q, the last by %s", i, len(c.Checks), c.Reason, again.Miner.Short())
+		}
+	}
+	if len(n.faultsOf(0)) != 1 || len(n.faultsOf(1)) != 1 || len(n.faults) != 2 {
+		t.Errorf("%d faults", len(n.faults))
 	}
 }
 

@@ -49,9 +49,9 @@ type Config struct {
 	Ledger  Ledger
 	Engines map[essaim.Digest]engine.Engine // that run models here, by model
 
-	// Settle asks that a session be settled now if this node has opened it; nil: nothing can be done. It must not
-	// block for longer than a transaction takes.
-	Settle func(context.Context, essaim.SessionID)
+	// Settle asks that a session be settled now if this node has opened it, and is called again until nothing is left
+	// to do; nil: nothing can be done. It must not block for longer than a transaction takes.
+	Settle func(context.Context, essaim.SessionID) (done bool)
 
 	Poll   time.Duration // between looks at sessions; default 1 s
 	Logger *slog.Logger  // default: none
@@ -170,8 +170,7 @@ func (c *Challenger) look(ctx context.Context, games *errgroup.Group, waiting []
 			c.drop(x, "the ledger does not know its session")
 			continue
 		case err == nil && !x.asked && c.cfg.Settle != nil:
-			x.asked = true
-			c.cfg.Settle(ctx, x.receipt.Session)
+			x.asked = c.cfg.Settle(ctx, x.receipt.Session)
 		}
 		still = append(still, x)
 	}

@@ -173,10 +173,14 @@ func TestDisputes(t *testing.T) {
 		t.Fatal(err1, err2)
 	}
 	c := &court{t: t, game: game, settled: map[essaim.SessionID]bool{2: true}, looked: make(chan struct{})}
+	asked := false // it is done when it is asked again
 	r := &rig{t: t, c: c, cfg: challenger.Config{
 		File: filepath.Join(t.TempDir(), "disputes.db"), Seal: key, Ledger: c, Poll: time.Millisecond,
 		Engines: map[essaim.Digest]engine.Engine{essaim.DigestOf(pixel.Manifest()): e},
-		Settle:  func(_ context.Context, id essaim.SessionID) { c.set(func() { c.settled[id] = true }) },
+		Settle: func(_ context.Context, id essaim.SessionID) bool {
+			c.set(func() { c.settled[id], asked = asked, true })
+			return c.settled[id]
+		},
 	}}
 	wrong := fault(t, e, 1, 1)
 	x := r.run()

@@ -3,6 +3,9 @@ package dispute
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,15 +20,28 @@ import (
 	"github.com/essaim/essaim/engine"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/engine/pixel"
+	"github.com/essaim/essaim/node"
+	"github.com/essaim/essaim/quant"
+	"github.com/essaim/essaim/verify"
 	"github.com/essaim/essaim/verify/trial"
 	"github.com/essaim/essaim/wallet"
 )
 
 const (
-	demoBlock  = 200 * time.Millisecond
+	demoBlock  = 100 * time.Millisecond
+	demoPoll   = 50 * time.Millisecond
 	demoAppeal = 25 // blocks until a slash is final
 	demoPrompt = "a red apple"
-	demoSeed   = 7
+	backer     = "backer" // stakes on the verifier that will cheat
+)
+
+// The miners, cheapest first.
+const (
+	right = iota
+	wrong
+	lazy // as a verifier
+	other
+	minersInDemo
 )
 
 // Demo is essaim demo-verification.
@@ -35,10 +51,11 @@ func Demo(s *Shell) *cobra.Command {
 		return d.play(ctx)
 	})
 	cmd.Short = "The story of a wrong picture: found, judged, paid back"
-	cmd.Long = `Plays on a fresh network with two miners, one of whose engines gets one number wrong by
-one. Two miners disagree about the same picture, running it again says who is wrong, and
-the ledger convicts that miner by computing a single number; a right miner wins. Every
-claim it prints is checked; if one does not hold, it says which and exits with 1.`
+	cmd.Long = `Plays on a fresh network with four miners, one of which delivers wrong pictures, and one of
+which verifies without looking. Replicas disagree, a verifier that the beacon draws says
+who is wrong, a task with a known answer catches the verifier, and the ledger convicts
+both by computing a single number each, without anybody asking it to. Every claim it
+prints is checked; if one does not hold, it says which and exits with 1.`
 	return cmd
 }
 
@@ -52,147 +69,265 @@ type demo struct {
 	chain  *chainclient.Client
 	user   *wallet.Account
 	honest *pixel.Engine
-	keys   [2]essaim.NodeKey // of the miner that cheats, and of the one that does not
-	drawn  map[essaim.NodeKey]*client.Picture
-	paid   essaim.Amount // what the payer has before the refund
+	turned atomic.Bool // the lazy verifier has begun to be lazy
+	keys   []essaim.NodeKey
+
+	had    essaim.Amount   // by the user at the beginning
+	fair   essaim.Amount   // prices of right pictures
+	spoilt *client.Picture // the wrong one that the user was given
+	sound  *client.Picture // a right one
+}
+
+// turncoat is honest until it is told not to be.
+type turncoat struct {
+	*pixel.Engine
+	turned *atomic.Bool
+}
+
+func (t turncoat) now() trial.Engine {
+	if t.turned.Load() {
+		return Cheat{t.Engine, 0x20}
+	}
+	return t.Engine
+}
+
+func (t turncoat) Run(ctx context.Context, r engine.Request, progress func(engine.Progress)) (engine.Result, error) {
+	return t.now().Run(ctx, r, progress)
+}
+
+func (t turncoat) RunTraced(ctx context.Context, r engine.Request, watch func(quant.Op)) (engine.Result, error) {
+	return t.now().RunTraced(ctx, r, watch)
 }
 
 func (d *demo) play(ctx context.Context) (err error) {
 	if d.honest, err = pixel.New(); err != nil {
 		return err
 	}
-	miners := []engine.Engine{Cheat{d.honest, 0x40}, d.honest}
 	var stop func() error
 	d.net, stop, err = d.shell.Start(ctx, devnet.Config{
-		Home: d.home, Miners: len(miners), BlockTime: demoBlock,
-		Instead: func(i int) []engine.Engine { return miners[i : i+1] },
+		Home: d.home, Miners: minersInDemo, BlockTime: demoBlock, Funds: []devnet.Fund{{Name: backer, Has: 1_000_000 * essaim.AIM}},
+		Audit: &node.Audit{Budget: uint64(essaim.AIM), Canaries: uint32(essaim.BpsWhole), Poll: node.Duration(demoPoll)},
+		Instead: func(i int) []engine.Engine {
+			return []engine.Engine{[]engine.Engine{d.honest, Cheat{d.honest, 0x40}, turncoat{d.honest, &d.turned}, d.honest}[i]}
+		},
 		Genesis: func(g *chain.Genesis) { g.Registry.AppealBlocks = demoAppeal },
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	d.chain, d.user, d.drawn = d.net.Chain(), d.net.Account(devnet.User), map[essaim.NodeKey]*client.Picture{}
-	for i, dir := range d.net.MinerDirs() {
-		if d.keys[i], err = devnet.NodeKey(dir); err != nil {
+	d.chain, d.user = d.net.Chain(), d.net.Account(devnet.User)
+	for _, dir := range d.net.MinerDirs() {
+		key, err := devnet.NodeKey(dir)
+		if err != nil {
 			return err
 		}
+		d.keys = append(d.keys, key)
+	}
+	if d.had, err = d.chain.Balance(ctx, d.user.Address()); err != nil {
+		return err
 	}
 	return d.Play(ctx,
-		term.Chapter{Title: "Replica: two miners draw the same picture", Tell: d.replica},
-		term.Chapter{Title: "Rerun: the model says who is wrong", Tell: d.rerun},
+		term.Chapter{Title: "Replica: three miners draw the same picture", Tell: d.replica},
+		term.Chapter{Title: "Rerun: somebody else says who is wrong", Tell: d.rerun},
+		term.Chapter{Title: "Canary: a verifier that does not look", Tell: d.canary},
 		term.Chapter{Title: "Dispute: the ledger computes one number", Tell: d.convict},
 		term.Chapter{Title: "Refund", Tell: d.refund},
 		term.Chapter{Title: "A false challenge", Tell: d.acquit},
 	)
 }
 
-func (d *demo) replica(ctx context.Context) error {
+// pay asks in a session of its own, which is settled before it returns.
+func (d *demo) pay(ctx context.Context, ask func(*client.Session, client.Request) ([]*client.Picture, error)) ([]*client.Picture, error) {
 	s, err := client.Open(ctx, client.Config{
 		Coordinator: d.net.Coordinator(), Ledger: devnet.Payer(d.chain, d.user), ChainID: d.net.Info().ChainID, Plan: engines.Plan,
-	}, 1*essaim.AIM)
+	}, essaim.AIM)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for range 100 {
-		p, err := s.Draw(ctx, client.Request{Model: essaim.DigestOf(pixel.Manifest()), Prompt: demoPrompt, Seed: demoSeed}, nil)
+	list, err := ask(s, client.Request{Model: essaim.DigestOf(pixel.Manifest()), Prompt: demoPrompt, Seed: 7, Consent: true})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range list {
+		if p.Receipt.Miner != d.keys[wrong] {
+			d.fair += p.Receipt.Price
+		}
+	}
+	_, err = s.Close(ctx)
+	return list, err
+}
+
+func (d *demo) replica(ctx context.Context) error {
+	var drawn []*client.Picture
+	var same bool
+	for d.spoilt == nil { // three of four: the one that cheats may not be among them
+		var err error
+		drawn, err = d.pay(ctx, func(s *client.Session, r client.Request) (list []*client.Picture, err error) {
+			list, same, err = s.Replicas(ctx, r, 3, nil)
+			return list, err
+		})
 		if err != nil {
 			return err
 		}
-		if d.drawn[p.Receipt.Miner] = p; len(d.drawn) == len(d.keys) {
-			break
+		if i := slices.IndexFunc(drawn, func(p *client.Picture) bool { return p.Receipt.Miner == d.keys[wrong] }); i >= 0 {
+			d.spoilt = drawn[i]
 		}
 	}
-	if _, err := s.Close(ctx); err != nil {
+	if err := d.OK(len(drawn) == 3, "three miners of different owners drew %q and were paid; each committed to its picture before any was shown", demoPrompt); err != nil {
 		return err
 	}
-	a, b := d.drawn[d.keys[0]], d.drawn[d.keys[1]]
-	if err := d.OK(a != nil && b != nil, "both miners drew %q with seed %d, and were paid", demoPrompt, demoSeed); err != nil {
-		return err
+	for _, p := range drawn {
+		d.Say("miner %s: pixels %s", p.Receipt.Miner.Short(), p.Receipt.Pixels.Short())
 	}
-	d.Say("The payer asked again until each had; a replica round in which miners commit before they show is verify/replica.")
-	return d.OK(a.Receipt.Pixels != b.Receipt.Pixels, "they disagree: pixels %s and %s", a.Receipt.Pixels.Short(), b.Receipt.Pixels.Short())
+	return d.OK(!same, "they disagree. Two against one decides nothing: they were asked, not drawn")
 }
 
-func (d *demo) again(ctx context.Context, e engine.Engine, of int) (*trial.Run, error) {
-	return trial.Again(ctx, e, d.drawn[d.keys[of]].Receipt, demoPrompt, essaim.Digest{})
+// checked waits until it is known what was checked of a picture, tells it, and returns the reruns.
+func (d *demo) checked(ctx context.Context, p *client.Picture) (c essaim.Checked, reruns []essaim.Receipt, err error) {
+	auditor, ok := d.net.Coordinator().(client.Auditor)
+	if !ok {
+		return c, nil, errors.New("the coordinator has nothing checked")
+	}
+	err = term.Until(ctx, func() (bool, error) {
+		c, err = auditor.Checked(ctx, p.Receipt.Task)
+		return c.State == essaim.AuditDone || c.State == essaim.AuditNone, err
+	})
+	for _, check := range c.Checks {
+		v, again, wrong := verify.Examine(p.Receipt, check)
+		if err = errors.Join(err, wrong); err != nil {
+			break
+		}
+		when := "asked by the payer"
+		if v.Height != 0 {
+			when = fmt.Sprintf("drawn by the beacon of height %d", v.Height)
+			reruns = append(reruns, again)
+		}
+		d.Say("%s by miner %s, %s", v.Result, again.Miner.Short(), when)
+	}
+	return c, reruns, err
 }
 
 func (d *demo) rerun(ctx context.Context) error {
-	for i, word := range []string{"is not", "is"} {
-		run, err := d.again(ctx, d.honest, i)
+	d.Say("Receipt %s of miner %s is", d.spoilt.Receipt.Digest().Short(), d.keys[wrong].Short())
+	c, reruns, err := d.checked(ctx, d.spoilt)
+	if err != nil {
+		return err
+	}
+	if err := d.OK(len(reruns) > 0 && c.Reason != "", "the verdict: %s", c.Reason); err != nil {
+		return err
+	}
+	return d.OK(c.Height > 0, "nobody knew who would be drawn: the beacon came after the receipts")
+}
+
+func (d *demo) canary(ctx context.Context) error {
+	d.turned.Store(true)
+	d.Say("Miner %s stops running the model. Much stake has just been put on it, so that it is drawn.", d.keys[lazy].Short())
+	if _, err := d.chain.Delegate(ctx, d.net.Account(backer), d.keys[lazy], 900_000*essaim.AIM, false); err != nil {
+		return err
+	}
+	asked := map[essaim.Digest]bool{}
+	for len(asked) == 0 {
+		list, err := d.pay(ctx, func(s *client.Session, r client.Request) ([]*client.Picture, error) {
+			r.MaxPrice = d.spoilt.Receipt.Price - 1 // only the cheapest miner draws it
+			p, err := s.Draw(ctx, r, nil)
+			return []*client.Picture{p}, err
+		})
 		if err != nil {
 			return err
 		}
-		if err := d.OK(run.Differs(d.drawn[d.keys[i]].Receipt) == (i == 0), "miner %s: its picture %s what the model gives", d.keys[i].Short(), word); err != nil {
+		d.sound = list[0]
+		d.Say("Receipt %s of miner %s is", d.sound.Receipt.Digest().Short(), d.sound.Receipt.Miner.Short())
+		_, reruns, err := d.checked(ctx, d.sound)
+		if err != nil {
 			return err
 		}
+		for _, r := range reruns {
+			if r.Miner == d.keys[lazy] {
+				asked[r.Digest()] = true
+			}
+		}
 	}
-	d.Say("The answer was known before: such a task is a canary. Drawn audits and verifiers' canaries are not played here.")
-	return nil
-}
-
-// game disputes a miner's picture with what an engine gives, to the end.
-func (d *demo) game(ctx context.Context, of int, e engine.Engine) (essaim.Dispute, error) {
-	run, err := d.again(ctx, e, of)
-	if err != nil {
-		return essaim.Dispute{}, err
-	}
-	f, err := essaim.DecodeReceiptFile(d.drawn[d.keys[of]].ReceiptFile)
-	if err != nil {
-		return essaim.Dispute{}, err
-	}
-	x := &side{Shell: d.shell, chain: d.chain, account: d.user, file: f, run: run, say: d.Say}
-	id, _, err := d.chain.OpenDispute(ctx, d.user, f)
-	if err != nil {
-		return essaim.Dispute{}, err
-	}
-	return x.play(ctx, id)
-}
-
-func (d *demo) convict(ctx context.Context) error {
-	game, err := d.game(ctx, 0, d.honest)
-	if err != nil {
-		return err
-	}
-	if d.paid, err = d.chain.Balance(ctx, d.user.Address()); err != nil {
-		return err
-	}
-	if err := d.OK(game.Verdict == "miner wrong" && !game.Silent, "after %d moves of both sides: %s", game.Turn, game.Verdict); err != nil {
-		return err
-	}
-	a, err := d.chain.Actor(ctx, d.keys[0])
-	if err != nil {
-		return err
-	}
-	return d.OK(game.Slash != 0 && a.JailedUntil > 0, "the miner is slashed (number %d), has %s left at stake, and is jailed", game.Slash, a.Stake)
-}
-
-func (d *demo) refund(ctx context.Context) error {
-	price := d.drawn[d.keys[0]].Receipt.Price
-	d.Say("A slash can be appealed; here for %d blocks.", demoAppeal)
-	var has essaim.Amount
-	err := term.Until(ctx, func() (ok bool, err error) {
-		has, err = d.chain.Balance(ctx, d.user.Address())
-		return has >= d.paid+price, err
+	d.Say("What looks like the next task to that miner is a canary: its result is known. Here each rerun is followed by one, on a network 2 %%.")
+	var known essaim.Dispute
+	err := term.Until(ctx, func() (bool, error) {
+		list, err := d.chain.Disputes(ctx, func(x essaim.Dispute) bool { return x.Miner == d.keys[lazy] && !asked[x.Receipt] })
+		if len(list) > 0 {
+			known = list[0]
+		}
+		return len(list) > 0, err
 	})
 	if err != nil {
 		return err
 	}
-	return d.OK(has == d.paid+price, "the payer has its %s back, out of the miner's stake", price)
+	return d.OK(known.Payer != d.user.Address(), "its answer to the canary was wrong: receipt %s, paid from the audit budget, is disputed", known.Receipt.Short())
+}
+
+func (d *demo) convict(ctx context.Context) error {
+	for _, i := range []int{wrong, lazy} {
+		var over []essaim.Dispute
+		err := term.Until(ctx, func() (done bool, err error) {
+			over, err = d.chain.Disputes(ctx, func(x essaim.Dispute) bool { return x.Miner == d.keys[i] })
+			return len(over) > 0 && !slices.ContainsFunc(over, func(x essaim.Dispute) bool { return x.Deadline != 0 }), err
+		})
+		if err != nil {
+			return err
+		}
+		for _, x := range over {
+			if err := d.OK(x.Verdict == "miner wrong" && !x.Silent && x.Challenger != d.user.Address(), "miner %s defended receipt %s; after %d moves: %s", d.keys[i].Short(), x.Receipt.Short(), x.Turn, x.Verdict); err != nil {
+				return err
+			}
+		}
+		a, err := d.chain.Actor(ctx, d.keys[i])
+		if err != nil {
+			return err
+		}
+		if err := d.OK(a.JailedUntil > 0, "it is slashed, has %s at stake, and is jailed", a.Stake); err != nil {
+			return err
+		}
+	}
+	d.Say("Nobody has asked for it: the coordinator's node has run the requests again, put up the bonds and played.")
+	return nil
+}
+
+func (d *demo) refund(ctx context.Context) error {
+	d.Say("A slash can be appealed; here for %d blocks.", demoAppeal)
+	var has essaim.Amount
+	err := term.Until(ctx, func() (ok bool, err error) {
+		has, err = d.chain.Balance(ctx, d.user.Address())
+		return has >= d.had-d.fair, err
+	})
+	if err != nil {
+		return err
+	}
+	return d.OK(has == d.had-d.fair, "the payer has its %s for the wrong picture back, out of the miner's stake, and has paid only for right ones", d.spoilt.Receipt.Price)
 }
 
 func (d *demo) acquit(ctx context.Context) error {
-	game, err := d.game(ctx, 1, Cheat{d.honest, 0x40})
+	r := d.sound.Receipt
+	run, err := trial.Again(ctx, Cheat{d.honest, 0x40}, r, demoPrompt, essaim.Digest{})
 	if err != nil {
 		return err
 	}
-	if err := d.OK(game.Verdict == "challenger wrong" && !game.Silent, "who disputes the right picture loses: %s, and its bond of %s", game.Verdict, game.Bond); err != nil {
-		return err
-	}
-	a, err := d.chain.Actor(ctx, d.keys[1])
+	f, err := essaim.DecodeReceiptFile(d.sound.ReceiptFile)
 	if err != nil {
 		return err
 	}
-	return d.OK(a.JailedUntil == 0, "the right miner has defended itself, and half of that bond is its owner's")
+	x := &side{Shell: d.shell, chain: d.chain, account: d.user, file: f, run: run, say: func(string, ...any) {}}
+	id, _, err := d.chain.OpenDispute(ctx, d.user, f)
+	if err != nil {
+		return err
+	}
+	game, err := x.play(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := d.OK(game.Verdict == "challenger wrong" && !game.Silent, "who disputes a right picture loses after %d moves: %s, and its bond of %s", game.Turn, game.Verdict, game.Bond); err != nil {
+		return err
+	}
+	a, err := d.chain.Actor(ctx, r.Miner)
+	if err != nil {
+		return err
+	}
+	return d.OK(a.JailedUntil == 0, "miner %s has defended itself, and half of that bond is its owner's", r.Miner.Short())
 }
