@@ -2,11 +2,14 @@ package devnet
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/node"
 	"github.com/essaim/essaim/verify"
@@ -74,6 +77,48 @@ func TestReceiptsAreAudited(t *testing.T) {
 		}
 	}
 	if _, err := s.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// broken is an engine that always fails.
+type broken struct{ *pixel.Engine }
+
+func (broken) Run(context.Context, engine.Request, func(engine.Progress)) (engine.Result, error) {
+	return engine.Result{}, errors.New("out of order")
+}
+
+// TestMissedDuties: a miner that takes audits and never answers is not held for wrong, gets no slash, and is proposed for
+// one by itself, with evidence that both houses can look at.
+func TestMissedDuties(t *testing.T) {
+	e, err := pixel.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, Config{Miners: 2, Audit: &node.Audit{Budget: 1_000_000, Poll: node.Duration(50 * time.Millisecond), Propose: true},
+		Instead: func(i int) []engine.Engine { return []engine.Engine{[]engine.Engine{e, broken{e}}[i]} }})
+	absent, err := NodeKey(r.MinerDirs()[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.open(1*essaim.AIM, 2000)
+	for i := range uint64(6) {
+		p, err := s.Draw(t.Context(), client.Request{Model: essaim.DigestOf(pixel.Manifest()), Prompt: "a red apple", Seed: i, Width: 64, Height: 64, Consent: true, MaxPrice: 1000}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := s.Attend(t.Context(), p); err != nil || c.State != essaim.AuditNone {
+			t.Fatalf("%+v: %v", c, err)
+		}
+	}
+	r.eventually("a slash is proposed", func() bool {
+		p, err := r.Chain().Proposal(t.Context(), 1)
+		return err == nil && strings.Contains(p.Title, absent.Short()) && strings.Contains(p.Title, "missed_duty")
+	})
+	if record, err := r.Chain().Record(t.Context(), absent); err != nil || record.Slashes != 0 {
+		t.Errorf("it is slashed without a vote: %+v, %v", record, err)
+	}
+	if _, err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -57,6 +57,7 @@ type Audit struct {
 	Canaries uint32   `toml:"canaries,omitempty" comment:"basis points of audits that are followed by a task with a known answer; default 200"`
 	Patience Duration `toml:"patience,omitempty" comment:"how long a client may take to seal its input to the verifier; default 20s"`
 	Poll     Duration `toml:"poll,omitempty" comment:"between looks at the ledger; default 1s"`
+	Propose  bool     `toml:"propose,omitempty" comment:"lay down deposits for proposals to slash miners that miss their duties or fail statistically; otherwise they are only logged"`
 }
 
 // Miner configures a miner.

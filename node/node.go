@@ -42,6 +42,7 @@ type Node struct {
 	coordinator *coordinator.Coordinator // coordinator only; set before ready is closed
 	verifier    *verifier.Verifier       // of a coordinator that audits; nil: it does not
 	budget      *budget                  // what pays for that
+	prosecutor  *prosecutor              // and from what the ledger cannot judge
 	challenger  *challenger.Challenger   // what follows from it
 }
 

@@ -64,8 +64,10 @@ func (n *Node) newVerifier(chain *chainclient.Client, account *wallet.Account, k
 	if err != nil {
 		return nil, err
 	}
+	n.prosecutor = &prosecutor{chain: chain, account: account, submit: a.Propose, cases: make(chan verifier.Accusation, maxCases), log: n.opt.Logger}
 	return verifier.New(verifier.Config{
-		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Ledger: chain, Budget: n.budget, Book: filepath.Join(n.cfg.Dir, VerifierFile),
+		Accuse: n.prosecutor.accuse,
+		Key:    keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Ledger: chain, Budget: n.budget, Book: filepath.Join(n.cfg.Dir, VerifierFile),
 		Fault: n.challenger.Take, Exact: func(model essaim.Digest) bool { return exact[model] },
 		Connected: func(m essaim.NodeKey) bool { return n.coordinator.Connected(m) },
 		Known:     rerun.Method{Runner: rerun.With(list...)}, Evidence: blobs, Canaries: essaim.Bps(a.Canaries), Patience: time.Duration(a.Patience), Poll: time.Duration(a.Poll), Logger: n.opt.Logger,
@@ -76,6 +78,7 @@ func (n *Node) runVerifier(ctx context.Context) error {
 	both, running := errgroup.WithContext(ctx)
 	both.Go(func() error { return n.verifier.Run(running) })
 	both.Go(func() error { return n.challenger.Run(running) })
+	both.Go(func() error { return n.prosecutor.run(running) })
 	err := both.Wait()
 	return errors.Join(err, n.budget.close(context.WithoutCancel(ctx)))
 }

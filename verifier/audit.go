@@ -26,6 +26,9 @@ const (
 	// maxReruns bounds what one audit may cost.
 	maxReruns = 4
 
+	// remembered is how many blocks a beacon must be back at least before it is given up.
+	remembered = 100
+
 	rerunTime  = 2 * time.Minute
 	ledgerTime = 20 * time.Second
 )
@@ -84,12 +87,13 @@ func (v *Verifier) look(ctx context.Context, group *errgroup.Group) {
 	if err != nil {
 		return // the coordinator says so
 	}
-	v.mu.Lock()
-	for _, a := range fresh {
-		a.height = height + ahead // the receipt was there before this height was asked for
+	if err := v.fix(fresh, height+ahead); err != nil { // the receipts were there before this height was asked for
+		v.log.Error("which beacon decides cannot be stored", "err", err)
+		return
 	}
+	v.mu.Lock()
 	for _, a := range v.audits {
-		if a.state == essaim.AuditWaiting && a.height <= height {
+		if a.state == essaim.AuditWaiting && a.height != 0 && a.height <= height {
 			due = append(due, a)
 		}
 	}
@@ -108,10 +112,41 @@ func (v *Verifier) look(ctx context.Context, group *errgroup.Group) {
 			if beacons[a.height], err = v.cfg.Ledger.BeaconAt(asking, a.height); err != nil {
 				v.log.Warn("no beacon", "height", a.height, "err", err)
 				delete(beacons, a.height)
+				v.forgotten(a, height, err)
 				continue
 			}
 		}
 		v.begin(ctx, group, a, beacons[a.height], miners)
+	}
+}
+
+// fix says which beacon decides about receipts.
+func (v *Verifier) fix(fresh []*audit, height int64) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	tasks := make([]essaim.Digest, len(fresh))
+	for i, a := range fresh {
+		tasks[i] = a.Receipt.Task
+	}
+	if err := v.book.fix(tasks, height); err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, a := range fresh {
+		a.height = height
+	}
+	return nil
+}
+
+// forgotten has a beacon to come decide about a receipt if the ledger does not have the old one any more, as after a long
+// time without this program.
+func (v *Verifier) forgotten(a *audit, height int64, err error) {
+	if essaim.CodeOf(err) == essaim.CodeNotFound && height-a.height > remembered {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		a.height = 0
 	}
 }
 
@@ -211,7 +246,9 @@ func (v *Verifier) audit(ctx context.Context, a *audit) {
 			why = "the client is gone and has not agreed to an audit without it, and the input was sealed to no other miner that can be asked"
 			continue
 		}
-		if err := v.rerun(ctx, a, m, method, sealed); err != nil {
+		err := v.rerun(ctx, a, m, method, sealed)
+		v.answered(ctx, a, m, i, err)
+		if err != nil {
 			why = "the drawn miners could not be asked"
 			v.log.Info("not run again", "task", a.Receipt.Task.Short(), "by", m.NodeKey.Short(), "place", i, "err", err)
 			if essaim.CodeOf(err) == essaim.CodeInsufficient {
@@ -222,6 +259,9 @@ func (v *Verifier) audit(ctx context.Context, a *audit) {
 		}
 		v.maybeCanary(ctx, a.whole(), m)
 		a.others[len(a.others)-1].void = v.Barred(m.NodeKey, a.Receipt.Model)
+	}
+	if ctx.Err() != nil {
+		return // it goes on when the program runs again
 	}
 	if len(a.others) == 0 {
 		v.conclude(ctx, a, essaim.AuditNone, why)
@@ -242,6 +282,9 @@ func (v *Verifier) examine(ctx context.Context, a *audit) {
 			v.found(subject{a.Receipt.Miner, a.Receipt.Model}, f, fault, false)
 			why += "; its miner was given a task with a known answer instead"
 		}
+	}
+	if ctx.Err() != nil {
+		return
 	}
 	v.conclude(ctx, a, essaim.AuditNone, why)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/internal/durable"
+	"github.com/essaim/essaim/verify"
 	"github.com/essaim/essaim/verify/trust"
 )
 
@@ -30,16 +31,33 @@ CREATE TABLE IF NOT EXISTS records (
 	record BLOB NOT NULL, -- JSON
 	PRIMARY KEY (miner, model)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS waiting (
+	task    BLOB PRIMARY KEY,
+	file    BLOB NOT NULL,   -- task and receipt as they were signed
+	input   BLOB NOT NULL,   -- sealed to miners
+	consent BLOB,            -- the input, sealed to the coordinator; NULL: there is none
+	height  INTEGER NOT NULL -- of the beacon that decides; 0: not fixed
+);
 `
 
 // keepChecked is how long it is kept what was checked.
 const keepChecked = 90 * 24 * time.Hour
+
+// waits is a receipt whose audit had not ended when the program did.
+type waits struct {
+	verify.Work
+	height int64 // of the beacon that decides; 0: not fixed
+}
 
 // kept is what is kept of a miner with a model.
 type kept struct {
 	trust.Record
 	Barred   bool     // no more tasks of the model
 	Evidence []string // CIDs of what spoke against the miner since the test began, the latest maxEvidence
+
+	Duties  trust.Duties
+	Missed  []string // CIDs of duties that were not answered, likewise
+	Heights []int64  // and of the beacons that had drawn the miner
 }
 
 func openBook(path string) (*book, error) {
@@ -54,6 +72,51 @@ func openBook(path string) (*book, error) {
 
 func (b *book) close() error { return b.file.Close() }
 
+// wait stores a receipt whose audit has not ended, with the next write.
+func (b *book) wait(w verify.Work) {
+	b.file.StartPatient(durable.Stmt{
+		Query: `INSERT INTO waiting (task, file, input, consent, height) VALUES (?, ?, ?, ?, 0) ON CONFLICT (task) DO NOTHING`,
+		Args:  []any{w.Receipt.Task[:], w.File.Encode(), w.Input, w.Consent},
+	})
+}
+
+// fix stores which beacon decides about receipts: after that no end of the program chooses another.
+func (b *book) fix(tasks []essaim.Digest, height int64) error {
+	stmts := make([]durable.Stmt, len(tasks))
+	for i := range tasks {
+		stmts[i] = durable.Stmt{Query: `UPDATE waiting SET height = ? WHERE task = ?`, Args: []any{height, tasks[i][:]}}
+	}
+	_, err := b.file.Write(stmts...)
+	return err
+}
+
+// unfinished reads what wait has stored and conclude has not ended.
+func (b *book) unfinished(ctx context.Context) (out []waits, err error) {
+	rows, err := b.file.Query(ctx, `SELECT file, input, consent, height FROM waiting LIMIT ?`, maxWaiting)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var w waits
+		var file []byte
+		if err := rows.Scan(&file, &w.Input, &w.Consent, &w.height); err != nil {
+			return nil, err
+		}
+		if w.File, err = essaim.DecodeReceiptFile(file); err != nil {
+			return nil, err
+		}
+		var err1, err2 error
+		w.Task, _, err1 = essaim.OpenTask(w.File.Task)
+		w.Receipt, err2 = essaim.OpenReceipt(w.File.Receipt)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, err
+		}
+		out = append(out, w)
+	}
+	return out, rows.Err()
+}
+
 // conclude stores what was checked of a receipt, and what is known of its miner.
 func (b *book) conclude(c essaim.Checked, s subject, k kept) error {
 	text, err := json.Marshal(c)
@@ -67,7 +130,7 @@ func (b *book) conclude(c essaim.Checked, s subject, k kept) error {
 	_, err = b.file.Write(durable.Stmt{
 		Query: `INSERT INTO checked (task, checked, ended) VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE SET checked = excluded.checked, ended = excluded.ended`,
 		Args:  []any{c.Task[:], text, time.Now().UnixMilli()},
-	}, put)
+	}, put, durable.Stmt{Query: `DELETE FROM waiting WHERE task = ?`, Args: []any{c.Task[:]}})
 	return err
 }
 

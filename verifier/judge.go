@@ -3,6 +3,7 @@ package verifier
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -129,9 +130,9 @@ func (v *Verifier) note(s subject, o trust.Outcome, f *verify.Fault) {
 	v.mu.Lock()
 	k := v.records[s]
 	if cid != "" {
-		k.Evidence = append(k.Evidence, cid)
-		k.Evidence = k.Evidence[max(0, len(k.Evidence)-maxEvidence):]
+		k.Evidence = latest(append(k.Evidence, cid))
 	}
+	failed, audits := k.Wrongs+1, k.Audits+1
 	action := k.Audited(o)
 	k.Barred = k.Barred || action == trust.Unlist || action == trust.Convict
 	v.records[s] = k
@@ -139,23 +140,31 @@ func (v *Verifier) note(s subject, o trust.Outcome, f *verify.Fault) {
 	switch action {
 	case trust.Warn, trust.Unlist:
 		v.log.Warn("a miner's results are doubtful", "miner", s.Miner.Short(), "model", s.Model.Short(), "action", string(action), "audits", k.Audits, "wrong", k.Wrongs, "near", k.Nears)
-	case trust.Convict:
-		v.log.Warn("a miner is convicted by statistics: governance may slash it", "miner", s.Miner.String(), "model", s.Model.Short(), "evidence", strings.Join(k.Evidence, ","))
 	}
 	v.save(s, k)
+	if action == trust.Convict && !v.cfg.Exact(s.Model) {
+		v.accuse(Accusation{
+			Miner: s.Miner, Model: s.Model, Cause: CauseStatistical, Evidence: k.Evidence,
+			Method: fmt.Sprintf("sequential test, 1 %% against 10 %%: %d of %d results were wrong", failed, audits),
+		})
+	}
 }
 
 // keep stores evidence and names it.
 func (v *Verifier) keep(f verify.Fault) string {
-	if v.cfg.Evidence == nil {
-		return ""
-	}
 	text, err := json.Marshal(f)
 	if err != nil {
 		v.log.Error("evidence cannot be written", "err", err)
 		return ""
 	}
-	d, err := v.cfg.Evidence.Put(context.Background(), text)
+	return v.put(text)
+}
+
+func (v *Verifier) put(evidence []byte) string {
+	if v.cfg.Evidence == nil {
+		return ""
+	}
+	d, err := v.cfg.Evidence.Put(context.Background(), evidence)
 	if err != nil {
 		v.log.Error("evidence cannot be kept", "err", err)
 		return ""

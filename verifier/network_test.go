@@ -92,7 +92,8 @@ type miner struct {
 	seal  *seal.PrivateKey
 	actor essaim.Actor
 	way   func(prompt string, seed uint64) image.Image
-	asked int // guarded by network.mu
+	hangs bool // it answers budgets when it is too late
+	asked int  // guarded by network.mu
 }
 
 // network is ledger, budget and miners.
@@ -102,6 +103,7 @@ type network struct {
 	height int64
 	miners []*miner
 	seq    uint64
+	down   bool // the ledger does not say its height
 	faults []verify.Fault
 	opened []essaim.NodeKey // who has opened an input
 }
@@ -128,6 +130,9 @@ func newNetwork(t *testing.T, ways ...func(string, uint64) image.Image) *network
 func (n *network) Height(context.Context) (int64, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.down {
+		return 0, essaim.Errorf(essaim.CodeUnavailable, "", "no ledger")
+	}
 	n.height++
 	return n.height, nil
 }
@@ -135,7 +140,7 @@ func (n *network) Height(context.Context) (int64, error) {
 func (n *network) BeaconAt(_ context.Context, h int64) (essaim.Digest, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if h > n.height {
+	if h > n.height || h == 0 {
 		n.t.Errorf("the beacon of height %d was asked for at %d", h, n.height)
 	}
 	return beacon(h), nil
@@ -163,8 +168,12 @@ func (n *network) Actor(_ context.Context, k essaim.NodeKey) (essaim.Actor, erro
 
 func (n *network) Own(id essaim.SessionID) bool { return id == budgets }
 
-func (n *network) Rerun(_ context.Context, r verifier.Rerun) (verifier.Rerunning, error) {
+func (n *network) Rerun(ctx context.Context, r verifier.Rerun) (verifier.Rerunning, error) {
 	i := slices.IndexFunc(n.miners, func(m *miner) bool { return m.actor.NodeKey == r.By.NodeKey })
+	if n.miners[i].hangs {
+		<-ctx.Done()
+		return verifier.Rerunning{}, ctx.Err()
+	}
 	t := essaim.NewTask(chainID, budgets, 0)
 	t.Kind, t.Model, t.Input, t.Seed, t.Width, t.Height, t.Steps, t.MaxPrice = r.Task.Kind, r.Task.Model, r.Task.Input, r.Task.Seed, r.Task.Width, r.Task.Height, r.Task.Steps, r.Price
 	return n.run(n.miners[i], t, r.Input)
@@ -186,6 +195,9 @@ func (n *network) run(m *miner, t essaim.Task, sealed []byte) (out verifier.Reru
 	m.asked++
 	n.opened = append(n.opened, m.actor.NodeKey)
 	n.mu.Unlock()
+	if m.way == nil {
+		return out, essaim.Errorf(essaim.CodeUnavailable, "", "it does not answer")
+	}
 	picture := m.way(in.Prompt, t.Seed)
 	output := encode(picture)
 	r := essaim.NewReceipt(t)

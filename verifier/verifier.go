@@ -114,6 +114,9 @@ type Config struct {
 	// nor keep a prompt longer than it needs it.
 	Fault func(verify.Fault)
 
+	// Accuse is told what only people can judge; nil: nobody is. It must not block.
+	Accuse func(Accusation)
+
 	Canaries essaim.Bps    // of audits; default trust.Canaries
 	Patience time.Duration // for a client to seal its input to the verifier; default 20 s
 	Poll     time.Duration // between looks at the ledger's height; default 1 s
@@ -175,6 +178,9 @@ func New(cfg Config) (*Verifier, error) {
 	if cfg.Fault == nil {
 		cfg.Fault = func(verify.Fault) {}
 	}
+	if cfg.Accuse == nil {
+		cfg.Accuse = func(Accusation) {}
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -189,7 +195,7 @@ func New(cfg Config) (*Verifier, error) {
 func (v *Verifier) Ready() <-chan struct{} { return v.ready }
 
 // Run audits until ctx ends and returns when all its goroutines have. What was not finished
-// by then is not audited. It is called once.
+// by then is audited by the next Run with the same book. It is called once.
 //
 // Errors: nil after ctx has ended; otherwise why the book cannot be opened.
 func (v *Verifier) Run(ctx context.Context) (err error) {
@@ -200,7 +206,7 @@ func (v *Verifier) Run(ctx context.Context) (err error) {
 	if err := v.recall(ctx); err != nil {
 		return fmt.Errorf("verifier: read %s: %w", v.cfg.Book, err)
 	}
-	close(v.ready)
+	v.open()
 	var group errgroup.Group
 	tick := time.NewTicker(v.cfg.Poll)
 	defer tick.Stop()
@@ -215,16 +221,32 @@ func (v *Verifier) Run(ctx context.Context) (err error) {
 }
 
 func (v *Verifier) recall(ctx context.Context) error {
-	list, err := v.book.records(ctx)
-	if err != nil {
+	list, err1 := v.book.records(ctx)
+	unfinished, err2 := v.book.unfinished(ctx)
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	for _, u := range unfinished {
+		if v.audits[u.Receipt.Task] == nil {
+			v.add(u.Work, u.height)
+		}
+	}
 	for s, k := range list {
 		v.records[s] = k
 	}
 	return nil
+}
+
+// open lets Finished write into the book, and writes what came before that.
+func (v *Verifier) open() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	close(v.ready)
+	for _, a := range v.audits {
+		v.book.wait(a.Work)
+	}
 }
 
 // Finished takes note of a delivered task. It does not block: it is called on the way of
@@ -239,11 +261,21 @@ func (v *Verifier) Finished(w verify.Work) {
 		v.log.Warn("a receipt is not looked at: too many wait", "receipt", w.Receipt.Digest().Short())
 		return
 	}
+	v.add(w, 0)
+	select {
+	case <-v.ready:
+		v.book.wait(w)
+	default:
+	}
+}
+
+// add begins to wait for the beacon of a height, or for one to be fixed. v.mu is held.
+func (v *Verifier) add(w verify.Work, height int64) {
 	if _, asked := replicas(w.Task.Verify); asked {
 		key := roundOf(w.Receipt)
 		v.rounds[key] = append(v.rounds[key], w)
 	}
-	v.audits[w.Receipt.Task] = &audit{Work: w, state: essaim.AuditWaiting, shared: make(chan []byte, 1)}
+	v.audits[w.Receipt.Task] = &audit{Work: w, state: essaim.AuditWaiting, height: height, shared: make(chan []byte, 1)}
 }
 
 // Barred reports whether a miner is to get no more tasks of a model: its machine is too odd

@@ -307,7 +307,7 @@ func TestReplicas(t *testing.T) {
 func TestReplicasThatConspire(t *testing.T) {
 	conspire := unless(func(string) bool { return false })
 	n := newNetwork(t, conspire, conspire, honest, honest, honest)
-	r := n.verifier(nil)
+	r := n.verifier(func(c *verifier.Config) { c.Patience = 300 * time.Millisecond })
 	reply, err := seal.GenerateKey()
 	if err != nil {
 		t.Fatal(err)
@@ -315,7 +315,7 @@ func TestReplicasThatConspire(t *testing.T) {
 	in := essaim.Input{Prompt: secret, Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
 	var work [3]verify.Work
 	for i := range work {
-		work[i] = r.deliverInput(order{to: []int{0, 1, 2, 3, 4}, verify: "replica:3"}, in, i)
+		work[i] = r.deliverInput(order{to: []int{0, 1, 2, 3, 4}, verify: "replica:3", consent: true}, in, i)
 	}
 	for i, w := range work {
 		c := r.ended(w)
@@ -326,6 +326,84 @@ func TestReplicasThatConspire(t *testing.T) {
 	}
 	if len(n.faultsOf(0)) != 1 || len(n.faultsOf(1)) != 1 || len(n.faults) != 2 {
 		t.Errorf("%d faults", len(n.faults))
+	}
+}
+
+// TestSilence: a miner that does not answer what it is drawn for is accused after six times, with evidence, and not held
+// for wrong; its accusers convict nobody by themselves.
+func TestSilence(t *testing.T) {
+	n := newNetwork(t, honest, nil)
+	var accused []verifier.Accusation
+	r := n.verifier(func(c *verifier.Config) {
+		c.Accuse = func(a verifier.Accusation) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			accused = append(accused, a)
+		}
+	})
+	for range 6 {
+		if c := r.ended(r.deliver(order{prompt: secret, to: []int{0}, consent: true})); c.State != essaim.AuditNone {
+			t.Fatalf("%+v", c)
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(accused) != 1 || accused[0].Miner != n.key(1) || accused[0].Cause != verifier.CauseMissedDuty || len(accused[0].Evidence) != 6 || len(accused[0].Heights) != 6 {
+		t.Fatalf("accused: %+v", accused)
+	}
+	if len(n.faults) != 0 || r.Barred(n.key(1), model) {
+		t.Error("silence is held for a wrong result")
+	}
+	d, err := essaim.ParseCID(accused[0].Evidence[5])
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := r.kept.Get(t.Context(), d)
+	if err != nil || !bytes.Contains(text, []byte(accused[0].Miner.String())) || bytes.Contains(text, []byte("castle")) {
+		t.Errorf("evidence: %s, %v", text, err)
+	}
+}
+
+// TestUnfinishedAuditsGoOn: what was not audited when the program ended is, when it runs again; the beacon that decides
+// stays the same.
+func TestUnfinishedAuditsGoOn(t *testing.T) {
+	n := newNetwork(t, honest, nil, honest)
+	n.miners[1].hangs = true
+	n.miners[2].actor.JailedUntil = 1 // nobody else can be drawn
+	book := filepath.Join(t.TempDir(), "book.db")
+	own, err := seal.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var works []verify.Work
+	var height int64
+	t.Run("first run", func(t *testing.T) {
+		n.t = t
+		r := n.verifier(func(c *verifier.Config) { c.Book, c.Seal = book, own })
+		r.seal = own
+		works = append(works, r.deliver(order{prompt: secret, to: []int{0}, consent: true}))
+		for c := (essaim.Checked{}); c.State != essaim.AuditRunning; {
+			if c, err = r.Checked(t.Context(), works[0].Receipt.Task); err != nil {
+				t.Fatal(err)
+			}
+			height = c.Height
+			time.Sleep(time.Millisecond)
+		}
+		n.mu.Lock()
+		n.down = true
+		n.mu.Unlock()
+		works = append(works, r.deliver(order{prompt: secret, to: []int{0}, consent: true}))
+	})
+	n.t, n.down = t, false
+	n.miners[2].actor.JailedUntil = 0
+	n.miners[1].actor.JailedUntil = 1
+	r := n.verifier(func(c *verifier.Config) { c.Book, c.Seal = book, own })
+	r.seal = own
+	for i, w := range works {
+		c := r.ended(w)
+		if c.State != essaim.AuditDone || len(c.Checks) != 1 || i == 0 && c.Height != height {
+			t.Errorf("audit %d: %+v", i, c)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -90,6 +91,33 @@ type Power struct {
 
 // governance is the account that passed proposals act as.
 var governance = essaim.Address(authtypes.NewModuleAddress(govtypes.ModuleName))
+
+// LeastDeposit is what a proposal needs to be voted on.
+func (c *Client) LeastDeposit(ctx context.Context, expedited bool) (essaim.Amount, error) {
+	bz, err := c.Params(ctx, "gov")
+	if err != nil {
+		return 0, err
+	}
+	type list []struct{ Denom, Amount string }
+	var p struct {
+		Least     list `json:"min_deposit"`
+		Expedited list `json:"expedited_min_deposit"`
+	}
+	if err := json.Unmarshal(bz, &p); err != nil {
+		return 0, err
+	}
+	least := p.Least
+	if expedited {
+		least = p.Expedited
+	}
+	for _, coin := range least {
+		if coin.Denom == essaim.Denom {
+			n, err := strconv.ParseUint(coin.Amount, 10, 64)
+			return essaim.Amount(n), err
+		}
+	}
+	return 0, nil
+}
 
 // ProposeText asks a question whose answer changes nothing by itself. It returns the
 // proposal's number, like every Propose method.

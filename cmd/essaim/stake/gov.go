@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -185,7 +184,7 @@ func (s *Shell) propose(ctx context.Context, p *proposing, args []string, prepar
 	if p.deposit != "" {
 		p.draft.Deposit, err = amountOf(p.deposit)
 	} else {
-		p.draft.Deposit, err = leastDeposit(ctx, chain, p.draft.Expedited)
+		p.draft.Deposit, err = chain.LeastDeposit(ctx, p.draft.Expedited)
 	}
 	if err != nil {
 		return err
@@ -211,33 +210,6 @@ func (s *Shell) propose(ctx context.Context, p *proposing, args []string, prepar
 		o.set("deposit", p.draft.Deposit)
 		return tx, o, err
 	}})
-}
-
-// leastDeposit is what a proposal needs to be voted on.
-func leastDeposit(ctx context.Context, chain *chainclient.Client, expedited bool) (essaim.Amount, error) {
-	bz, err := chain.Params(ctx, "gov")
-	if err != nil {
-		return 0, err
-	}
-	type list []struct{ Denom, Amount string }
-	var p struct {
-		Least     list `json:"min_deposit"`
-		Expedited list `json:"expedited_min_deposit"`
-	}
-	if err := json.Unmarshal(bz, &p); err != nil {
-		return 0, err
-	}
-	least := p.Least
-	if expedited {
-		least = p.Expedited
-	}
-	for _, c := range least {
-		if c.Denom == essaim.Denom {
-			n, err := strconv.ParseUint(c.Amount, 10, 64)
-			return essaim.Amount(n), err
-		}
-	}
-	return 0, nil
 }
 
 func (s *Shell) proposeText(_ context.Context, p *proposing, _ *chainclient.Client, _ []string) (string, submit, error) {

@@ -124,7 +124,7 @@ func (d *demo) votes(ctx context.Context) error {
 	}
 	by := d.net.Account(devnet.User)
 	receipt := essaim.CIDOf(essaim.DigestOf(d.picture.ReceiptFile))
-	deposit, err := leastDeposit(ctx, d.chain, false)
+	deposit, err := d.chain.LeastDeposit(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func (d *demo) appeal(ctx context.Context) error {
 		return err
 	}
 	d.Say("its owner appeals slash %d with that receipt, %.16s…; the coins stay until height %d", d.foul.ID, evidence[0], ends)
-	deposit, err := leastDeposit(ctx, d.chain, true)
+	deposit, err := d.chain.LeastDeposit(ctx, true)
 	if err != nil {
 		return err
 	}
