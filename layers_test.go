@@ -31,6 +31,7 @@ var floors = map[string]int{
 	"transport": 2,
 	"quant":     2,
 	"verify":    2,
+	"standing":  2,
 
 	"receipts/sumtree": 2, // the tree, which knows no receipt
 
@@ -72,12 +73,16 @@ var floors = map[string]int{
 	"coordinator/receiptlog": 4, // a role's memory
 	"coordinator/known":      4,
 	"coordinator/round":      4, // its rounds of replicas
-	"coordinator/chance":     4, // and how it draws
+	"coordinator/cover":      4, // what stake answers for
+	"coordinator/vet":        4, // what it looks at in receipts
+	"coordinator/chance":     4, // how it draws
+	"coordinator/line":       4, // and in which order it serves
 
 	"gateway":        7, // a role, and its parts
 	"gateway/apikey": 3,
 	"gateway/purse":  4,
 	"gateway/desk":   5,
+	"gateway/jobs":   6,
 	"gateway/openai": 6,
 	"gateway/ollama": 6,
 	"gateway/a1111":  6,

@@ -40,11 +40,13 @@ type drawing struct {
 	progress func(essaim.Progress)
 	hears    *listener // nil: nobody listens
 	picture  *Picture  // nil: nothing was accepted
+	refunded bool      // the task was taken back, and nothing is charged
 }
 
 // Draw draws one picture, or does what else is asked for, and returns it when every check has passed. progress may be
 // nil; it is called from one goroutine at a time and must not block. If the task's
-// miners are gone, the same task goes to others until the deadline.
+// miners are gone, the same task goes to others until the deadline. If ctx is cancelled, the
+// task is taken back, as far as that can be.
 //
 // Errors: CodeBadInput if the request can never succeed, CodeInsufficient if the
 // deposit or the maximum price does not suffice, CodeUnavailable if no miner can do
@@ -144,6 +146,7 @@ func (d *drawing) run(ctx context.Context) (essaim.Delivery, error) {
 		left := time.Until(time.UnixMilli(d.task.Deadline))
 		switch {
 		case errors.Is(ctx.Err(), context.Canceled):
+			d.refunded = d.takeBack(ctx)
 			return delivery, ctx.Err()
 		case d.signed == nil || !essaim.CodeOf(err).Retryable() || faults >= maxFaults:
 			return delivery, err
@@ -272,7 +275,10 @@ func (s *Session) endDraw(d *drawing) {
 		return
 	}
 	s.reserved -= d.task.MaxPrice
-	if d.picture == nil {
+	switch {
+	case d.refunded:
+		return
+	case d.picture == nil:
 		s.doubtful += d.task.MaxPrice
 		return
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/standing"
 )
 
 const (
@@ -35,6 +36,7 @@ type HTTP struct {
 var (
 	_ Coordinator = (*HTTP)(nil)
 	_ Auditor     = (*HTTP)(nil)
+	_ Waiting     = (*HTTP)(nil)
 )
 
 // Dial names a gateway by its URL, such as http://localhost:8545. It sends nothing.
@@ -82,6 +84,16 @@ func (h *HTTP) Checked(ctx context.Context, d essaim.Digest) (out essaim.Checked
 // Share is Auditor.Share.
 func (h *HTTP) Share(ctx context.Context, d essaim.Digest, sealed []byte) error {
 	return h.call(ctx, http.MethodPost, PathTasks+"/"+d.String()+PathChecks, essaim.ShareBody{Input: sealed}, &struct{}{})
+}
+
+// Standing is Waiting.Standing.
+func (h *HTTP) Standing(ctx context.Context, task essaim.Digest) (out standing.Standing, err error) {
+	return out, h.call(ctx, http.MethodGet, PathTasks+"/"+task.String()+PathStanding, nil, &out)
+}
+
+// Cancel is Waiting.Cancel.
+func (h *HTTP) Cancel(ctx context.Context, task essaim.Digest, sig []byte) error {
+	return h.call(ctx, http.MethodPost, PathTasks+"/"+task.String()+PathCancel, CancelBody{sig}, &struct{}{})
 }
 
 // Acknowledge is Coordinator.Acknowledge.

@@ -14,6 +14,8 @@ const (
 	PathQuote       = "/essaim/v1/quote"
 	PathTasks       = "/essaim/v1/tasks" // + "/" + digest to read a record
 	PathChecks      = "/checks"          // after that: what is known of its receipt; a POST shares the input with a verifier
+	PathStanding    = "/standing"        // or: how it stands
+	PathCancel      = "/cancel"          // or: a POST takes it back
 	PathAcknowledge = "/essaim/v1/sessions/acknowledge"
 	PathClose       = "/essaim/v1/sessions/close"
 )
@@ -26,6 +28,11 @@ type CloseBody struct {
 // VoucherBody is the body of a POST to PathAcknowledge, whose answer is an empty object.
 type VoucherBody struct {
 	Voucher []byte `json:"voucher"` // by essaim.SignVoucher
+}
+
+// CancelBody is the body of a POST to PathCancel, whose answer is an empty object.
+type CancelBody struct {
+	Signature []byte `json:"signature"` // by standing.SignCancel
 }
 
 // ErrorBody is the body of every answer that is an error.

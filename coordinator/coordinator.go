@@ -20,7 +20,7 @@
 // order: Coordinator.mu before job.mu or book.mu; none is held during I/O.
 //
 // Reading order: submit.go and dispatch.go are the way of a task, match.go says who gets
-// it, share.go and cover.go who may get more, miners.go who is there, escrow.go what may
+// it, cover.go who may get more, waiting.go what those are told who wait, miners.go who is there, escrow.go what may
 // be spent, voucher.go what the payer has acknowledged, settle.go how it is paid and
 // draws.go how that is shown to be true; package receiptlog is what is kept.
 package coordinator
@@ -39,7 +39,10 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/coordinator/chance"
+	"github.com/essaim/essaim/coordinator/cover"
 	"github.com/essaim/essaim/coordinator/known"
+	"github.com/essaim/essaim/coordinator/line"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/coordinator/round"
 	"github.com/essaim/essaim/transport"
@@ -114,6 +117,7 @@ type Config struct {
 	MaxAttempts    int           // of a task; default 5
 	Rejoin         time.Duration // how long a task waits for a lost miner if no other can do it; default 10 s
 	MaxTasks       int           // of a session at the same time, running or queued; default 256
+	MaxJobs        int           // of all sessions; more are turned away; default 16384
 	QuoteTTL       time.Duration // default 1 min
 
 	IdleSettle time.Duration // a session without a task for so long is settled; default 2 min
@@ -162,13 +166,14 @@ type Coordinator struct {
 	callers sync.WaitGroup // calls and tasks under way; Add only under gate while open
 
 	mu      sync.Mutex
-	miners  map[essaim.NodeKey]*miner    // connected; guarded by mu
-	quality map[essaim.NodeKey]*quality  // outlives a connection; guarded by mu
-	exposed map[essaim.NodeKey]*exposure // of miners with unaudited work; guarded by mu
-	shares  map[essaim.Digest]*shares    // by model; guarded by mu
-	cover   essaim.Cover                 // as last seen; guarded by mu
-	jobs    map[essaim.Digest]*job       // tasks under way; guarded by mu
-	queue   queue                        // guarded by mu
+	miners  map[essaim.NodeKey]*miner          // connected; guarded by mu
+	quality map[essaim.NodeKey]*quality        // outlives a connection; guarded by mu
+	exposed map[essaim.NodeKey]*cover.Exposure // of miners with unaudited work; guarded by mu
+	shares  map[essaim.Digest]*chance.Shares   // by model; guarded by mu
+	cover   essaim.Cover                       // as last seen; guarded by mu
+	jobs    map[essaim.Digest]*job             // tasks under way; guarded by mu
+	queue   line.Line[*waiter]                 // guarded by mu
+	pace    line.Pace                          // guarded by mu
 
 	height   atomic.Int64
 	heightAt atomic.Int64 // when height was read, Unix milliseconds
@@ -223,6 +228,9 @@ func New(cfg Config) (*Coordinator, error) {
 	if cfg.MaxTasks == 0 {
 		cfg.MaxTasks = 256
 	}
+	if cfg.MaxJobs == 0 {
+		cfg.MaxJobs = 16 << 10
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -237,8 +245,8 @@ func New(cfg Config) (*Coordinator, error) {
 		cfg: cfg, key: key, log: cfg.Logger.With("coordinator", key.Short()),
 		ready: make(chan struct{}), book: newBook(), known: known.New(cfg.Ledger, cfg.ActorTTL), rounds: round.New(cfg.ChainID, roundTime),
 		miners: map[essaim.NodeKey]*miner{}, quality: map[essaim.NodeKey]*quality{},
-		exposed: map[essaim.NodeKey]*exposure{}, shares: map[essaim.Digest]*shares{},
-		jobs: map[essaim.Digest]*job{}, queue: newQueue(),
+		exposed: map[essaim.NodeKey]*cover.Exposure{}, shares: map[essaim.Digest]*chance.Shares{},
+		jobs: map[essaim.Digest]*job{}, queue: line.New[*waiter](),
 	}, nil
 }
 

@@ -2,13 +2,12 @@ package coordinator
 
 import (
 	"context"
-	"math/bits"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/cover"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/verify/trust"
 )
@@ -16,42 +15,16 @@ import (
 // recheckParallel is how many questions about actors the ledger gets at the same time.
 const recheckParallel = 8
 
-// exposure is a miner's work that no audit has passed yet: its stake answers for it.
-type exposure struct {
-	open   map[essaim.SessionID]essaim.Amount // delivered, not settled
-	recent []settledWork                      // settled inside the audit window, by height
-}
-
-type settledWork struct {
-	height int64
-	amount essaim.Amount
-}
-
-// at is the exposure at a height; what the audit window has passed over is forgotten.
-func (e *exposure) at(height, window int64) (open, recent essaim.Amount) {
-	if e == nil {
-		return 0, 0
-	}
-	e.recent = slices.DeleteFunc(e.recent, func(w settledWork) bool { return w.height+window <= height })
-	for _, w := range e.recent {
-		recent += w.amount // all of it was in escrow, so no sum overflows
-	}
-	for _, a := range e.open {
-		open += a
-	}
-	return open, recent
-}
-
 // expose counts a delivered task against its miner's cover.
 func (c *Coordinator) expose(miner essaim.NodeKey, session essaim.SessionID, price essaim.Amount) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.exposed[miner]
 	if e == nil {
-		e = &exposure{open: map[essaim.SessionID]essaim.Amount{}}
+		e = new(cover.Exposure)
 		c.exposed[miner] = e
 	}
-	e.open[session] += price
+	e.Deliver(session, price)
 }
 
 // exposeSettled turns a session's delivered tasks into settled ones, which count until
@@ -62,11 +35,8 @@ func (c *Coordinator) exposeSettled(session essaim.SessionID, height int64) {
 	defer c.mu.Unlock()
 	now := c.height.Load()
 	for k, e := range c.exposed {
-		if a := e.open[session]; a > 0 && height > 0 {
-			e.recent = append(e.recent, settledWork{height, a})
-		}
-		delete(e.open, session)
-		if open, recent := e.at(now, c.cover.AuditBlocks); open+recent == 0 {
+		e.Settle(session, height)
+		if open, recent := e.At(now, c.cover.AuditBlocks); open+recent == 0 {
 			delete(c.exposed, k)
 		}
 	}
@@ -116,7 +86,7 @@ func (c *Coordinator) eligible(m *miner, price essaim.Amount) error {
 	if most := trust.LargestJob(a.Stake); price > most {
 		return no("miner %s takes %d uaim, its stake stands for jobs of %d at most", m.key.Short(), price, most)
 	}
-	open, recent := c.exposed[m.key].at(height, c.cover.AuditBlocks)
+	open, recent := c.exposed[m.key].At(height, c.cover.AuditBlocks)
 	// The ledger counts what all coordinators have settled, but was asked a while ago.
 	have, limit := m.promised+open+max(recent, a.Unaudited), c.cover.Miner.Of(a.Stake)
 	if total, ok := have.Add(price); !ok || total > limit {
@@ -165,36 +135,25 @@ func (c *Coordinator) recheckMiner(ctx context.Context, m *miner) {
 func (c *Coordinator) recheckSelf(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
 	defer cancel()
-	cover, err := c.cfg.Ledger.Cover(ctx)
+	rules, err := c.cfg.Ledger.Cover(ctx)
 	if err != nil {
 		return // pollHeight says so
 	}
-	limit := unlimited
-	if cover.Coordinator != 0 {
+	limit := cover.Unlimited
+	if rules.Coordinator != 0 {
 		self, err := c.cfg.Ledger.Actor(ctx, c.key)
 		if err != nil {
 			return
 		}
-		limit = covered(self.Stake, cover.Coordinator)
+		limit = cover.Covered(self.Stake, rules.Coordinator)
 	}
 	c.book.setLimit(limit)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cover != cover {
-		c.log.Info("rules of cover", "coordinator's stake covers", uint64(limit), "of a miner's stake", cover.Miner.String(), "audit blocks", cover.AuditBlocks)
+	if c.cover != rules {
+		c.log.Info("rules of cover", "coordinator's stake covers", uint64(limit), "of a miner's stake", rules.Miner.String(), "audit blocks", rules.AuditBlocks)
 	}
-	c.cover = cover
-}
-
-// unlimited is the limit of a coordinator whose ledger sets none.
-const unlimited = ^essaim.Amount(0)
-
-func covered(stake essaim.Amount, times uint64) essaim.Amount {
-	hi, lo := bits.Mul64(uint64(stake), times)
-	if hi != 0 {
-		return unlimited
-	}
-	return essaim.Amount(lo)
+	c.cover = rules
 }
 
 // keepQuality writes what was measured of the miners since the last time.

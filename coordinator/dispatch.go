@@ -9,7 +9,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator/receiptlog"
-	"github.com/essaim/essaim/receipts"
+	"github.com/essaim/essaim/coordinator/vet"
 	"github.com/essaim/essaim/transport"
 	"github.com/essaim/essaim/verify"
 )
@@ -104,8 +104,10 @@ func (c *Coordinator) attempt(ctx context.Context, j *job, m *miner) outcome {
 		p.Attempt++
 		p.Miner, p.Step, p.Steps = m.key, 0, 0
 		number = p.Attempt
+		j.began = time.Now()
 	})
-	until := time.Now().Add(c.cfg.AttemptTimeout)
+	began := time.Now()
+	until := began.Add(c.cfg.AttemptTimeout)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(m.ctx, func() { cancel(lostError{m.why()}) })()
@@ -127,7 +129,7 @@ func (c *Coordinator) attempt(ctx context.Context, j *job, m *miner) outcome {
 		c.rejected.Add(1)
 	}
 	if out.why == nil || out.blame {
-		c.judge(m, out.why == nil)
+		c.judge(m, j.task.Model, out.why == nil, time.Since(began))
 	}
 	c.log.Info("attempt ended", "task", j.digest.Short(), "attempt", number, "miner", m.key.Short(), "event", string(out.attempt), "reason", out.why)
 	return out
@@ -285,7 +287,7 @@ func failed(f transport.Failure) outcome {
 // accept checks a result and, if it stands, makes it durable. The answer is for the
 // miner.
 func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.Result) (outcome, *transport.Acked) {
-	r, err := c.checkReceipt(j.task, m.key, o, res)
+	r, err := vet.Receipt(c.key, j.task, m.key, o, res)
 	if err == nil && j.task.Verify != "" {
 		err = c.rounds.Reveal(j.task, j.digest, m.key, r.Digest(), essaim.Salt(append(res.Salt, make([]byte, 32)...)[:32]))
 	}
@@ -327,40 +329,4 @@ func (c *Coordinator) keep(ctx context.Context, j *job, r essaim.Receipt, res tr
 		}
 	}
 	return c.store.Accept(j.digest, r, essaim.ReceiptFile{Task: j.signed, Receipt: res.Receipt}, inLog, to)
-}
-
-// checkReceipt runs every check of a receipt that needs no verification of the work
-// itself.
-//
-// Errors: CodeRefused or CodeBadInput, naming the first check that failed.
-func (c *Coordinator) checkReceipt(t essaim.Task, miner essaim.NodeKey, o transport.Offer, res transport.Result) (essaim.Receipt, error) {
-	r, signature, err := essaim.ReadReceipt(res.Receipt)
-	if err == nil {
-		err = signature.CheckTogether()
-	}
-	if err != nil {
-		return r, err
-	}
-	if err := r.Binds(t); err != nil {
-		return r, err
-	}
-	price, ok := o.UnitPrice.Mul(r.Units)
-	refuse := func(format string, args ...any) (essaim.Receipt, error) {
-		return r, essaim.Errorf(essaim.CodeRefused, "upgrade the miner", "receipt: "+format, args...)
-	}
-	switch {
-	case len(res.Receipt) > receipts.MaxSigned:
-		return refuse("of %d bytes, at most %d", len(res.Receipt), receipts.MaxSigned)
-	case r.Miner != miner:
-		return refuse("by miner %s, the task was offered to %s", r.Miner.Short(), miner.Short())
-	case r.Coordinator != c.key:
-		return refuse("for coordinator %s, this is %s", r.Coordinator.Short(), c.key.Short())
-	case r.Attempt != o.Attempt:
-		return refuse("of attempt %d, this is %d", r.Attempt, o.Attempt)
-	case !ok || r.Price != price:
-		return refuse("price %d uaim, offered were %d", r.Price, price)
-	case r.Sealed != essaim.DigestOf(res.Sealed):
-		return refuse("the sealed result is another one")
-	}
-	return r, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/cover"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/receipts"
 )
@@ -52,7 +53,7 @@ func payee(r essaim.Receipt) receiptlog.Payee {
 }
 
 func newBook() *book {
-	return &book{escrows: map[essaim.SessionID]*escrow{}, limit: unlimited}
+	return &book{escrows: map[essaim.SessionID]*escrow{}, limit: cover.Unlimited}
 }
 
 // setLimit bounds what may be unsettled in all sessions together.
@@ -191,7 +192,7 @@ func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
 		left, _ := e.deposit.Sub(spent)
 		return essaim.Errorf(essaim.CodeInsufficient, "top the session up, or open one with a larger deposit", "the task may cost %d uaim, session %s has %d left", most, e.session.ID, left)
 	}
-	if all, ok := b.unsettled().Add(most); b.limit != unlimited && (!ok || all > b.limit) {
+	if all, ok := b.unsettled().Add(most); b.limit != cover.Unlimited && (!ok || all > b.limit) {
 		return essaim.Errorf(essaim.CodeUnavailable, "try again when other sessions are settled", "the coordinator has unsettled work up to what its stake covers, %d uaim", b.limit)
 	}
 	e.reserved += most

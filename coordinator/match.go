@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -24,21 +23,6 @@ type quality struct {
 	receiptlog.Quality
 	changed bool // since it was last stored
 }
-
-const (
-	qualityDecay = 0.95 // about the last twenty attempts count
-	qualityFloor = 0.02 // a miner with only failures still gets a chance to show better
-)
-
-func (q *quality) note(ok bool) {
-	q.Good, q.All, q.changed = q.Good*qualityDecay, q.All*qualityDecay+1, true
-	if ok {
-		q.Good++
-	}
-}
-
-// ratio starts at 1 for a miner that nobody has seen.
-func (q *quality) ratio() float64 { return max(qualityFloor, (q.Good+1)/(q.All+1)) }
 
 // Quote names the miners that may get a task and the most that it costs with any of
 // them. Their chances are in proportion to stake × measured quality; those with room
@@ -62,7 +46,7 @@ func (c *Coordinator) Quote(ctx context.Context, r essaim.QuoteRequest) (essaim.
 		if !ok {
 			continue
 		}
-		if err := fits(info, r); err != nil {
+		if err := known.Fits(info, r); err != nil {
 			unfit = err
 		} else if err := c.eligible(m, known.Price(info, r.Units)); err != nil {
 			unfit = cmp.Or(unfit, err)
@@ -89,20 +73,6 @@ func errNoMiner(model essaim.Digest) error {
 	return essaim.Errorf(essaim.CodeUnavailable, "try again later, or ask for another model", "no connected miner runs model %s", model.Short())
 }
 
-// fits checks the shape that a quote is asked for.
-func fits(info essaim.ModelInfo, r essaim.QuoteRequest) error {
-	size := fmt.Sprintf("%dx%d", r.Width, r.Height)
-	switch {
-	case r.Kind != "" && r.Kind != info.Kind:
-		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("ask for kind %q", info.Kind), "model %s does not make %q", info.Name, r.Kind)
-	case r.Width|r.Height != 0 && len(info.Sizes) > 0 && !slices.Contains(info.Sizes, size):
-		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("sizes: %v", info.Sizes), "model %s cannot draw %s", info.Name, size)
-	case r.Steps != 0 && (int(r.Steps) < info.MinSteps || int(r.Steps) > info.MaxSteps):
-		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("%d to %d steps", info.MinSteps, info.MaxSteps), "model %s does not take %d steps", info.Name, r.Steps)
-	}
-	return nil
-}
-
 // candidates draws those that a quote names. c.mu is held.
 func (c *Coordinator) candidates(model essaim.Digest, idle, busy []*miner) []*miner {
 	within, beyond := c.withinShare(model, idle)
@@ -115,7 +85,7 @@ func (c *Coordinator) candidates(model essaim.Digest, idle, busy []*miner) []*mi
 
 // weight is what a miner's chance is in proportion to. c.mu is held.
 func (c *Coordinator) weight(m *miner) float64 {
-	return float64(m.actor.Stake) * c.measure(m.key).ratio()
+	return float64(m.actor.Stake) * c.measure(m.key).Ratio()
 }
 
 // draw takes up to n miners at random without replacement, each time in proportion to
@@ -164,6 +134,34 @@ func (c *Coordinator) choose(j *job, room []*miner) *miner {
 	return room[chance.Spin(weights)]
 }
 
+// withinShare splits miners into those that could get one more of a model's tasks
+// within their share, and the others. c.mu is held.
+func (c *Coordinator) withinShare(model essaim.Digest, from []*miner) (within, beyond []*miner) {
+	s := c.shares[model]
+	for _, m := range from {
+		if s.Allows(m.key) {
+			within = append(within, m)
+		} else {
+			beyond = append(beyond, m)
+		}
+	}
+	return within, beyond
+}
+
+// give hands a miner's place to a job. c.mu is held.
+func (c *Coordinator) give(m *miner, j *job) {
+	m.running++
+	c.rounds.Sit(j.task, j.digest, m.key, m.actor.Owner)
+	j.promised, _ = m.models[j.task.Model].UnitPrice.Mul(j.task.Units()) // able has checked it
+	m.promised += j.promised
+	s := c.shares[j.task.Model]
+	if s == nil {
+		s = new(chance.Shares)
+		c.shares[j.task.Model] = s
+	}
+	s.Note(m.key)
+}
+
 // rivals lists the miners that a quote would have drawn from besides those: the ones with
 // room, within their share or beyond it. c.mu is held.
 func (c *Coordinator) rivals(model essaim.Digest, within bool, besides []*miner) []*miner {
@@ -196,53 +194,25 @@ func (c *Coordinator) able(j *job) []*miner {
 	return out
 }
 
-// queue holds the jobs that wait for a miner with room: first come first served
-// inside a session, and the sessions take turns.
-type queue struct {
-	turns   []essaim.SessionID // sessions with waiting jobs; the first is next
-	waiting map[essaim.SessionID][]*waiter
-}
-
+// waiter is a job that waits for a miner with room.
 type waiter struct {
 	job *job
 	got chan *miner // receives the miner; holds one
-}
-
-func newQueue() queue { return queue{waiting: map[essaim.SessionID][]*waiter{}} }
-
-func (q *queue) add(w *waiter) {
-	s := w.job.task.Session
-	if len(q.waiting[s]) == 0 {
-		q.turns = append(q.turns, s)
-	}
-	q.waiting[s] = append(q.waiting[s], w)
-}
-
-func (q *queue) remove(w *waiter) {
-	s := w.job.task.Session
-	q.waiting[s] = slices.DeleteFunc(q.waiting[s], func(o *waiter) bool { return o == w })
-	if len(q.waiting[s]) == 0 {
-		delete(q.waiting, s)
-		q.turns = slices.DeleteFunc(q.turns, func(o essaim.SessionID) bool { return o == s })
-	}
 }
 
 // serveQueue gives miners with room to waiting jobs. c.mu is held.
 func (c *Coordinator) serveQueue() {
 	for given := true; given && c.anyIdle(); {
 		given = false
-		for _, s := range slices.Clone(c.queue.turns) {
-			w, m := c.firstServable(s)
+		for _, payer := range c.queue.Turns() {
+			w, m := c.firstServable(payer)
 			if w == nil {
 				continue
 			}
 			given = true
 			c.give(m, w.job)
 			w.got <- m
-			c.queue.remove(w)
-			if len(c.queue.waiting[s]) > 0 { // to the end of the turns
-				c.queue.turns = append(slices.DeleteFunc(c.queue.turns, func(o essaim.SessionID) bool { return o == s }), s)
-			}
+			c.queue.Serve(payer, w)
 		}
 	}
 }
@@ -256,8 +226,8 @@ func (c *Coordinator) anyIdle() bool {
 	return false
 }
 
-func (c *Coordinator) firstServable(s essaim.SessionID) (*waiter, *miner) {
-	for _, w := range c.queue.waiting[s] {
+func (c *Coordinator) firstServable(payer essaim.Address) (*waiter, *miner) {
+	for _, w := range c.queue.Of(payer) {
 		idle := slices.DeleteFunc(c.able(w.job), func(m *miner) bool { return !m.idle() })
 		if m := c.choose(w.job, idle); m != nil {
 			return w, m
@@ -272,8 +242,10 @@ func (c *Coordinator) firstServable(s essaim.SessionID) (*waiter, *miner) {
 // may come back, that is decided after Config.Rejoin.
 func (c *Coordinator) acquire(ctx context.Context, j *job) (*miner, error) {
 	w := &waiter{job: j, got: make(chan *miner, 1)}
+	payer := j.escrow.session.Payer
 	c.mu.Lock()
-	c.queue.add(w)
+	c.queue.Add(payer, w)
+	j.waiter = w
 	c.serveQueue()
 	c.mu.Unlock()
 	look := time.NewTicker(c.cfg.Rejoin)
@@ -282,7 +254,7 @@ func (c *Coordinator) acquire(ctx context.Context, j *job) (*miner, error) {
 		c.mu.Lock()
 		hopeless := !patient && len(w.got) == 0 && len(c.able(j)) == 0
 		if hopeless {
-			c.queue.remove(w)
+			c.queue.Remove(payer, w)
 		}
 		c.mu.Unlock()
 		if hopeless {
@@ -294,7 +266,7 @@ func (c *Coordinator) acquire(ctx context.Context, j *job) (*miner, error) {
 		case <-look.C:
 		case <-ctx.Done():
 			c.mu.Lock()
-			c.queue.remove(w)
+			c.queue.Remove(payer, w)
 			c.mu.Unlock()
 			select {
 			case m := <-w.got: // given in the same moment
@@ -316,10 +288,15 @@ func (c *Coordinator) vacate(m *miner, j *job) {
 }
 
 // judge notes how an attempt went.
-func (c *Coordinator) judge(m *miner, ok bool) {
+func (c *Coordinator) judge(m *miner, model essaim.Digest, ok bool, took time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.measure(m.key).note(ok)
+	q := c.measure(m.key)
+	q.Note(ok)
+	q.changed = true
+	if ok {
+		c.pace.Note(model, took)
+	}
 }
 
 // measure is what is known of a miner's quality. c.mu is held.

@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/chance"
+	"github.com/essaim/essaim/coordinator/cover"
+	"github.com/essaim/essaim/coordinator/receiptlog"
 )
 
 var oneModel = essaim.DigestOf([]byte("model"))
@@ -13,7 +16,7 @@ var oneModel = essaim.DigestOf([]byte("model"))
 func hall(stakes ...essaim.Amount) (*Coordinator, []*miner) {
 	c := &Coordinator{
 		quality: map[essaim.NodeKey]*quality{}, miners: map[essaim.NodeKey]*miner{},
-		shares: map[essaim.Digest]*shares{}, exposed: map[essaim.NodeKey]*exposure{},
+		shares: map[essaim.Digest]*chance.Shares{}, exposed: map[essaim.NodeKey]*cover.Exposure{},
 	}
 	var list []*miner
 	for i, stake := range stakes {
@@ -60,9 +63,9 @@ func TestChanceIsStakeTimesQuality(t *testing.T) {
 		t.Run(fmt.Sprint(stakes), func(t *testing.T) {
 			c, miners := hall(stakes...)
 			for range 500 {
-				c.measure(miners[3].key).note(false)
+				c.measure(miners[3].key).Note(false)
 			}
-			if r := c.measure(miners[3].key).ratio(); r > 0.06 || r < qualityFloor {
+			if r := c.measure(miners[3].key).Ratio(); r > 0.06 || r < receiptlog.QualityFloor {
 				t.Errorf("ratio after failures only: %v", r)
 			}
 			counts, weights := make([]int, len(miners)), make([]float64, len(miners))
@@ -95,8 +98,8 @@ func TestChanceIsStakeTimesQuality(t *testing.T) {
 func TestShareIsCapped(t *testing.T) {
 	c, miners := hall(9000, 200, 200, 200, 200, 200)
 	whale := miners[0]
-	s := func() *shares { return c.shares[oneModel] }
-	for i := range 4 * shareWindow {
+	s := func() *chance.Shares { return c.shares[oneModel] }
+	for i := range 4 * chance.ShareWindow {
 		var idle, busy []*miner
 		for _, m := range miners {
 			if m.idle() {
@@ -106,21 +109,21 @@ func TestShareIsCapped(t *testing.T) {
 			}
 		}
 		c.give(c.choose(imageJob(), c.candidates(oneModel, idle, busy)), imageJob())
-		if n := s().count[whale.key]; i >= shareWindow && n*maxShare > shareWindow {
-			t.Fatalf("task %d: %d of the last %d went to one miner", i, n, shareWindow)
+		if n := s().Count(whale.key); i >= chance.ShareWindow && n*chance.MaxShare > chance.ShareWindow {
+			t.Fatalf("task %d: %d of the last %d went to one miner", i, n, chance.ShareWindow)
 		}
 	}
-	if n := s().count[whale.key]; n < shareWindow/maxShare-2 {
-		t.Errorf("the largest miner got %d of %d, less than its share", n, shareWindow)
+	if n := s().Count(whale.key); n < chance.ShareWindow/chance.MaxShare-2 {
+		t.Errorf("the largest miner got %d of %d, less than its share", n, chance.ShareWindow)
 	}
 	for _, m := range miners[1:] {
 		m.capacity = 0
 	}
-	for range shareWindow {
+	for range chance.ShareWindow {
 		c.give(c.choose(imageJob(), []*miner{whale}), imageJob())
 	}
-	if n := s().count[whale.key]; n != shareWindow {
-		t.Errorf("%d of %d tasks though no other miner had room", n, shareWindow)
+	if n := s().Count(whale.key); n != chance.ShareWindow {
+		t.Errorf("%d of %d tasks though no other miner had room", n, chance.ShareWindow)
 	}
 	for _, m := range miners[1:] { // and the cap is back when they have
 		m.capacity = 1 << 30
@@ -131,18 +134,18 @@ func TestShareIsCapped(t *testing.T) {
 }
 
 func TestQualityRecovers(t *testing.T) {
-	var q quality
-	if q.ratio() != 1 {
-		t.Errorf("ratio of a miner that nobody has seen is %v", q.ratio())
+	var q receiptlog.Quality
+	if q.Ratio() != 1 {
+		t.Errorf("ratio of a miner that nobody has seen is %v", q.Ratio())
 	}
 	for range 50 {
-		q.note(false)
+		q.Note(false)
 	}
-	low := q.ratio()
+	low := q.Ratio()
 	for range 50 {
-		q.note(true)
+		q.Note(true)
 	}
-	if q.ratio() < 0.85 || low > 0.1 {
-		t.Errorf("ratio %v after failures, %v after as many successes", low, q.ratio())
+	if q.Ratio() < 0.85 || low > 0.1 {
+		t.Errorf("ratio %v after failures, %v after as many successes", low, q.Ratio())
 	}
 }

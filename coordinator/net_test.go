@@ -342,7 +342,7 @@ func (n *network) payer(deposit essaim.Amount) *payer {
 	n.ledger.mu.Lock()
 	defer n.ledger.mu.Unlock()
 	n.ledger.sessions[p.session] = essaim.Session{
-		ID: p.session, Coordinator: essaim.NodeKeyOf(n.key), Deposit: deposit,
+		ID: p.session, Payer: essaim.Address{byte(p.session)}, Coordinator: essaim.NodeKeyOf(n.key), Deposit: deposit,
 		SessionKey: essaim.NodeKeyOf(p.key), Opened: 1, Expiry: 1000, State: essaim.SessionOpen,
 	}
 	return p

@@ -43,6 +43,8 @@ type job struct {
 	tried  map[essaim.NodeKey]bool // miners that could not; guarded by Coordinator.mu
 	broken map[*miner]bool         // connections that failed; guarded by Coordinator.mu
 	lost   int                     // attempts whose miner was lost; of the job's goroutine
+	waiter *waiter                 // the last time that it waited; guarded by Coordinator.mu
+	since  time.Time               // when it was handed in
 	// rebuffs counts offers to miners that said they were busy; of the job's goroutine.
 	rebuffs int
 	// promised is the price with the miner that has the job now; guarded by Coordinator.mu.
@@ -54,6 +56,8 @@ type job struct {
 
 	mu       sync.Mutex
 	now      essaim.Progress                   // guarded by mu
+	shown    bool                              // a part of a text was passed on; guarded by mu
+	began    time.Time                         // when the last attempt was offered; guarded by mu
 	watchers map[chan essaim.Progress]struct{} // guarded by mu
 }
 
@@ -138,7 +142,7 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 	c.refill(ctx, e, t.MaxPrice)
 	j := &job{
 		voucher: voucher,
-		task:    t, digest: digest, signed: s.Task, input: s.Input, consent: s.Consent, only: s.Only, escrow: e, done: make(chan struct{}),
+		task:    t, digest: digest, signed: s.Task, input: s.Input, consent: s.Consent, only: s.Only, escrow: e, since: time.Now(), done: make(chan struct{}),
 		tried: map[essaim.NodeKey]bool{}, broken: map[*miner]bool{}, watchers: map[chan essaim.Progress]struct{}{},
 		now: essaim.Progress{Task: digest, State: essaim.TaskSubmitted},
 	}
@@ -146,6 +150,9 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 	defer c.mu.Unlock()
 	if running := c.jobs[digest]; running != nil {
 		return running, nil // submitted twice in the same moment
+	}
+	if len(c.jobs) >= c.cfg.MaxJobs {
+		return nil, essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "the coordinator has %d tasks under way, as many as it takes", len(c.jobs))
 	}
 	if err := c.rounds.Join(t, digest); err != nil {
 		return nil, err
@@ -302,6 +309,7 @@ func (j *job) tell(change func(*essaim.Progress)) {
 	defer j.mu.Unlock()
 	j.now.Note, j.now.Part = "", nil
 	change(&j.now)
+	j.shown = j.shown || j.now.Part != nil
 	for w := range j.watchers {
 		select {
 		case w <- j.now:

@@ -164,13 +164,8 @@ func (c *Coordinator) show(m *miner) (out [][]byte) {
 }
 
 // owing lists the sessions with work by a miner that is not settled.
-func (c *Coordinator) owing(m essaim.NodeKey) (out []essaim.SessionID) {
+func (c *Coordinator) owing(m essaim.NodeKey) []essaim.SessionID {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.exposed[m]; e != nil {
-		for id := range e.open {
-			out = append(out, id)
-		}
-	}
-	return out
+	return c.exposed[m].Owing()
 }

@@ -36,6 +36,7 @@ import (
 	"github.com/essaim/essaim/gateway/a1111"
 	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/gateway/desk"
+	"github.com/essaim/essaim/gateway/jobs"
 	"github.com/essaim/essaim/gateway/ollama"
 	"github.com/essaim/essaim/gateway/openai"
 	"github.com/essaim/essaim/gateway/purse"
@@ -60,6 +61,9 @@ type Config struct {
 	Roll  purse.Roll    // when a new session is opened
 
 	LedgerURL string // told to clients if the coordinator names none
+	// PrivateHooks lets webhooks go to private networks, and by plain HTTP.
+	PrivateHooks bool
+
 	PublicURL string // of this gateway, in links to pictures; "": as the request has it
 
 	Listener net.Listener         // Run serves it and closes it; nil: the caller serves Handler
@@ -73,6 +77,7 @@ type Gateway struct {
 	log     *slog.Logger
 	metrics *metrics
 	purse   *purse.Purse // nil without a Payer
+	jobs    *jobs.Jobs
 	handler http.Handler
 	halt    context.Context // ends when requests under way must end
 	stop    context.CancelFunc
@@ -119,15 +124,23 @@ func (g *Gateway) routes() *http.ServeMux {
 	mux.HandleFunc("GET "+client.PathTasks+"/{digest}", g.task)
 	mux.HandleFunc("GET "+client.PathTasks+"/{digest}"+client.PathChecks, g.checks)
 	mux.HandleFunc("POST "+client.PathTasks+"/{digest}"+client.PathChecks, g.shareInput)
+	mux.HandleFunc("GET "+client.PathTasks+"/{digest}"+client.PathStanding, g.standing)
+	mux.HandleFunc("POST "+client.PathTasks+"/{digest}"+client.PathCancel, g.cancel)
 	mux.HandleFunc("POST "+client.PathAcknowledge, g.acknowledge)
 	mux.HandleFunc("POST "+client.PathClose, g.closeSession)
 	d := desk.New(desk.Config{
 		Coordinator: g.cfg.Coordinator, Blobs: g.cfg.Blobs, Keys: g.cfg.Keys, Purse: g.purse, PublicURL: g.cfg.PublicURL, Log: g.log,
 		Tasks: g.metrics.tasks, Spent: g.metrics.spent, Halt: g.halt,
 	})
-	openai.New(d).Routes(mux)
-	ollama.New(d).Routes(mux)
-	a1111.New(d).Routes(mux)
+	dialects := http.NewServeMux()
+	openai.New(d).Routes(dialects)
+	ollama.New(d).Routes(dialects)
+	a1111.New(d).Routes(dialects)
+	g.jobs = jobs.New(jobs.Config{Authenticate: d.Authenticate, Coordinator: g.cfg.Coordinator, Halt: g.halt, Log: g.log, Private: g.cfg.PrivateHooks})
+	g.jobs.Routes(mux)
+	for _, below := range []string{"/v1/", "/api/", "/sdapi/"} {
+		mux.Handle(below, g.jobs.Wrap(dialects))
+	}
 	mux.HandleFunc("GET /ipfs/{cid}", g.ipfs)
 	mux.HandleFunc("GET /healthz", g.healthz)
 	mux.HandleFunc("GET /readyz", g.readyz)
@@ -153,6 +166,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 		group.Go(func() { g.decideOften(life) })
 	}
 	err := g.serve(ctx)
+	g.stop() // jobs whose clients have left end now
+	g.jobs.Wait()
 	end()
 	group.Wait()
 	return err

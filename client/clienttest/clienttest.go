@@ -12,6 +12,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -24,6 +25,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/seal"
+	"github.com/essaim/essaim/standing"
 )
 
 // ChainID is the network's chain.
@@ -60,6 +62,7 @@ type Network struct {
 	opened   int
 	sessions map[essaim.SessionID]*escrow
 	records  map[essaim.Digest]*record
+	running  map[essaim.Digest]*run
 }
 
 type miner struct {
@@ -83,6 +86,7 @@ type record struct {
 var (
 	_ client.Coordinator = (*Network)(nil)
 	_ client.Ledger      = (*Network)(nil)
+	_ client.Waiting     = (*Network)(nil)
 )
 
 // New returns an honest network with some miners.
@@ -90,7 +94,7 @@ func New(t testing.TB, miners int) *Network {
 	t.Helper()
 	n := &Network{
 		key: newKey(t), height: 100,
-		sessions: make(map[essaim.SessionID]*escrow), records: make(map[essaim.Digest]*record),
+		sessions: make(map[essaim.SessionID]*escrow), records: make(map[essaim.Digest]*record), running: make(map[essaim.Digest]*run),
 		Model: essaim.ModelInfo{
 			Digest: essaim.DigestOf([]byte("manifest")), Name: "pixel-test", Kind: essaim.KindImage, Engine: "test", Exact: true,
 			Sizes: []string{fmt.Sprintf("%dx%d", Side, Side)}, MinSteps: 1, MaxSteps: 8, Steps: 2, UnitPrice: Price, Miners: miners,
@@ -201,8 +205,13 @@ func (n *Network) Submit(ctx context.Context, s essaim.Submission, progress func
 		return essaim.Delivery{}, err
 	}
 	m := n.miners[count%len(n.miners)]
+	ctx, end := n.begin(ctx, t)
+	defer end()
 	r, out, err := n.draw(ctx, m, t, s.Input, progress)
 	if err != nil {
+		if errors.Is(context.Cause(ctx), standing.ErrCancelled) {
+			err = standing.ErrCancelled
+		}
 		return essaim.Delivery{}, err
 	}
 	return n.deliver(m, t, r, out, s.Input)

@@ -2,7 +2,9 @@ package known
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"slices"
 
 	"github.com/essaim/essaim"
 )
@@ -23,4 +25,20 @@ func Price(m essaim.ModelInfo, units uint64) essaim.Amount {
 		return price
 	}
 	return math.MaxUint64
+}
+
+// Fits checks the shape that a quote is asked for.
+//
+// Errors: CodeBadInput.
+func Fits(info essaim.ModelInfo, r essaim.QuoteRequest) error {
+	size := fmt.Sprintf("%dx%d", r.Width, r.Height)
+	switch {
+	case r.Kind != "" && r.Kind != info.Kind:
+		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("ask for kind %q", info.Kind), "model %s does not make %q", info.Name, r.Kind)
+	case r.Width|r.Height != 0 && len(info.Sizes) > 0 && !slices.Contains(info.Sizes, size):
+		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("sizes: %v", info.Sizes), "model %s cannot draw %s", info.Name, size)
+	case r.Steps != 0 && (int(r.Steps) < info.MinSteps || int(r.Steps) > info.MaxSteps):
+		return essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("%d to %d steps", info.MinSteps, info.MaxSteps), "model %s does not take %d steps", info.Name, r.Steps)
+	}
+	return nil
 }

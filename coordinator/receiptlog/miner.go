@@ -25,6 +25,24 @@ CREATE TABLE IF NOT EXISTS quality (
 // Quality is a miner's measured success, in which older attempts count less and less.
 type Quality struct{ Good, All float64 }
 
+const (
+	qualityDecay = 0.95 // about the last twenty attempts count
+
+	// QualityFloor is the least ratio: a miner with only failures still gets a chance to show better.
+	QualityFloor = 0.02
+)
+
+// Note counts an attempt.
+func (q *Quality) Note(ok bool) {
+	q.Good, q.All = q.Good*qualityDecay, q.All*qualityDecay+1
+	if ok {
+		q.Good++
+	}
+}
+
+// Ratio starts at 1 for a miner that nobody has seen.
+func (q *Quality) Ratio() float64 { return max(QualityFloor, (q.Good+1)/(q.All+1)) }
+
 // qualityAge is how long the measure of a miner that has not come back is kept.
 const qualityAge = 30 * 24 * time.Hour
 

@@ -43,6 +43,7 @@ func (d *Desk) Perform(ctx context.Context, key apikey.Key, requests []client.Re
 	working, cancel := context.WithTimeout(ctx, client.DefaultTime)
 	defer cancel()
 	defer context.AfterFunc(d.cfg.Halt, cancel)()
+	defer d.heed(ctx, cancel)()
 	out, errs := make([]Text, len(requests)), make([]error, len(requests))
 	places := make(chan struct{}, errands)
 	var wg sync.WaitGroup
@@ -97,12 +98,20 @@ func (d *Desk) obtain(ctx context.Context, r client.Request, part *apikey.Part, 
 		if err != nil {
 			return nil, nil, d.upstream(err)
 		}
-		r.Signed = func(task essaim.Digest) error { return part.Name(task, f.Record().ID) }
+		r.Signed = func(task essaim.Digest) error {
+			if w := watchOf(ctx); w != nil {
+				w.Task(task)
+			}
+			return part.Name(task, f.Record().ID)
+		}
 		p, err := f.Draw(ctx, r, progress)
 		over := sessionOver(err)
 		d.cfg.Purse.Release(f, r.MaxPrice, over)
 		if err == nil {
 			return f, p, nil
+		}
+		if w := watchOf(ctx); w != nil && w.Left.Err() != nil {
+			return nil, nil, errCancelled
 		}
 		if !over || last {
 			return nil, nil, d.upstream(err)

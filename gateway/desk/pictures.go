@@ -132,6 +132,7 @@ func (d *Desk) Fill(ctx context.Context, key apikey.Key, o Order) ([]Picture, es
 	drawing, cancel := context.WithTimeout(ctx, client.DefaultTime)
 	defer cancel()
 	defer context.AfterFunc(d.cfg.Halt, cancel)()
+	defer d.heed(ctx, cancel)()
 	pictures, err := d.drawAll(drawing, o, hold)
 	var cost essaim.Amount
 	for _, p := range pictures {
