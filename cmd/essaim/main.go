@@ -96,7 +96,7 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 		Account: c.account, Address: c.address, Payer: devnet.Payer, User: devnet.User, Start: startDevnet,
 		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
 	}
-	root.AddCommand(session.Command(sessions), session.Demo(sessions))
+	root.AddCommand(session.Command(sessions), session.Tasks(sessions), session.Demo(sessions))
 	proofs := &proving.Shell{Stdout: c.stdout, JSON: func() bool { return c.json }, No: func(err error) error { return errAnswerNo{err} }}
 	root.AddCommand(proving.Command(proofs), proving.Demo(proofs))
 	disputes := &dispute.Shell{
