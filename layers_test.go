@@ -88,6 +88,7 @@ var floors = map[string]int{
 	"gateway/a1111":  6,
 	"coordinator":    5, // roles
 	"miner":          5,
+	"cuckoo":         6, // another network's machines, as an engine
 	"verifier":       5,
 
 	"engine/all":        5, // lists of the drivers in the binary, and fakes for tests
@@ -103,6 +104,7 @@ var floors = map[string]int{
 	"cmd/essaim/term":     9,
 	"cmd/essaim/session":  10,
 	"cmd/essaim/operator": 10,
+	"cmd/essaim/mining":   10,
 	"cmd/essaim/stake":    10,
 	"cmd/essaim/dispute":  10,
 	"cmd/essaim/proving":  10,

@@ -109,7 +109,9 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 			reveal()
 		}
 	}()
-	result, f, err := m.produce(ctx, s, a)
+	job, end := m.working(a)
+	result, f, err := m.produce(ctx, s, a, job)
+	end()
 	l.awaited.Add(1)
 	done := leave
 	leave = func() { l.awaited.Add(-1); done() }
@@ -137,10 +139,10 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 	case <-t.C:
 	}
 	// The next attempt need not wait for the disk: the goroutine ends the attempt.
-	end := leave
+	last := leave
 	leave = func() {}
 	go func() {
-		defer end()
+		defer last()
 		m.conclude(l, result.Receipt, answer, answered)
 	}()
 	return answered, nil
@@ -217,6 +219,9 @@ func (m *Miner) check(ctx context.Context, l *link, o transport.Offer) (*attempt
 	if err := m.notBlocked(ctx, l.peer); err != nil {
 		return nil, &failure{transport.FailBusy, err}
 	}
+	if m.paused(ctx) {
+		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "", "the miner is in maintenance")
+	}
 	awaited := int(l.awaited.Load()) // before the count, which may include them
 	owed := m.receipts.countUnacked(l.peer) - min(awaited, patientFor*m.cfg.Capacity)
 	if owed >= m.cfg.MaxUnacked {
@@ -263,9 +268,9 @@ func (a *attempt) open(key *seal.PrivateKey, reply *seal.Sender) *failure {
 
 // produce runs the engine and makes the result of it: sealed, stored, and with a
 // receipt that is on the disk. err means that the coordinator is gone.
-func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt) (*transport.Result, *failure, error) {
+func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt, job *Job) (*transport.Result, *failure, error) {
 	started := time.Now()
-	out, err := m.run(ctx, s, a)
+	out, err := m.run(ctx, s, a, job)
 	if err != nil {
 		if ctx.Err() == nil {
 			m.log.Warn("engine failed", "engine", a.runner.engine.Name(), "task", a.task.Digest().Short(), "err", redact(err, a.input.Prompt))
@@ -319,7 +324,7 @@ func (m *Miner) store(ctx context.Context, coordinator essaim.NodeKey, r essaim.
 }
 
 // run executes the engine and reports its steps, each after the pace.
-func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt) (engine.Result, error) {
+func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt, job *Job) (engine.Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// An engine's callback must not block, so the steps are queued. An engine that
@@ -346,6 +351,7 @@ func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt) (engin
 	tell(transport.Update{Steps: uint32(a.request.Steps)})
 	for p := range steps {
 		m.pace(ctx)
+		m.advance(job, p)
 		if u, ok := written.update(a, p); ok {
 			tell(u)
 		}

@@ -141,7 +141,11 @@ func (m *Miner) beat(ctx context.Context, s *transport.Stream, l *link) error {
 		case claim = <-l.claims:
 		case <-tick.C:
 		}
-		if err := s.Send(transport.FromMiner{Running: uint32(m.Stats().Running), Claim: claim}); err != nil {
+		running := m.Stats().Running
+		if m.paused(ctx) {
+			running = m.cfg.Capacity // so that nothing is offered
+		}
+		if err := s.Send(transport.FromMiner{Running: uint32(running), Claim: claim}); err != nil {
 			return err
 		}
 		var answer transport.FromCoordinator

@@ -109,6 +109,8 @@ type Miner struct {
 	running  int                      // places taken by attempts at work; guarded by mu
 	open     int                      // attempts, those that wait for their answer too; guarded by mu
 	draining bool                     // Run is ending: no new attempts; guarded by mu
+	jobs     map[*Job]struct{}        // at work; guarded by mu
+	trouble  error                    // why the last connection has ended; guarded by mu
 	idle     chan struct{}            // closed when draining and no attempt is open
 
 	acked, refused, failed, earned, unpaid atomic.Uint64
@@ -155,7 +157,7 @@ func New(cfg Config) (*Miner, error) {
 	}
 	m := &Miner{
 		cfg: cfg, key: essaim.NodeKeyOf(cfg.Key), log: cfg.Logger,
-		prices: map[essaim.Digest]essaim.Amount{}, links: map[essaim.NodeKey]*link{}, idle: make(chan struct{}), news: make(chan news, maxNews),
+		prices: map[essaim.Digest]essaim.Amount{}, links: map[essaim.NodeKey]*link{}, jobs: map[*Job]struct{}{}, idle: make(chan struct{}), news: make(chan news, maxNews),
 	}
 	for _, o := range cfg.Offers {
 		m.prices[o.Model] = o.UnitPrice
@@ -206,7 +208,7 @@ func (m *Miner) Run(ctx context.Context) (err error) {
 	defer hangUp()
 	var group errgroup.Group
 	for _, addr := range m.cfg.Coordinators {
-		group.Go(func() error { return m.host.Keep(up, addr, m.attend) })
+		group.Go(func() error { return m.host.Keep(up, addr, m.serveOne) })
 	}
 	if m.cfg.Ledger != nil {
 		group.Go(func() error { m.watch(up); return context.Canceled })

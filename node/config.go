@@ -69,6 +69,9 @@ type Miner struct {
 	Engines []string          `toml:"engines,omitempty" comment:"engines besides those that are built in: DRIVER=ADDRESS, such as ollama=http://127.0.0.1:11434; see essaim miner engines"`
 	Prices  map[string]uint64 `toml:"prices,omitempty" comment:"uaim per unit of single models, by digest, as registered on the ledger"`
 
+	Offer []string `toml:"offer,omitempty" comment:"digests of the models on offer; empty: all that the engines have"`
+	Grace Duration `toml:"grace,omitempty" comment:"for attempts under way when the miner is stopped; default 1s"`
+
 	Pace Duration `toml:"pace,omitempty" comment:"waits before each step, for people who want to watch"`
 
 	Poll Duration `toml:"poll,omitempty" comment:"between looks at what became of coordinators' promises; default 10s"`

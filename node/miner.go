@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -42,7 +43,7 @@ func (n *Node) newMiner(keys wallet.NodeKeys, blobs blob.Store, list []engine.En
 	return miner.New(miner.Config{
 		Ledger: ledger, Court: court, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged, Poll: time.Duration(m.Poll),
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Coordinators: m.Coordinators, Engines: list, Blobs: blobs,
-		Offers: offers, Receipts: filepath.Join(n.cfg.Dir, ReceiptsFile), Capacity: m.Capacity, Pace: time.Duration(m.Pace),
+		Offers: offers, Receipts: filepath.Join(n.cfg.Dir, ReceiptsFile), Capacity: m.Capacity, Grace: time.Duration(m.Grace), Pace: time.Duration(m.Pace),
 		Version: n.opt.Version, Logger: n.opt.Logger,
 	})
 }
@@ -131,6 +132,9 @@ func (n *Node) offers(list []engine.Engine) ([]essaim.Offer, error) {
 			continue
 		}
 		for _, m := range models {
+			if listed := n.cfg.Miner.Offer; len(listed) > 0 && !slices.Contains(listed, m.Digest.String()) {
+				continue
+			}
 			price, ok := n.cfg.Miner.Prices[m.Digest.String()]
 			if !ok {
 				price = n.cfg.Miner.Price
@@ -164,6 +168,7 @@ func (n *Node) runMiner(ctx context.Context) (err error) {
 	g.Go(func() error { return m.Run(ctx) })
 	g.Go(func() error {
 		if poll(ctx, func() bool { return m.Stats().Connected > 0 }) {
+			n.miner = m
 			close(n.ready)
 		}
 		return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
 	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/verifier"
 	"github.com/essaim/essaim/verifier/challenger"
 	"github.com/essaim/essaim/wallet"
@@ -40,6 +41,7 @@ type Node struct {
 
 	chain       *chainclient.Client      // validator, coordinator; set before ready is closed
 	coordinator *coordinator.Coordinator // coordinator only; set before ready is closed
+	miner       *miner.Miner             // miner only; set before ready is closed
 	verifier    *verifier.Verifier       // of a coordinator that audits; nil: it does not
 	budget      *budget                  // what pays for that
 	prosecutor  *prosecutor              // and from what the ledger cannot judge
@@ -87,6 +89,9 @@ func (n *Node) Coordinator() client.Coordinator {
 	}
 	return n.coordinator
 }
+
+// Miner is a miner in this process, once it is ready.
+func (n *Node) Miner() *miner.Miner { return n.miner }
 
 // Run runs the role until ctx ends.
 //

@@ -10,8 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/mining"
 	"github.com/essaim/essaim/cmd/essaim/operator"
 	"github.com/essaim/essaim/cmd/essaim/term"
+	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/node"
 	"github.com/essaim/essaim/wallet"
@@ -20,11 +22,11 @@ import (
 func newMinerCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "miner",
-		Short: "See what coordinators owe a miner, whom it serves, and what it could run",
+		Short: "Mine, and see what coordinators owe a miner and whom it serves",
 		Long: `A miner keeps what coordinators have promised to pay for its work. These commands read
 that file in the miner's folder DIR, whether the miner runs or not.`,
 	}
-	cmd.AddCommand(newMinerPromises(c), newMinerClaim(c), newMinerBlock(), operator.Engines(operators(c)), &cobra.Command{
+	cmd.AddCommand(newMinerPromises(c), newMinerClaim(c), newMinerBlock(), operator.Engines(operators(c)), mining.Run(miners(c)), mining.Pause(), mining.Resume(), mining.Cuckoo(miners(c)), &cobra.Command{
 		Use: "unblock DIR COORDINATOR", Short: "Serve a coordinator again", Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return withBook(args[0], func(b *miner.Book) error {
@@ -37,6 +39,14 @@ that file in the miner's folder DIR, whether the miner runs or not.`,
 		},
 	})
 	return cmd
+}
+
+// miners is what the command that mines needs.
+func miners(c *cli) *mining.Shell {
+	return &mining.Shell{
+		Stdin: c.stdin, Stdout: c.stdout, JSON: func() bool { return c.json }, Home: func() string { return c.home }, Gateway: c.gatewayURL,
+		Account: c.account, Keys: func() string { return filepath.Join(c.home, "keys") }, User: devnet.User, Logger: c.logger, Version: version,
+	}
 }
 
 func newMinerPromises(c *cli) *cobra.Command {
