@@ -339,6 +339,10 @@ func TestParametersDeter(t *testing.T) {
 		if _, err := w.do(&registryv1.MsgUpdateParams{Authority: governance(), Params: p}); err == nil || !strings.Contains(err.Error(), "deter") {
 			t.Errorf("governance may change to %s: %v", why, err)
 		}
+		state := w.app.Codec.MustMarshalJSON(&registryv1.GenesisState{Params: p})
+		if err := registry.NewModule(w.app.Registry).ValidateGenesis(w.app.Codec, nil, state); err == nil || !strings.Contains(err.Error(), "deter") {
+			t.Errorf("a chain may begin with %s: %v", why, err)
+		}
 	}
 	p.Slashes[0].MinBps = 489
 	w.must(t, &registryv1.MsgUpdateParams{Authority: governance(), Params: p})

@@ -60,7 +60,7 @@ func genesis() chain.Genesis {
 			Name: "v0", Key: [32]byte(public("validator")), Operator: essaim.Address{0: 0xfe}, Stake: 100 * essaim.AIM, Balance: essaim.AIM,
 		}},
 		Models:   []chain.Model{{Manifest: manifest("first"), Owner: account(1), UnitPrice: 1000, Royalty: 500}},
-		Registry: &registryv1.Params{MinBondMiner: 1000, MinBondCoordinator: 20_000, UnbondingBlocks: 10},
+		Registry: &registryv1.Params{MinBondMiner: 1000, MinBondCoordinator: 20_000, UnbondingBlocks: 10, Slashes: registry.DefaultParams().Slashes[:1]},
 		Market:   &marketv1.Params{ProtocolFeeBps: 100, MaxSessionBlocks: 1000},
 	}
 	for i := range accounts {

@@ -68,6 +68,12 @@ func (n *Node) newVerifier(chain *chainclient.Client, account *wallet.Account, k
 	return verifier.New(verifier.Config{
 		Accuse: n.prosecutor.accuse,
 		Key:    keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Ledger: chain, Budget: n.budget, Book: filepath.Join(n.cfg.Dir, VerifierFile),
+		Words: func(model essaim.Digest) []string {
+			if w, ok := runs[model].(interface{ Words() []string }); ok {
+				return w.Words()
+			}
+			return nil
+		},
 		Fault: n.challenger.Take, Exact: func(model essaim.Digest) bool { return exact[model] },
 		Connected: func(m essaim.NodeKey) bool { return n.coordinator.Connected(m) },
 		Known:     rerun.Method{Runner: rerun.With(list...)}, Evidence: blobs, Canaries: essaim.Bps(a.Canaries), Patience: time.Duration(a.Patience), Poll: time.Duration(a.Poll), Logger: n.opt.Logger,

@@ -12,13 +12,6 @@ import (
 	"github.com/essaim/essaim/verify/trust"
 )
 
-// What canaries ask for, as people do.
-var (
-	colours = []string{"red", "blue", "green", "yellow", "white", "black", "orange", "purple"}
-	things  = []string{"apple", "house", "star", "tree", "fish", "boat", "ball", "flower", "car", "moon"}
-	places  = []string{"", " on a table", " on a green hill", " at night", " in the snow", " by the sea"}
-)
-
 // canaryTime bounds a canary: a run here and one there.
 const canaryTime = 2 * rerunTime
 
@@ -51,7 +44,7 @@ func (v *Verifier) canary(ctx context.Context, like essaim.Task, m essaim.Actor)
 	if err != nil {
 		return f, fault, err
 	}
-	in := essaim.Input{Prompt: "a " + pick(colours) + " " + pick(things) + pick(places), Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
+	in := essaim.Input{Prompt: prompt(v.cfg.Words(like.Model)), Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
 	rand.Read(in.Salt) // never fails, see crypto/rand
 	t := essaim.NewTask(v.cfg.ChainID, 0, 1)
 	t.Kind, t.Model, t.Input, t.Seed = like.Kind, like.Model, in.Digest(), uint64(below(1<<53))

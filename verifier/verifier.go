@@ -107,6 +107,8 @@ type Config struct {
 	Connected func(miner essaim.NodeKey) bool
 	// Known checks a result on this machine: canaries need it. Nil: there are none.
 	Known verify.Method
+	// Words are those that a model knows, from which canaries are made up; nil, or none: everyday ones.
+	Words func(model essaim.Digest) []string
 	// Evidence keeps what speaks against a miner, under names that a slash can state; nil:
 	// nothing is kept. No user's prompt is in it.
 	Evidence blob.Store
@@ -177,6 +179,9 @@ func New(cfg Config) (*Verifier, error) {
 	}
 	if cfg.Fault == nil {
 		cfg.Fault = func(verify.Fault) {}
+	}
+	if cfg.Words == nil {
+		cfg.Words = func(essaim.Digest) []string { return nil }
 	}
 	if cfg.Accuse == nil {
 		cfg.Accuse = func(Accusation) {}

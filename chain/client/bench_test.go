@@ -21,6 +21,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/chain"
 	"github.com/essaim/essaim/chain/client"
+	"github.com/essaim/essaim/chain/x/registry"
 	"github.com/essaim/essaim/gen/chain/registryv1"
 	"github.com/essaim/essaim/internal/ethsig"
 )
@@ -87,7 +88,7 @@ type bench struct {
 var _ client.RPC = (*bench)(nil)
 
 func newBench(t testing.TB) *bench {
-	return newBenchWith(t, registryv1.Params{UnbondingBlocks: 3, MinBondMiner: 1000, MinBondCoordinator: 1000})
+	return newBenchWith(t, registryv1.Params{UnbondingBlocks: 3, MinBondMiner: 1000, MinBondCoordinator: 1000, Slashes: registry.DefaultParams().Slashes[:1]})
 }
 
 func newBenchWith(t testing.TB, params registryv1.Params) *bench {

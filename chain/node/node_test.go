@@ -19,6 +19,7 @@ import (
 	"github.com/essaim/essaim/chain"
 	"github.com/essaim/essaim/chain/client"
 	"github.com/essaim/essaim/chain/node"
+	"github.com/essaim/essaim/chain/x/registry"
 	"github.com/essaim/essaim/gen/chain/registryv1"
 	"github.com/essaim/essaim/internal/ethsig"
 )
@@ -64,7 +65,7 @@ func single(t testing.TB) node.Config {
 		ChainID: chainID, Time: time.Now().Add(-time.Second),
 		Validators: []chain.Validator{{Name: "v0", Key: id.Validator, Beacon: id.Beacon, Operator: essaim.Address{1}, Stake: 100 * essaim.AIM}},
 		Accounts:   []chain.Account{{Address: newSigner(t).Address(), Balance: 1_000_000 * essaim.AIM}},
-		Registry:   &registryv1.Params{UnbondingBlocks: 1000},
+		Registry:   &registryv1.Params{UnbondingBlocks: 1000, Slashes: registry.DefaultParams().Slashes[:1]},
 	}.Doc()
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/essaim/essaim/engine"
 )
@@ -42,6 +43,19 @@ type lexicon struct {
 	joined   map[string]bool     // names that hold a joint or a count, such as "fork and knife"
 	variants map[string][]string // things that an ambiguous name may mean; the seed chooses
 	tintable map[string]bool     // things whose colour the seed may choose
+}
+
+// Words are those that the model knows well and that are written in letters, in English and French, for whoever makes up
+// prompts. The caller owns the list.
+func (e *Engine) Words() (out []string) {
+	const well, letters = 6, 3
+	for _, w := range e.lexicon.sorted {
+		plain := !strings.ContainsFunc(w, func(r rune) bool { return !unicode.IsLetter(r) })
+		if plain && len(w) >= letters && e.lexicon.seen[w] >= well && !stopWords[w] && !joints[w] {
+			out = append(out, w)
+		}
+	}
+	return out
 }
 
 // lexiconFiles are the model's files that make its lexicon.

@@ -123,7 +123,7 @@ func checkParams(p registryv1.Params) error {
 }
 
 // checkDeterrence refuses a slash table under which cheating would pay at the rate at which
-// results are audited. Governance may not change to one; docs/economics.md has the inequality.
+// results are audited. No chain begins with one, and governance may not change to one; docs/economics.md has the inequality.
 func checkDeterrence(p registryv1.Params) error {
 	slash := essaim.Bps(0)
 	for _, r := range p.Slashes {

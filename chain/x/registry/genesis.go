@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,7 +68,7 @@ func (Module) ValidateGenesis(cdc codec.JSONCodec, _ client.TxEncodingConfig, bz
 	if err := cdc.UnmarshalJSON(bz, &g); err != nil {
 		return err
 	}
-	if err := checkParams(g.Params); err != nil {
+	if err := cmp.Or(checkParams(g.Params), checkDeterrence(g.Params)); err != nil {
 		return err
 	}
 	keys, ids := map[string]bool{"": true}, map[uint64]bool{0: true}
