@@ -107,6 +107,7 @@ var floors = map[string]int{
 	"cmd/essaim/mining":   10,
 	"cmd/essaim/stake":    10,
 	"cmd/essaim/dispute":  10,
+	"cmd/essaim/checked":  10,
 	"cmd/essaim/proving":  10,
 	"cmd/essaim":          11,
 	"e2e":                 10,

@@ -19,10 +19,6 @@ const (
 	// next one may be known to its proposer already.
 	ahead = 2
 
-	// maxDrawn is how many miners are drawn: the first is asked first, the others when it
-	// cannot be asked or disagrees.
-	maxDrawn = 16
-
 	// maxReruns bounds what one audit may cost.
 	maxReruns = 4
 
@@ -101,22 +97,25 @@ func (v *Verifier) look(ctx context.Context, group *errgroup.Group) {
 	if len(due) == 0 {
 		return
 	}
-	miners, err := v.cfg.Ledger.Miners(asking)
-	if err != nil {
-		v.log.Warn("miners cannot be asked for", "err", err)
-		return
+	type drawing struct {
+		beacon essaim.Digest
+		miners []essaim.Actor // as they were then, so that everybody computes the same draw
 	}
-	beacons := map[int64]essaim.Digest{}
+	known := map[int64]drawing{}
 	for _, a := range due {
-		if _, ok := beacons[a.height]; !ok {
-			if beacons[a.height], err = v.cfg.Ledger.BeaconAt(asking, a.height); err != nil {
-				v.log.Warn("no beacon", "height", a.height, "err", err)
-				delete(beacons, a.height)
-				v.forgotten(a, height, err)
+		d, ok := known[a.height]
+		if !ok {
+			if d.beacon, err = v.cfg.Ledger.BeaconAt(asking, a.height); err == nil {
+				d.miners, err = v.cfg.Ledger.MinersAt(asking, a.height)
+			}
+			if err != nil {
+				v.log.Warn("nothing can be drawn", "height", a.height, "err", err)
+				v.forgotten(a, height)
 				continue
 			}
+			known[a.height] = d
 		}
-		v.begin(ctx, group, a, beacons[a.height], miners)
+		v.begin(ctx, group, a, d.beacon, d.miners)
 	}
 }
 
@@ -140,10 +139,10 @@ func (v *Verifier) fix(fresh []*audit, height int64) error {
 	return nil
 }
 
-// forgotten has a beacon to come decide about a receipt if the ledger does not have the old one any more, as after a long
+// forgotten has a beacon to come decide about a receipt if the ledger does not say any more what was drawn, as after a long
 // time without this program.
-func (v *Verifier) forgotten(a *audit, height int64, err error) {
-	if essaim.CodeOf(err) == essaim.CodeNotFound && height-a.height > remembered {
+func (v *Verifier) forgotten(a *audit, height int64) {
+	if height-a.height > remembered {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		a.height = 0
@@ -189,27 +188,17 @@ func (v *Verifier) begin(ctx context.Context, group *errgroup.Group, a *audit, b
 	}
 }
 
-// draw lists who is to run the task again, in the order of the draw: every miner of the model
-// that is at work, with a chance in proportion to its stake, none of the owners of the
-// miner and of this coordinator, and no two of one owner.
+// draw lists who is to run the task again, in the order of the draw.
 func (v *Verifier) draw(ctx context.Context, a *audit, beacon essaim.Digest, miners []essaim.Actor) []essaim.Actor {
 	byKey := map[essaim.NodeKey]essaim.Actor{}
-	var candidates []duty.Candidate
-	var excluded []essaim.Address
-	if self, err := v.cfg.Ledger.Actor(ctx, v.key); err == nil {
-		excluded = append(excluded, self.Owner)
-	}
 	for _, m := range miners {
-		if m.NodeKey == a.Receipt.Miner {
-			excluded = append(excluded, m.Owner)
-		}
-		away := m.AwayFrom <= a.height && a.height < m.AwayUntil
-		if _, offers := m.Price(a.Receipt.Model); offers && m.RetiredAt == 0 && m.JailedUntil == 0 && !away && len(m.HPKEKey) > 0 {
-			candidates = append(candidates, duty.Candidate{Node: m.NodeKey, Owner: m.Owner, Stake: m.Stake})
-			byKey[m.NodeKey] = m
-		}
+		byKey[m.NodeKey] = m
 	}
-	drawn, err := duty.Draw(beacon, a.Receipt.Digest(), candidates, maxDrawn, excluded...)
+	var coordinator essaim.Address
+	if self, err := v.cfg.Ledger.Actor(ctx, v.key); err == nil {
+		coordinator = self.Owner
+	}
+	drawn, err := duty.Order(beacon, a.Receipt, a.height, miners, coordinator)
 	if err != nil {
 		v.log.Error("nobody can be drawn", "err", err)
 	}

@@ -150,7 +150,7 @@ func beacon(h int64) essaim.Digest {
 	return essaim.DigestOf(binary.BigEndian.AppendUint64([]byte("beacon"), uint64(h)))
 }
 
-func (n *network) Miners(context.Context) (out []essaim.Actor, _ error) {
+func (n *network) MinersAt(_ context.Context, _ int64) (out []essaim.Actor, _ error) {
 	for _, m := range n.miners {
 		out = append(out, m.actor)
 	}

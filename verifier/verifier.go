@@ -56,8 +56,8 @@ type Ledger interface {
 	// Errors: CodeNotFound if it has not come.
 	BeaconAt(ctx context.Context, height int64) (essaim.Digest, error)
 
-	// Miners lists all miners, retired ones too.
-	Miners(ctx context.Context) ([]essaim.Actor, error)
+	// MinersAt lists all miners, retired ones too, as they were after a block.
+	MinersAt(ctx context.Context, height int64) ([]essaim.Actor, error)
 
 	Actor(ctx context.Context, node essaim.NodeKey) (essaim.Actor, error)
 }

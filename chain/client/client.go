@@ -150,11 +150,16 @@ func (c *Client) WaitHeight(ctx context.Context, height int64) error {
 
 // call makes one gRPC query of the last committed state.
 func (c *Client) call(ctx context.Context, method string, req, resp proto.Message) error {
+	return c.callAt(ctx, 0, method, req, resp)
+}
+
+// callAt asks what was true after a block; 0: the last one.
+func (c *Client) callAt(ctx context.Context, height int64, method string, req, resp proto.Message) error {
 	bz, err := proto.Marshal(req)
 	if err != nil {
 		return err
 	}
-	bz, err = c.abci(ctx, method, bz)
+	bz, err = c.abci(ctx, height, method, bz)
 	if err != nil {
 		return err
 	}
@@ -173,8 +178,8 @@ type codecMessage interface {
 	Unmarshal([]byte) error
 }
 
-func (c *Client) abci(ctx context.Context, method string, request []byte) ([]byte, error) {
-	r, err := c.rpc.ABCIQueryWithOptions(ctx, method, request, rpcclient.DefaultABCIQueryOptions)
+func (c *Client) abci(ctx context.Context, height int64, method string, request []byte) ([]byte, error) {
+	r, err := c.rpc.ABCIQueryWithOptions(ctx, method, request, rpcclient.ABCIQueryOptions{Height: height})
 	if err != nil {
 		return nil, unreachable(ctx, err)
 	}

@@ -89,10 +89,13 @@ func (c *Client) actor(ctx context.Context, k essaim.NodeKey, role essaim.Role) 
 }
 
 // Miners lists all miners, retired ones too, by falling stake.
-func (c *Client) Miners(ctx context.Context) ([]essaim.Actor, error) {
+func (c *Client) Miners(ctx context.Context) ([]essaim.Actor, error) { return c.MinersAt(ctx, 0) }
+
+// MinersAt is Miners as it was after a block; 0: the last one. A node that keeps no old states cannot say.
+func (c *Client) MinersAt(ctx context.Context, height int64) ([]essaim.Actor, error) {
 	return pages(registry.Word, func(p *query.PageRequest) ([]registryv1.Actor, *query.PageResponse, error) {
 		var r registryv1.QueryMinersResponse
-		err := c.call(ctx, "/essaim.registry.v1.Query/Miners", &registryv1.QueryMinersRequest{Pagination: p}, &r)
+		err := c.callAt(ctx, height, "/essaim.registry.v1.Query/Miners", &registryv1.QueryMinersRequest{Pagination: p}, &r)
 		return r.Miners, r.Pagination, err
 	})
 }

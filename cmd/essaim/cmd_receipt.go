@@ -13,6 +13,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/checked"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/verify"
@@ -104,9 +105,9 @@ func newReceiptVerify(c *cli) *cobra.Command {
 				}
 				checks = append(checks, rerun.Name)
 			}
-			var others *trust
+			var others *checked.Trust
 			if gateway != "" {
-				t, err := askChecks(cmd.Context(), gateway, r)
+				t, err := checked.Ask(cmd.Context(), gateway, r, c.draws(cmd.Context()))
 				if err != nil {
 					return err
 				}
@@ -123,7 +124,7 @@ func newReceiptVerify(c *cli) *cobra.Command {
 			}
 			fmt.Fprintf(c.stdout, "    %s\n", unchecked(prompt))
 			if others != nil {
-				others.print(c.stdout)
+				others.Print(c.stdout)
 			}
 			return nil
 		},
@@ -132,6 +133,15 @@ func newReceiptVerify(c *cli) *cobra.Command {
 	cmd.Flags().StringVar(&gateway, "gateway", "", "URL of the coordinator's gateway: list what others have checked, who, and at which height")
 	cmd.Flags().StringVar(&prompt, "prompt", "", "what was asked for: draw it again here, and compare")
 	return cmd
+}
+
+// draws is the ledger, to compute draws from again; nil: none can be asked here.
+func (c *cli) draws(ctx context.Context) checked.Ledger {
+	chain, err := c.dialLedger(ctx)
+	if err != nil {
+		return nil
+	}
+	return chain
 }
 
 // unchecked says what remains open.

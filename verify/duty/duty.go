@@ -75,6 +75,30 @@ func Draw(beacon, receipt essaim.Digest, candidates []Candidate, n int, excluded
 	return out, nil
 }
 
+// Most is how many miners are drawn for a receipt: the first is asked first, the others when it cannot be asked or
+// disagrees.
+const Most = 16
+
+// Order computes whom a beacon wants to run a receipt's task again: every miner of the model that is at work at that
+// height, with a chance in proportion to its stake, none of the owner of the receipt's miner or of its coordinator, and
+// no two of one owner. miners are those of the ledger after that block.
+//
+// Errors: those of Draw.
+func Order(beacon essaim.Digest, r essaim.Receipt, height int64, miners []essaim.Actor, coordinator essaim.Address) ([]essaim.NodeKey, error) {
+	excluded := []essaim.Address{coordinator}
+	var candidates []Candidate
+	for _, m := range miners {
+		if m.NodeKey == r.Miner {
+			excluded = append(excluded, m.Owner)
+		}
+		away := m.AwayFrom <= height && height < m.AwayUntil
+		if _, offers := m.Price(r.Model); offers && m.RetiredAt == 0 && m.JailedUntil == 0 && !away && len(m.HPKEKey) > 0 {
+			candidates = append(candidates, Candidate{Node: m.NodeKey, Owner: m.Owner, Stake: m.Stake})
+		}
+	}
+	return Draw(beacon, r.Digest(), candidates, Most, excluded...)
+}
+
 // Audited reports whether a receipt is audited, which happens to a share of all receipts.
 func Audited(beacon, receipt essaim.Digest, share essaim.Bps) bool {
 	return newGenerator("essaim.audit.v1", beacon, receipt).below(uint64(essaim.BpsWhole)) < uint64(share)

@@ -146,16 +146,13 @@ func (d *demo) pay(ctx context.Context, ask func(*client.Session, client.Request
 		return nil, err
 	}
 	list, err := ask(s, client.Request{Model: essaim.DigestOf(pixel.Manifest()), Prompt: demoPrompt, Seed: 7, Consent: true})
-	if err != nil {
-		return nil, err
-	}
 	for _, p := range list {
 		if p.Receipt.Miner != d.keys[wrong] {
 			d.fair += p.Receipt.Price
 		}
 	}
-	_, err = s.Close(ctx)
-	return list, err
+	_, closing := s.Close(ctx)
+	return list, errors.Join(err, closing)
 }
 
 func (d *demo) replica(ctx context.Context) error {
@@ -231,10 +228,19 @@ func (d *demo) canary(ctx context.Context) error {
 		list, err := d.pay(ctx, func(s *client.Session, r client.Request) ([]*client.Picture, error) {
 			r.MaxPrice = d.spoilt.Receipt.Price - 1 // only the cheapest miner draws it
 			p, err := s.Draw(ctx, r, nil)
-			return []*client.Picture{p}, err
+			if essaim.CodeOf(err) == essaim.CodeInsufficient {
+				return nil, nil // it was not among the miners of the quote
+			}
+			if err != nil {
+				return nil, err
+			}
+			return []*client.Picture{p}, nil
 		})
 		if err != nil {
 			return err
+		}
+		if len(list) == 0 {
+			continue
 		}
 		d.sound = list[0]
 		d.Say("Receipt %s of miner %s is", d.sound.Receipt.Digest().Short(), d.sound.Receipt.Miner.Short())
