@@ -446,6 +446,11 @@ func TestMovesOfOthers(t *testing.T) {
 	if err := mid.ValidateGenesis(x.app.Codec, client.TxEncodingConfig(nil), state); err != nil {
 		t.Error(err)
 	}
+	var raw disputev1.GenesisState
+	x.app.Codec.MustUnmarshalJSON(state, &raw)
+	if plain, err := raw.Marshal(); err != nil || len(raw.Disputes) == 0 || len(raw.Disputes[0].Game) == 0 || bytes.Contains(plain, []byte("apple")) {
+		t.Errorf("in the middle of a game the state holds the prompt, or no game: %+v, %v", raw, err)
+	}
 	mid.InitGenesis(x.ctx, x.app.Codec, state)
 	if again := mid.ExportGenesis(x.ctx, x.app.Codec); !bytes.Equal(again, state) {
 		t.Errorf("exported %s, then %s", state, again)

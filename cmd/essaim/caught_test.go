@@ -198,6 +198,11 @@ func TestCheatIsCaught(t *testing.T) {
 		t.Fatalf("miner %s has drawn it", r.Miner.Short())
 	}
 	d := w.played(r, 2)
+	for _, words := range []string{secretPrompt, "red house", "green hill"} {
+		if bytes.Contains(d.Game, []byte(words)) {
+			t.Errorf("the game on the ledger holds %q", words)
+		}
+	}
 	w.part["coordinator"].kill()
 	w.start("coordinator")
 	w.played(r, 5)

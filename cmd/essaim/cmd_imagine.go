@@ -18,6 +18,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/cmd/essaim/term"
+	"github.com/essaim/essaim/coordinator/round"
 	engines "github.com/essaim/essaim/engine/all"
 )
 
@@ -34,6 +35,11 @@ type imagineOptions struct {
 	from     string
 	maxPrice string
 	timeout  time.Duration
+
+	verify   string // replica:K, or nothing
+	replicas int    // K; 1 without
+	consent  bool
+	attend   bool
 }
 
 func newImagineCommand(c *cli) *cobra.Command {
@@ -51,6 +57,11 @@ coordinator and the ledger see digests. The miner reads it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.prompt, o.hasSeed = args[0], cmd.Flags().Changed("seed")
+			k, err := round.Wanted(o.verify)
+			if err != nil {
+				return err
+			}
+			o.replicas = max(1, k)
 			return imagine(cmd.Context(), c, o)
 		},
 	}
@@ -63,6 +74,9 @@ coordinator and the ledger see digests. The miner reads it.`,
 	f.StringVarP(&o.out, "out", "o", "", "file to write (default: after the prompt); the receipt goes beside it")
 	f.StringVar(&o.from, "from", "user", "account key that pays")
 	f.StringVar(&o.maxPrice, "max-price", "", "per picture, such as 0.01 (default: what is quoted)")
+	f.StringVar(&o.verify, "verify", "", "replica:2 or replica:3: as many miners of different owners draw each picture, and each is paid")
+	f.BoolVar(&o.consent, "audit-consent", false, "let the coordinator read the prompt if the picture is drawn for an audit")
+	f.BoolVar(&o.attend, "attend", false, "stay until it is known what is checked, and seal the prompt to the verifier that is drawn")
 	f.DurationVar(&o.timeout, "timeout", client.DefaultTime, "give up after this long; nothing is charged then")
 	return cmd
 }
@@ -110,7 +124,7 @@ func imagine(ctx context.Context, c *cli, o imagineOptions) error {
 
 // request checks everything that can be checked before anything is started or paid.
 func (o imagineOptions) request() (client.Request, error) {
-	r := client.Request{Prompt: o.prompt, Seed: o.seed, Steps: o.steps}
+	r := client.Request{Prompt: o.prompt, Seed: o.seed, Steps: o.steps, Consent: o.consent}
 	if err := essaim.CheckPrompt(o.prompt); err != nil {
 		return r, err
 	}
@@ -197,11 +211,10 @@ func (n *network) draw(ctx context.Context, o imagineOptions, req client.Request
 	for i := range o.count {
 		r := req
 		r.Seed, r.Deadline = req.Seed+uint64(i), time.Now().Add(o.timeout)
-		p, drawErr := s.Draw(ctx, r, func(p essaim.Progress) { st.progress(p, i, o.count) })
-		if drawErr == nil {
-			var d drawn
-			d, drawErr = o.write(p, i)
-			pictures = append(pictures, d)
+		list, drawErr := o.ask(ctx, s, r, st, i)
+		for _, p := range list {
+			d, writeErr := o.write(p, len(pictures))
+			pictures, drawErr = append(pictures, d), cmp.Or(drawErr, writeErr)
 		}
 		if drawErr != nil {
 			err = drawErr
@@ -213,6 +226,33 @@ func (n *network) draw(ctx context.Context, o imagineOptions, req client.Request
 	defer cancelClose()
 	settled, closeErr := s.Close(closing)
 	return pictures, settled, cmp.Or(err, closeErr)
+}
+
+// ask has one picture drawn, or its replicas, and stays to see it checked if it is to.
+func (o imagineOptions) ask(ctx context.Context, s *client.Session, r client.Request, st *status, i int) (list []*client.Picture, err error) {
+	progress := func(p essaim.Progress) { st.progress(p, i, o.count) }
+	same := true
+	if o.replicas > 1 {
+		list, same, err = s.Replicas(ctx, r, o.replicas, progress)
+	} else if p, drawErr := s.Draw(ctx, r, progress); drawErr != nil {
+		err = drawErr
+	} else {
+		list = []*client.Picture{p}
+	}
+	if err == nil && !same {
+		st.progress(essaim.Progress{Note: "the replicas differ: somebody is wrong, and others are asked who"}, i, o.count)
+	}
+	for _, p := range list {
+		if !o.attend || err != nil {
+			break
+		}
+		st.set("waiting until it is known what is checked")
+		var c essaim.Checked
+		if c, err = s.Attend(ctx, p); err == nil && c.State == essaim.AuditDone && c.Reason != "" {
+			st.progress(essaim.Progress{Note: fmt.Sprintf("the picture of miner %s: %s", p.Receipt.Miner.Short(), c.Reason)}, i, o.count)
+		}
+	}
+	return list, err
 }
 
 func (n *network) deposit(ctx context.Context, o imagineOptions, req client.Request) (essaim.Amount, error) {
@@ -228,7 +268,7 @@ func (n *network) deposit(ctx context.Context, o imagineOptions, req client.Requ
 			return 0, essaim.Errorf(essaim.CodeInsufficient, "raise --max-price", "the cheapest miner asks %s a picture, more than %s", cheapest, each)
 		}
 	}
-	sum, ok := each.Mul(uint64(o.count))
+	sum, ok := each.Mul(uint64(o.count * o.replicas))
 	if !ok {
 		return 0, essaim.Errorf(essaim.CodeInsufficient, "", "the price of %d pictures is out of range", o.count)
 	}
@@ -274,7 +314,7 @@ func (o imagineOptions) fileName(i int) string {
 	if name == "" {
 		name = slug(o.prompt) + ".png"
 	}
-	if o.count > 1 {
+	if o.count*o.replicas > 1 {
 		ext := filepath.Ext(name)
 		name = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(name, ext), i+1, ext)
 	}

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	ready HOME             waits until the network of a home answers
 //	narrow                 wants the last stdout to fit 80 columns
 //	flip FILE OFFSET       changes one character of a file; a hexadecimal digit stays one
+//	checked FILE [FLAG…]   verifies a receipt with what the gateway of ESSAIM_HOME says was checked
 //	generate HOME KEY      draws a picture with an API key
 //	tamper HOME SQL        changes the books of the API keys behind the program's back
 func TestScripts(t *testing.T) {
@@ -45,7 +46,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": exitStatus, "json": jsonField, "setjson": setJSON, "ready": waitReady, "narrow": narrow, "flip": flip, "generate": generate, "tamper": tamper,
+			"status": exitStatus, "json": jsonField, "setjson": setJSON, "ready": waitReady, "narrow": narrow, "flip": flip, "generate": generate, "checked": checkedBy, "tamper": tamper,
 		},
 	})
 }
@@ -143,6 +144,12 @@ func narrow(ts *testscript.TestScript, _ bool, _ []string) {
 			ts.Fatalf("%d columns: %s", n, line)
 		}
 	}
+}
+
+func checkedBy(ts *testscript.TestScript, _ bool, args []string) {
+	i, err := devnet.ReadInfo(ts.Getenv("ESSAIM_HOME"))
+	ts.Check(err)
+	ts.Check(ts.Exec("essaim", append([]string{"receipt", "verify", "--gateway", i.Gateway}, args...)...))
 }
 
 func generate(ts *testscript.TestScript, _ bool, args []string) {

@@ -66,6 +66,9 @@ type side struct {
 
 // prepare reads a receipt and runs its request again.
 func (s *Shell) prepare(ctx context.Context, name, prompt, from string) (*side, error) {
+	if prompt == "" {
+		return nil, essaim.Errorf(essaim.CodeBadInput, "add --prompt TEXT: it stays on this machine", "without the prompt the request cannot be run again")
+	}
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, essaim.Errorf(essaim.CodeNotFound, "name a file that `essaim imagine` has written", "read the receipt: %w", err)
@@ -166,7 +169,6 @@ func newPlay(s *Shell) *cobra.Command {
 func flags(cmd *cobra.Command, s *Shell, prompt, from *string) {
 	cmd.Flags().StringVar(prompt, "prompt", "", "what was asked for; it stays here")
 	cmd.Flags().StringVar(from, "from", s.User, "account key that puts up the bond and plays")
-	_ = cmd.MarkFlagRequired("prompt")
 }
 
 func number(text string) (uint64, error) {
