@@ -65,11 +65,7 @@ func (k Keeper) askAbout(ctx context.Context, id uint64, beacon [32]byte) error 
 	if hi, lo := lot(beacon, id, 0); below(hi, lo, uint64(essaim.BpsWhole)) >= uint64(p.OpeningBps) {
 		return nil
 	}
-	session, err := k.sessions.Get(ctx, id)
-	if err != nil {
-		return err
-	}
-	out, err := k.settlements.Get(ctx, id)
+	session, out, err := k.settledSession(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -174,11 +170,7 @@ func (k Keeper) silences(ctx context.Context, height uint64) error {
 // does not prove them false: the coordinator pays for a missed duty, not for a lie, and the
 // miners' acknowledgements hold.
 func (k Keeper) silence(ctx context.Context, id uint64) error {
-	session, err := k.sessions.Get(ctx, id)
-	if err != nil {
-		return err
-	}
-	out, err := k.settlements.Get(ctx, id)
+	session, out, err := k.settledSession(ctx, id)
 	if err != nil {
 		return err
 	}

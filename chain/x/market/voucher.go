@@ -59,6 +59,16 @@ func (s msgServer) ShowVoucher(ctx context.Context, m *marketv1.MsgShowVoucher) 
 	return &marketv1.MsgShowVoucherResponse{Released: released, Pending: out.Pending}, err
 }
 
+// settledSession loads a settled session with its settlement.
+func (k Keeper) settledSession(ctx context.Context, id uint64) (marketv1.Session, marketv1.Settlement, error) {
+	session, err := k.sessions.Get(ctx, id)
+	if err != nil {
+		return session, marketv1.Settlement{}, err
+	}
+	out, err := k.settlements.Get(ctx, id)
+	return session, out, err
+}
+
 // waits loads a settlement of which something waits.
 func (k Keeper) waits(ctx context.Context, session marketv1.Session) (out marketv1.Settlement, err error) {
 	if session.State == marketv1.State_STATE_SETTLED {
@@ -129,11 +139,7 @@ func (k Keeper) releaseDue(ctx context.Context, height uint64) error {
 			}
 			continue
 		}
-		session, err := k.sessions.Get(ctx, id)
-		if err != nil {
-			return err
-		}
-		out, err := k.settlements.Get(ctx, id)
+		session, out, err := k.settledSession(ctx, id)
 		if err != nil {
 			return err
 		}
