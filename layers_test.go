@@ -73,6 +73,7 @@ var floors = map[string]int{
 	"coordinator/receiptlog": 4, // a role's memory
 	"coordinator/known":      4,
 	"coordinator/round":      4, // its rounds of replicas
+	"coordinator/feed":       4, // who is told how far a task is
 	"coordinator/cover":      4, // what stake answers for
 	"coordinator/vet":        4, // what it looks at in receipts
 	"coordinator/chance":     4, // how it draws

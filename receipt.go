@@ -81,12 +81,13 @@ func (r Receipt) Binds(t Task) error {
 	return nil
 }
 
-// Ack is a coordinator's promise to settle a receipt. The promises of one session add
+// Ack is a coordinator's promise to settle receipts. The promises of one session add
 // up: each says what the miner has earned with the model so far, so that the last one is
-// enough to show what a settlement must pay.
+// enough to show what a settlement must pay. It names one receipt and holds for all that
+// its total covers.
 type Ack struct {
 	ChainID  string    `cbor:"1,keyasint"`
-	Receipt  Digest    `cbor:"2,keyasint"`
+	Receipt  Digest    `cbor:"2,keyasint"` // one of them
 	Session  SessionID `cbor:"3,keyasint"`
 	Price    Amount    `cbor:"4,keyasint"` // of this receipt
 	Miner    NodeKey   `cbor:"5,keyasint"`
@@ -95,16 +96,16 @@ type Ack struct {
 	Deadline int64     `cbor:"8,keyasint"` // height by which it is settled: the session's expiry
 }
 
-// Acknowledges reports whether the promise is about this receipt.
+// Acknowledges reports whether the promise is about the session, miner and model of this
+// receipt and large enough for it. Whether it covers all receipts that it has answered is
+// the miner's sum.
 //
 // Errors: CodeRefused.
 func (a Ack) Acknowledges(r Receipt) error {
-	want := Ack{
-		ChainID: r.ChainID, Receipt: r.Digest(), Session: r.Session, Price: r.Price, Miner: r.Miner, Model: r.Model,
-		Total: a.Total, Deadline: a.Deadline,
-	}
-	if a != want || a.Total < a.Price || a.Deadline <= 0 {
-		return Errorf(CodeRefused, "do not serve this coordinator", "something else than receipt %s was acknowledged", want.Receipt.Short())
+	want := a
+	want.ChainID, want.Session, want.Miner, want.Model = r.ChainID, r.Session, r.Miner, r.Model
+	if a != want || a.Total < max(a.Price, r.Price) || a.Deadline <= 0 {
+		return Errorf(CodeRefused, "do not serve this coordinator", "something else than receipt %s was acknowledged", r.Digest().Short())
 	}
 	return nil
 }

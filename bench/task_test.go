@@ -239,7 +239,7 @@ func (w *world) session(b *testing.B) *client.Session {
 // coordinator and miners share this process and its processors, so cpu-us/op is the
 // CPU time of all of them together.
 func BenchmarkTask(b *testing.B) {
-	for _, clients := range []int{1, 8, 32} {
+	for _, clients := range []int{1, 8, 32, 256} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
 			w := newWorld(b, 3)
 			s := w.session(b)

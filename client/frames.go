@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/raw"
 )
 
 // MediaFrames is the media type of frames: each 4 bytes of length, big-endian, and as many
@@ -20,10 +22,10 @@ const MaxBatch = 64
 
 // Submitted is an essaim.Submission as it travels.
 type Submitted struct {
-	Task    []byte `cbor:"1,keyasint"`
-	Input   []byte `cbor:"2,keyasint"`
-	Voucher []byte `cbor:"3,keyasint,omitempty"`
-	Consent []byte `cbor:"4,keyasint,omitempty"`
+	Task    []byte    `cbor:"1,keyasint"`
+	Input   raw.Bytes `cbor:"2,keyasint"`
+	Voucher []byte    `cbor:"3,keyasint,omitempty"`
+	Consent []byte    `cbor:"4,keyasint,omitempty"`
 }
 
 // Event tells what became of one submission of a request: any number with a progress, then
@@ -39,7 +41,7 @@ var (
 	errCut    = errors.New("the stream ended early")
 	errSilent = errors.New("not even a sign of life came")
 
-	frameEnc = must(cbor.CoreDetEncOptions().EncMode())
+	frameEnc = must(cbor.CoreDetEncOptions().UserBufferEncMode())
 	frameDec = must(cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden}.DecMode())
 )
 
@@ -54,11 +56,14 @@ const frameHead = 4
 
 // AppendFrame adds a frame that holds v, a Submitted or an Event, to b.
 func AppendFrame(b []byte, v any) []byte {
-	body, err := frameEnc.Marshal(v)
-	if err != nil {
+	start := len(b)
+	buf := bytes.NewBuffer(append(b, make([]byte, frameHead)...))
+	if err := frameEnc.MarshalToBuffer(v, buf); err != nil {
 		panic(fmt.Sprintf("client: encode %T: %v", v, err)) // our own types always encode
 	}
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(body))), body...)
+	b = buf.Bytes()
+	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-frameHead))
+	return b
 }
 
 // ReadFrame reads a frame of at most limit bytes into out.

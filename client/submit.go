@@ -116,9 +116,16 @@ func (h *HTTP) post(batch []*submission) {
 	}
 }
 
+// frameRoom is enough for what a frame holds beside its submission, in bytes.
+const frameRoom = 64
+
 // give sends the request and returns when the gateway has it all.
 func (h *HTTP) give(ctx context.Context, batch []*submission) (*http.Response, error) {
-	var body []byte
+	room := 0
+	for _, s := range batch {
+		room += len(s.body.Task) + len(s.body.Input) + len(s.body.Voucher) + len(s.body.Consent) + frameRoom
+	}
+	body := make([]byte, 0, room)
 	for _, s := range batch {
 		body = AppendFrame(body, s.body)
 	}

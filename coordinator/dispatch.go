@@ -61,7 +61,7 @@ func (c *Coordinator) dispatch(ctx context.Context, j *job) (essaim.Amount, erro
 			return 0, context.Cause(ctx)
 		}
 		c.step(j, out.task)
-		j.tell(func(p *essaim.Progress) {
+		j.feed.Tell(func(p *essaim.Progress) {
 			p.Step, p.Steps = 0, 0
 			p.Note = fmt.Sprintf("miner %s: %v; offering the task to another", m.key.Short(), out.why)
 		})
@@ -94,17 +94,17 @@ func (c *Coordinator) exclude(j *job, m *miner, out outcome) {
 func (c *Coordinator) attempt(ctx context.Context, j *job, m *miner) outcome {
 	c.mu.Lock()
 	unit := m.models[j.task.Model].UnitPrice
+	j.began = time.Now()
 	c.mu.Unlock()
 	if err := c.book.line(j.escrow, receiptlog.Payee{Miner: m.key, Model: j.task.Model}); err != nil {
 		return outcome{task: essaim.EventRefused, why: err}
 	}
 	c.step(j, essaim.EventOffered)
 	var number uint64
-	j.tell(func(p *essaim.Progress) {
+	j.feed.Tell(func(p *essaim.Progress) {
 		p.Attempt++
 		p.Miner, p.Step, p.Steps = m.key, 0, 0
 		number = p.Attempt
-		j.began = time.Now()
 	})
 	began := time.Now()
 	until := began.Add(c.cfg.AttemptTimeout)
@@ -189,7 +189,7 @@ func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transpor
 			_ = s.Close()
 			return end(failed(*r.Failure))
 		case r.Update != nil:
-			j.tell(func(p *essaim.Progress) {
+			j.feed.Tell(func(p *essaim.Progress) {
 				p.Step, p.Steps, p.Part = int(r.Update.Step), int(r.Update.Steps), r.Update.Part
 			})
 		}
@@ -305,11 +305,11 @@ func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.
 	}
 	c.expose(r.Miner, r.Session, r.Price)
 	c.step(j, essaim.EventReceiptAccepted)
-	j.tell(func(p *essaim.Progress) { p.Step = p.Steps })
+	j.feed.Tell(func(p *essaim.Progress) { p.Step = p.Steps })
 	j.delivery = essaim.Delivery{Task: j.digest, Receipt: res.Receipt, Sealed: res.Sealed}
 	c.cfg.Delivered(verify.Work{Task: j.task, Receipt: r, File: essaim.ReceiptFile{Task: j.signed, Receipt: res.Receipt}, Input: j.input, Consent: j.consent})
 	return outcome{attempt: essaim.EventReceiptAccepted, task: essaim.EventReceiptAccepted, price: r.Price},
-		c.acknowledge(r, c.book.earn(j.escrow, r), j.escrow.session.Expiry)
+		c.acknowledgeEarned(j.escrow, r)
 }
 
 // maxInLog is the size of the largest sealed result that the log keeps, in bytes: it is
@@ -317,7 +317,7 @@ func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.
 const maxInLog = 72 << 10
 
 func (c *Coordinator) keep(ctx context.Context, j *job, r essaim.Receipt, res transport.Result) error {
-	to, err := j.progress().State.Next(essaim.EventReceiptAccepted)
+	to, err := j.feed.Now().State.Next(essaim.EventReceiptAccepted)
 	if err != nil {
 		return err
 	}
@@ -328,5 +328,9 @@ func (c *Coordinator) keep(ctx context.Context, j *job, r essaim.Receipt, res tr
 			return fmt.Errorf("store blob: %w", err)
 		}
 	}
-	return c.store.Accept(j.digest, r, essaim.ReceiptFile{Task: j.signed, Receipt: res.Receipt}, inLog, to)
+	f := essaim.ReceiptFile{Task: j.signed, Receipt: res.Receipt}
+	if j.entry == nil {
+		return c.store.Accept(j.digest, r, f, inLog, to)
+	}
+	return j.entry.Accept(r, f, inLog, to)
 }

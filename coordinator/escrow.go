@@ -30,6 +30,7 @@ type escrow struct {
 	reserved  essaim.Amount                      // maximum prices of the tasks under way
 	captured  essaim.Amount                      // prices of the delivered tasks
 	owed      map[receiptlog.Payee]essaim.Amount // the same, by who is paid, or may be: at most essaim.MaxLines
+	promises  map[receiptlog.Payee]*promise      // to those who are owed
 	tasks     int                                // under way
 	voucher   receiptlog.Voucher                 // the payer's highest
 	delivered int                                // whose receipts the settlement will count
@@ -108,7 +109,7 @@ func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow,
 	if err != nil {
 		return nil, fmt.Errorf("session %s: own log: %w", id, err)
 	}
-	e := &escrow{numbers: receiptlog.Above(newest), session: s, voucher: voucher, turn: make(chan struct{}, 1), deposit: s.Deposit, captured: captured, delivered: delivered, owed: owed, used: time.Now()}
+	e := &escrow{numbers: receiptlog.Above(newest), session: s, voucher: voucher, turn: make(chan struct{}, 1), deposit: s.Deposit, captured: captured, delivered: delivered, owed: owed, promises: map[receiptlog.Payee]*promise{}, used: time.Now()}
 	// What was decided for settlement stays decided: nothing is added to it.
 	if intent != nil || s.State != essaim.SessionOpen {
 		e.closing, e.quiet = true, make(chan struct{})
@@ -265,13 +266,17 @@ func (b *book) release(e *escrow, most, price essaim.Amount) {
 }
 
 // earn counts an accepted receipt, and returns what the session has come to for its
-// miner and model.
-func (b *book) earn(e *escrow, r essaim.Receipt) essaim.Amount {
+// miner and model, and what they were promised.
+func (b *book) earn(e *escrow, r essaim.Receipt) (essaim.Amount, *promise) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e.owed[payee(r)] += r.Price
+	who := payee(r)
+	e.owed[who] += r.Price
 	e.delivered++
-	return e.owed[payee(r)]
+	if e.promises[who] == nil {
+		e.promises[who] = new(promise)
+	}
+	return e.owed[who], e.promises[who]
 }
 
 // earned is what earn has counted.

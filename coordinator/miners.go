@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -338,4 +339,30 @@ func (c *Coordinator) acknowledge(r essaim.Receipt, total essaim.Amount, deadlin
 		return &transport.Acked{Refusal: transport.Refuse(fmt.Errorf("sign acknowledgement: %w", err))}
 	}
 	return &transport.Acked{Ack: ack}
+}
+
+// promise is the newest acknowledgement that a payee of a session was given.
+type promise struct {
+	mu    sync.Mutex
+	total essaim.Amount    // guarded by mu
+	acked *transport.Acked // says so; guarded by mu
+}
+
+// acknowledgeEarned counts a receipt that is in the log, and acknowledges it. Receipts of a
+// payee that were stored together are counted first and share one signature: its total
+// covers them all.
+func (c *Coordinator) acknowledgeEarned(e *escrow, r essaim.Receipt) *transport.Acked {
+	need, p := c.book.earn(e, r)
+	runtime.Gosched() // those that were woken with this one count theirs
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.acked != nil && p.total >= need {
+		return p.acked
+	}
+	total := c.book.earned(e, r)
+	a := c.acknowledge(r, total, e.session.Expiry)
+	if a.Refusal == nil {
+		p.total, p.acked = total, a
+	}
+	return a
 }

@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/feed"
 	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/receipts"
@@ -44,7 +44,9 @@ type job struct {
 	broken map[*miner]bool         // connections that failed; guarded by Coordinator.mu
 	lost   int                     // attempts whose miner was lost; of the job's goroutine
 	waiter *waiter                 // the last time that it waited; guarded by Coordinator.mu
+	began  time.Time               // when the last attempt was offered; guarded by Coordinator.mu
 	since  time.Time               // when it was handed in
+	entry  *receiptlog.Entry       // nil: the log has it from the beginning; of the job's goroutine
 	// rebuffs counts offers to miners that said they were busy; of the job's goroutine.
 	rebuffs int
 	// promised is the price with the miner that has the job now; guarded by Coordinator.mu.
@@ -54,11 +56,7 @@ type job struct {
 	delivery essaim.Delivery
 	err      error
 
-	mu       sync.Mutex
-	now      essaim.Progress                   // guarded by mu
-	shown    bool                              // a part of a text was passed on; guarded by mu
-	began    time.Time                         // when the last attempt was offered; guarded by mu
-	watchers map[chan essaim.Progress]struct{} // guarded by mu
+	feed *feed.Feed
 }
 
 // Submit runs a task and returns when it is delivered or has ended otherwise.
@@ -143,8 +141,8 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 	j := &job{
 		voucher: voucher,
 		task:    t, digest: digest, signed: s.Task, input: s.Input, consent: s.Consent, only: s.Only, escrow: e, since: time.Now(), done: make(chan struct{}),
-		tried: map[essaim.NodeKey]bool{}, broken: map[*miner]bool{}, watchers: map[chan essaim.Progress]struct{}{},
-		now: essaim.Progress{Task: digest, State: essaim.TaskSubmitted},
+		tried: map[essaim.NodeKey]bool{}, broken: map[*miner]bool{},
+		feed: feed.New(essaim.Progress{Task: digest, State: essaim.TaskSubmitted}),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -241,7 +239,7 @@ func (c *Coordinator) job(digest essaim.Digest) *job {
 func (c *Coordinator) run(ctx context.Context, j *job) {
 	var err error
 	if c.book.fresh(j.escrow, j.task.Seq) {
-		c.store.StartAdmit(j.digest, j.task, j.signed, j.voucher)
+		j.entry = c.store.Begin(j.digest, j.task, j.signed, j.voucher)
 	} else { // the log alone knows whether the number is free
 		err = c.store.Admit(j.digest, j.task, j.signed, j.voucher)
 	}
@@ -275,7 +273,11 @@ func (c *Coordinator) giveUp(j *job, why error) error {
 	}
 	state := c.step(j, event)
 	c.log.Info("task ended", "task", j.digest.Short(), "state", string(state), "reason", why)
-	if err := c.store.End(j.digest, state, j.progress().Attempt, why); err != nil {
+	end := func() error { return c.store.End(j.digest, state, j.feed.Now().Attempt, why) }
+	if j.entry != nil {
+		end = func() error { return j.entry.End(state, j.feed.Now().Attempt, why) }
+	}
+	if err := end(); err != nil {
 		// The task is not charged either way: after a restart it ends as refunded.
 		return errors.Join(why, fmt.Errorf("write log: %w", err))
 	}
@@ -285,46 +287,20 @@ func (c *Coordinator) giveUp(j *job, why error) error {
 // step moves a task's state. Which events come is decided by this package alone, so
 // an impossible one is a fault of it.
 func (c *Coordinator) step(j *job, e essaim.Event) essaim.TaskState {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	next, err := j.now.State.Next(e)
+	next, err := j.feed.Step(e)
 	if err != nil {
 		c.log.Error("impossible event", "task", j.digest.Short(), "err", err)
-		return j.now.State
 	}
-	j.now.State = next
 	return next
 }
 
-// progress is where the task is.
-func (j *job) progress() essaim.Progress {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.now
-}
-
-// tell changes the progress and sends it to whoever follows the task.
-func (j *job) tell(change func(*essaim.Progress)) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.now.Note, j.now.Part = "", nil
-	change(&j.now)
-	j.shown = j.shown || j.now.Part != nil
-	for w := range j.watchers {
-		select {
-		case w <- j.now:
-		default: // a slow reader misses steps, never the end
-		}
-	}
-}
-
 func (j *job) isOn(miner essaim.NodeKey, attempt uint64) bool {
-	p := j.progress()
+	p := j.feed.Now()
 	return p.Miner == miner && p.Attempt == attempt
 }
 
 func (j *job) record() essaim.TaskRecord {
-	p := j.progress()
+	p := j.feed.Now()
 	return essaim.TaskRecord{
 		Digest: j.digest, Session: j.task.Session, Seq: j.task.Seq,
 		State: p.State, Reason: p.Note, Miner: p.Miner, Attempts: p.Attempt,
@@ -340,31 +316,8 @@ func (j *job) follow(ctx context.Context, progress func(essaim.Progress)) (essai
 	if j.task.Kind == essaim.KindChat {
 		room = 256 // parts of a text come fast, and one that is missed is not heard before the end
 	}
-	news := make(chan essaim.Progress, room)
-	j.mu.Lock()
-	j.watchers[news] = struct{}{}
-	news <- j.now
-	j.mu.Unlock()
-	defer func() {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		delete(j.watchers, news)
-	}()
-	for {
-		select {
-		case p := <-news:
-			progress(p)
-		case <-ctx.Done():
-			select {
-			case <-j.done: // the task's own end says more than the context
-			default:
-				return essaim.Delivery{}, context.Cause(ctx)
-			}
-		case <-j.done:
-			for len(news) > 0 {
-				progress(<-news)
-			}
-			return j.delivery, j.err
-		}
+	if err := j.feed.Follow(ctx, j.done, room, progress); err != nil {
+		return essaim.Delivery{}, err
 	}
+	return j.delivery, j.err
 }

@@ -30,7 +30,7 @@ func (c *Coordinator) Standing(ctx context.Context, task essaim.Digest) (standin
 	if j == nil {
 		return standing.Standing{}, errNotUnderWay(task)
 	}
-	p := j.progress()
+	p := j.feed.Now()
 	s := standing.Standing{Task: task, State: p.State, Since: j.since, WhyNot: []standing.Skipped{}}
 	if p.State == essaim.TaskAssigned {
 		s.Miner = p.Miner
@@ -67,8 +67,6 @@ func (c *Coordinator) eta(j *job, s standing.Standing, places int) time.Time {
 	case s.Place > 0:
 		return time.Now().Add(c.pace.Wait(j.task.Model, s.Place, places))
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	return j.began.Add(max(takes, time.Since(j.began)))
 }
 
@@ -124,13 +122,7 @@ func (c *Coordinator) Cancel(ctx context.Context, task essaim.Digest, sig []byte
 	if err := standing.CheckCancel(c.cfg.ChainID, task, j.escrow.session.SessionKey, sig); err != nil {
 		return err
 	}
-	j.mu.Lock()
-	shown := j.shown
-	if !shown {
-		j.cancel(standing.ErrCancelled)
-	}
-	j.mu.Unlock()
-	if shown {
+	if !j.feed.IfSilent(func() { j.cancel(standing.ErrCancelled) }) {
 		return essaim.Errorf(essaim.CodeConflict, "wait for the rest", "a part of task %s was delivered", task.Short())
 	}
 	select {

@@ -323,6 +323,10 @@ func (m *Miner) store(ctx context.Context, coordinator essaim.NodeKey, r essaim.
 	return nil
 }
 
+// soon is how long an attempt may take without a word: one that is over by then says so
+// with its result alone.
+const soon = 5 * time.Millisecond
+
 // run executes the engine and reports its steps, each after the pace.
 func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt, job *Job) (engine.Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -348,12 +352,22 @@ func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt, job *J
 			cancel() // nobody listens: the engine may stop
 		}
 	}
-	tell(transport.Update{Steps: uint32(a.request.Steps)})
-	for p := range steps {
-		m.pace(ctx)
-		m.advance(job, p)
-		if u, ok := written.update(a, p); ok {
-			tell(u)
+	begun := time.NewTimer(soon)
+	defer begun.Stop()
+	for running := true; running; {
+		select {
+		case p, ok := <-steps:
+			if running = ok; !ok {
+				break
+			}
+			begun.Stop()
+			m.pace(ctx)
+			m.advance(job, p)
+			if u, ok := written.update(a, p); ok {
+				tell(u)
+			}
+		case <-begun.C:
+			tell(transport.Update{Steps: uint32(a.request.Steps)})
 		}
 	}
 	m.pace(ctx)

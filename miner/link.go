@@ -179,7 +179,7 @@ func (m *Miner) answered(from essaim.NodeKey, signed []byte, a transport.Acked) 
 		return m.receipts.refuse(from, r.Digest(), refusal.Error())
 	}
 	ack, signature, err := essaim.ReadAck(a.Ack)
-	if err == nil {
+	if err == nil && !m.receipts.has(from, ack, a.Ack) {
 		err = signature.CheckTogether()
 	}
 	if err != nil {
@@ -188,7 +188,7 @@ func (m *Miner) answered(from essaim.NodeKey, signed []byte, a transport.Acked) 
 	if err := ack.Acknowledges(r); err != nil || signature.Signer() != from {
 		return essaim.Errorf(essaim.CodeRefused, "do not serve this coordinator", "coordinator %s acknowledged something else than receipt %s", from.Short(), r.Digest().Short())
 	}
-	first, err := m.receipts.ack(context.Background(), from, ack, a.Ack)
+	first, err := m.receipts.ack(context.Background(), from, r, ack, a.Ack)
 	if first {
 		m.acked.Add(1)
 		m.earned.Add(uint64(r.Price))

@@ -1,6 +1,7 @@
 package miner
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -195,20 +196,29 @@ func (f *receiptFile) recall(ctx context.Context, k promiseKey) (Promise, error)
 	return p, nil
 }
 
-// ack stores an acknowledgement and what it promises in all. first is false if there was
+// has reports whether an acknowledgement is the newest of its kind, whose signature was
+// checked when it came with another receipt.
+func (f *receiptFile) has(from essaim.NodeKey, a essaim.Ack, signed []byte) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return bytes.Equal(f.promised[promiseKey{from, a.Session, a.Model}].Ack, signed)
+}
+
+// ack stores an acknowledgement of a receipt and what it promises in all. first is false if there was
 // one already.
 //
 // Errors: CodeRefused if the coordinator has acknowledged more than it promises in all:
 // the receipt stays unacknowledged.
-func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, a essaim.Ack, signed []byte) (first bool, err error) {
-	first, wait, err := f.startAck(ctx, from, a, signed)
+func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, r essaim.Receipt, a essaim.Ack, signed []byte) (first bool, err error) {
+	digest := r.Digest()
+	first, wait, err := f.startAck(ctx, from, digest, r.Price, a, signed)
 	if err != nil {
 		return false, err
 	}
 	if _, err := wait(); err != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.opened(from, a.Receipt)
+		f.opened(from, digest)
 		clear(f.promised) // the file alone knows now
 		return false, err
 	}
@@ -217,7 +227,7 @@ func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, a essaim.Ack
 
 // startAck is the part of ack that goes one by one: each promise says at least what those
 // before it have acknowledged. The disk is waited for outside.
-func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, a essaim.Ack, signed []byte) (first bool, wait func() (int64, error), err error) {
+func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, digest essaim.Digest, price essaim.Amount, a essaim.Ack, signed []byte) (first bool, wait func() (int64, error), err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k := promiseKey{from, a.Session, a.Model}
@@ -225,16 +235,16 @@ func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, a essai
 	if err != nil {
 		return false, nil, err
 	}
-	if first = f.open[from][a.Receipt]; !first { // refused before, or acknowledged
+	if first = f.open[from][digest]; !first { // refused before, or acknowledged
 		if _, err := f.file.Write(); err != nil { // what was started is in the file now
 			return false, nil, err
 		}
-		if err := f.file.QueryRow(ctx, `SELECT ack IS NULL FROM receipts WHERE digest = ?`, a.Receipt[:]).Scan(&first); err != nil {
+		if err := f.file.QueryRow(ctx, `SELECT ack IS NULL FROM receipts WHERE digest = ?`, digest[:]).Scan(&first); err != nil {
 			return false, nil, err
 		}
 	}
 	if first {
-		p.Acked += a.Price
+		p.Acked += price
 	}
 	if a.Total > p.Total {
 		p.Total, p.Ack, p.Deadline = a.Total, signed, a.Deadline
@@ -244,11 +254,11 @@ func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, a essai
 			"coordinator %s acknowledged %d uaim in session %s and promises %d in all", from.Short(), p.Acked, a.Session, p.Total)
 	}
 	f.promised[k] = p
-	delete(f.open[from], a.Receipt)
+	delete(f.open[from], digest)
 	return first, f.file.StartPatient(
 		durable.Stmt{
 			Query: `UPDATE receipts SET ack = ?, refusal = NULL WHERE digest = ? AND ack IS NULL`,
-			Args:  []any{signed, a.Receipt[:]},
+			Args:  []any{signed, digest[:]},
 		},
 		durable.Stmt{
 			Query: `INSERT INTO promises (coordinator, session, model, acked, total, ack, deadline) VALUES (?, ?, ?, ?, ?, ?, ?)

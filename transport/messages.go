@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/raw"
 )
 
 // What travels on a control stream, in this order:
@@ -17,7 +18,7 @@ import (
 // On a task stream, which the coordinator opens for attempts, one after the other:
 //
 //	coordinator → miner   Offer
-//	miner → coordinator   Report with an Update, once when the attempt begins and once a step
+//	miner → coordinator   Report with an Update, once when the attempt takes a while and once a step
 //	miner → coordinator   Report with a Result, or with a Failure: the end
 //	coordinator → miner   Acked; then the next Offer may follow
 //
@@ -93,7 +94,7 @@ type Acked struct {
 // Offer asks a miner for one attempt.
 type Offer struct {
 	Task      []byte        `cbor:"1,keyasint"` // COSE_Sign1 by the session's key
-	Input     []byte        `cbor:"2,keyasint"` // sealed
+	Input     raw.Bytes     `cbor:"2,keyasint"` // sealed
 	Attempt   uint64        `cbor:"3,keyasint"` // from 1
 	UnitPrice essaim.Amount `cbor:"4,keyasint"`
 	Deadline  int64         `cbor:"5,keyasint"` // of the attempt, Unix milliseconds
@@ -122,9 +123,9 @@ type Commit struct {
 
 // Result is a finished attempt.
 type Result struct {
-	Receipt []byte `cbor:"1,keyasint"`           // COSE_Sign1 by the miner
-	Sealed  []byte `cbor:"2,keyasint"`           // the encoded essaim.Output, sealed to the input's reply key
-	Salt    []byte `cbor:"3,keyasint,omitempty"` // of the commitment, if there was one
+	Receipt []byte    `cbor:"1,keyasint"`           // COSE_Sign1 by the miner
+	Sealed  raw.Bytes `cbor:"2,keyasint"`           // the encoded essaim.Output, sealed to the input's reply key
+	Salt    []byte    `cbor:"3,keyasint,omitempty"` // of the commitment, if there was one
 }
 
 // FailureKind says what a coordinator does about a failure.

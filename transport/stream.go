@@ -33,7 +33,7 @@ const WriteTimeout = 30 * time.Second
 const openTimeout = 10 * time.Second
 
 var (
-	encMode = must(cbor.CoreDetEncOptions().EncMode())
+	encMode = must(cbor.CoreDetEncOptions().UserBufferEncMode())
 	decMode = must(cbor.DecOptions{
 		DupMapKey:   cbor.DupMapKeyEnforcedAPF,
 		IndefLength: cbor.IndefLengthForbidden,
@@ -103,7 +103,7 @@ type Stream struct {
 	r     *bufio.Reader
 	conn  *Conn
 	limit uint64
-	out   []byte // reused by Send
+	out   bytes.Buffer // reused by Send
 }
 
 func newStream(raw network.Stream, rw io.ReadWriter, c *Conn, p Protocol) *Stream {
@@ -118,21 +118,25 @@ func (s *Stream) Conn() *Conn { return s.conn }
 // Errors: CodeBadInput if the message is larger than the protocol allows, any other
 // error means that the peer or the connection is gone.
 func (s *Stream) Send(v any) error {
-	body, err := encMode.Marshal(v)
-	if err != nil {
+	s.out.Reset()
+	s.out.Write(make([]byte, binary.MaxVarintLen64)) // room for the length, which is known later
+	if err := encMode.MarshalToBuffer(v, &s.out); err != nil {
 		return fmt.Errorf("encode %T: %w", v, err)
 	}
-	if uint64(len(body)) > s.limit {
-		return essaim.Errorf(essaim.CodeBadInput, "", "message %T of %d bytes is larger than %d", v, len(body), s.limit)
+	message := s.out.Bytes()
+	n := uint64(len(message) - binary.MaxVarintLen64)
+	if n > s.limit {
+		return essaim.Errorf(essaim.CodeBadInput, "", "message %T of %d bytes is larger than %d", v, n, s.limit)
 	}
-	s.out = binary.AppendUvarint(s.out[:0], uint64(len(body)))
-	s.out = append(s.out, body...)
+	length := binary.AppendUvarint(nil, n)
+	message = message[binary.MaxVarintLen64-len(length):]
+	copy(message, length)
 	if err := s.raw.SetWriteDeadline(time.Now().Add(WriteTimeout)); err != nil {
 		return fmt.Errorf("send to %s: %w", s.conn.peer.Short(), err)
 	}
-	_, err = s.w.Write(s.out)
-	if cap(s.out) > MaxControlMessage {
-		s.out = nil // a whole result went through; do not hold it
+	_, err := s.w.Write(message)
+	if s.out.Cap() > MaxControlMessage {
+		s.out = bytes.Buffer{} // a whole result went through; do not hold it
 	}
 	if err != nil {
 		return fmt.Errorf("send to %s: %w", s.conn.peer.Short(), err)

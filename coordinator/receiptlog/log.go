@@ -89,13 +89,6 @@ func (l *Log) Admit(digest essaim.Digest, t essaim.Task, signed []byte, v *Vouch
 	return l.whenStored(l.file.Start(admission(digest, t, signed, v)...), digest, t)
 }
 
-// StartAdmit puts a task into the log's line and returns at once: it is stored some
-// milliseconds later. Accept and End come after it in the line; Accept fails if the task
-// could not be admitted.
-func (l *Log) StartAdmit(digest essaim.Digest, t essaim.Task, signed []byte, v *Voucher) {
-	l.file.StartPatient(admission(digest, t, signed, v)...)
-}
-
 // admission writes a task down as submitted.
 func admission(digest essaim.Digest, t essaim.Task, signed []byte, v *Voucher) []durable.Stmt {
 	stmts := []durable.Stmt{{Query: `INSERT INTO tasks (session, seq, digest, model, task, state, admitted) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -142,12 +135,15 @@ func (l *Log) Newest(ctx context.Context, id essaim.SessionID) (uint64, error) {
 // they are not checked again when the session is settled. The sealed result is stored with
 // it; nil: it is kept elsewhere.
 func (l *Log) Accept(digest essaim.Digest, r essaim.Receipt, f essaim.ReceiptFile, result []byte, state essaim.TaskState) error {
-	stmts := []durable.Stmt{{Query: `UPDATE tasks SET state = ?, attempts = ?, miner = ?, price = ?, task = ?, receipt = ?, sealed = ?, accepted = ?
+	return l.accepted(digest, durable.Stmt{Query: `UPDATE tasks SET state = ?, attempts = ?, miner = ?, price = ?, task = ?, receipt = ?, sealed = ?, accepted = ?
 		WHERE session = ? AND seq = ? AND digest = ? AND state = ?`,
 		Args: []any{string(state), int64(r.Attempt), r.Miner[:], int64(r.Price), f.Task, f.Receipt, r.Sealed[:], time.Now().UnixMilli(),
 			int64(r.Session), int64(r.Seq), digest[:], string(essaim.TaskSubmitted)}},
-		{Query: `INSERT INTO results (session, seq, sum, result) SELECT ?, ?, ?, ? WHERE changes() = 1`,
-			Args: []any{int64(r.Session), int64(r.Seq), sumOf(f), result}}}
+		durable.Stmt{Query: `INSERT INTO results (session, seq, sum, result) SELECT ?, ?, ?, ? WHERE changes() = 1`,
+			Args: []any{int64(r.Session), int64(r.Seq), sumOf(f), result}})
+}
+
+func (l *Log) accepted(digest essaim.Digest, stmts ...durable.Stmt) error {
 	n, err := l.write(stmts...)
 	if err == nil && n != 1 {
 		err = fmt.Errorf("task %s is not waiting for a receipt", digest.Short())
@@ -157,9 +153,13 @@ func (l *Log) Accept(digest essaim.Digest, r essaim.Receipt, f essaim.ReceiptFil
 
 // End stores why a task was not delivered.
 func (l *Log) End(digest essaim.Digest, state essaim.TaskState, attempts uint64, why error) error {
-	_, err := l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, reason = ?, code = ?, attempts = ? WHERE digest = ? AND state = ?`,
-		Args: []any{string(state), why.Error(), string(essaim.CodeOf(why)), int64(attempts), digest[:], string(essaim.TaskSubmitted)}})
+	_, err := l.write(end(digest, state, attempts, why))
 	return err
+}
+
+func end(digest essaim.Digest, state essaim.TaskState, attempts uint64, why error) durable.Stmt {
+	return durable.Stmt{Query: `UPDATE tasks SET state = ?, reason = ?, code = ?, attempts = ? WHERE digest = ? AND state = ?`,
+		Args: []any{string(state), why.Error(), string(essaim.CodeOf(why)), int64(attempts), digest[:], string(essaim.TaskSubmitted)}}
 }
 
 // EndUndelivered ends the tasks that a program which is no more had under way.
