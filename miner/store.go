@@ -42,15 +42,15 @@ const maxPromised = 1 << 12
 
 const receiptSchema = `
 CREATE TABLE IF NOT EXISTS receipts (
-	digest      BLOB PRIMARY KEY,
+	digest      BLOB PRIMARY KEY, -- with a rowid, so that new ones are neighbours
 	coordinator BLOB NOT NULL,
 	receipt     BLOB NOT NULL,    -- COSE_Sign1 by this miner
 	stored      INTEGER NOT NULL, -- Unix milliseconds
 	ack         BLOB,             -- COSE_Sign1 by the coordinator
 	refusal     TEXT              -- why it does not count
-) WITHOUT ROWID;
+);
 CREATE TABLE IF NOT EXISTS results (
-	receipt BLOB PRIMARY KEY, -- its digest; with a rowid, so that new ones are neighbours
+	receipt BLOB PRIMARY KEY, -- its digest
 	result  BLOB NOT NULL     -- sealed
 );
 CREATE INDEX IF NOT EXISTS receipts_unacked ON receipts (coordinator, stored) WHERE ack IS NULL AND refusal IS NULL;

@@ -50,8 +50,8 @@ CREATE TABLE IF NOT EXISTS tasks (
 	receipt  BLOB,             -- COSE_Sign1 by the miner
 	sealed   BLOB,             -- digest of the sealed result
 	accepted INTEGER,          -- Unix milliseconds
-	PRIMARY KEY (session, seq) -- the order in which they come: neighbours are written together
-) WITHOUT ROWID;
+	PRIMARY KEY (session, seq) -- with a rowid: rows lie in the order in which they come, whole on a page; without one a quarter of a page is the most
+);
 CREATE INDEX IF NOT EXISTS tasks_digest ON tasks (digest);
 CREATE INDEX IF NOT EXISTS tasks_payable ON tasks (session, miner, model, seq) WHERE state = 'delivered'; -- the order of a settlement
 CREATE INDEX IF NOT EXISTS tasks_undelivered ON tasks (session) WHERE state = 'submitted';
@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS results ( -- apart from the tasks, which are read in 
 	sum     BLOB NOT NULL, -- of task and receipt as they were when their signatures were checked
 	result  BLOB,          -- sealed; NULL: it is kept elsewhere
 	PRIMARY KEY (session, seq)
-) WITHOUT ROWID;
+);
 CREATE TABLE IF NOT EXISTS settlements (
 	session    INTEGER PRIMARY KEY,
 	settlement BLOB NOT NULL,    -- deterministic CBOR
