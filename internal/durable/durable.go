@@ -16,6 +16,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/url"
+	"runtime"
 	"sync"
 	"time"
 
@@ -57,11 +58,15 @@ type write struct {
 	done     chan struct{}
 }
 
+// checkpoint lets 16 MiB gather before pages are moved to where they belong: those that
+// change often are moved once.
+const checkpoint = "wal_autocheckpoint(4000)"
+
 // Open opens or creates the file and runs schema, which must be repeatable. The
 // caller closes the File.
 func Open(path, schema string) (*File, error) {
 	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
-		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"},
+		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)", checkpoint},
 	}.Encode()}
 	db, err := sql.Open("sqlite", dsn.String())
 	if err != nil {
@@ -176,16 +181,24 @@ func (f *File) writer() {
 	}
 }
 
-// gather takes what waits already. Only while all of it is patient it waits for more.
+// gather takes what waits already, and what comes from goroutines that could run by now:
+// they share the flush, and where nobody else has work this costs nothing. Only while all of
+// it is patient it waits for more.
 func (f *File) gather(first *write) []*write {
-	batch, urgent := []*write{first}, !first.patient
+	batch, urgent, yielded := []*write{first}, !first.patient, false
 	var late <-chan time.Time // made when it is needed
 	for len(batch) < maxBatch {
 		var w *write
 		var ok bool
 		select {
 		case w, ok = <-f.writes:
+			yielded = false
 		default:
+			if !yielded {
+				yielded = true
+				runtime.Gosched()
+				continue
+			}
 			if urgent {
 				return batch
 			}
