@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -233,6 +235,47 @@ func (w *world) session(b *testing.B) *client.Session {
 	return s
 }
 
+// asked draws one picture after the other and remembers how long each took.
+type asked struct {
+	b    *testing.B
+	s    *client.Session
+	seed atomic.Uint64
+	took []time.Duration
+}
+
+// newAsked asks once, so that connections and prepared statements are there.
+func newAsked(b *testing.B) *asked {
+	a := &asked{b: b, s: newWorld(b, 3).session(b), took: make([]time.Duration, b.N+2)}
+	a.draw(time.Now())
+	return a
+}
+
+// draw counts the time since the task was due.
+func (a *asked) draw(due time.Time) {
+	n := a.seed.Add(1)
+	_, err := a.s.Draw(a.b.Context(), client.Request{Model: enginetest.FakeModel().Digest, Prompt: "a stone", Seed: n, Steps: 1}, nil)
+	if err != nil {
+		a.b.Error(err)
+	}
+	a.took[n] = time.Since(due)
+}
+
+// measure reports CPU time, rate and percentiles of what run does.
+func (a *asked) measure(run func()) {
+	a.b.ReportAllocs()
+	cpu := cpuTime(a.b)
+	a.b.ResetTimer()
+	run()
+	a.b.StopTimer()
+	a.b.ReportMetric(float64(a.b.N)/a.b.Elapsed().Seconds(), "tasks/s")
+	a.b.ReportMetric(float64((cpuTime(a.b)-cpu).Microseconds())/float64(a.b.N), "cpu-us/op")
+	took := a.took[2:] // without the first
+	slices.Sort(took)
+	for _, p := range []int{50, 99} {
+		a.b.ReportMetric(float64(took[len(took)*p/100].Microseconds())/1e3, fmt.Sprintf("p%d-ms", p))
+	}
+}
+
 // BenchmarkTask is a task from a client's HTTP request to a checked receipt, with an
 // engine that does nothing: seal, sign, quote, dispatch over libp2p, open, sign, two
 // durable logs, three stored blobs, acknowledge, deliver, check. Client, gateway,
@@ -241,43 +284,42 @@ func (w *world) session(b *testing.B) *client.Session {
 func BenchmarkTask(b *testing.B) {
 	for _, clients := range []int{1, 8, 32, 256} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			w := newWorld(b, 3)
-			s := w.session(b)
-			var seed atomic.Uint64
-			took := make([]time.Duration, b.N+2)
-			draw := func() {
-				n, began := seed.Add(1), time.Now()
-				_, err := s.Draw(b.Context(), client.Request{Model: enginetest.FakeModel().Digest, Prompt: "a stone", Seed: n, Steps: 1}, nil)
-				if err != nil {
-					b.Error(err)
-				}
-				took[n] = time.Since(began)
-			}
-			draw() // connections, prepared statements
-			b.ReportAllocs()
-			cpu := cpuTime(b)
-			b.ResetTimer()
+			a := newAsked(b)
 			var left atomic.Int64
 			left.Store(int64(b.N))
-			var g sync.WaitGroup
-			for range clients {
-				g.Go(func() {
-					for left.Add(-1) >= 0 {
-						draw()
-					}
-				})
-			}
-			g.Wait()
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
-			b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-us/op")
-			took = took[2:] // without the first
-			slices.Sort(took)
-			for _, p := range []int{50, 99} {
-				b.ReportMetric(float64(took[len(took)*p/100].Microseconds())/1e3, fmt.Sprintf("p%d-ms", p))
-			}
+			a.measure(func() {
+				var g sync.WaitGroup
+				for range clients {
+					g.Go(func() {
+						for left.Add(-1) >= 0 {
+							a.draw(time.Now())
+						}
+					})
+				}
+				g.Wait()
+			})
 		})
 	}
+}
+
+// BenchmarkTaskAtRate is what a task takes when RATE of them, 100 if it is not set, are due
+// each second, whether those before are done or not.
+func BenchmarkTaskAtRate(b *testing.B) {
+	rate, err := strconv.Atoi(os.Getenv("RATE"))
+	if err != nil {
+		rate = 100
+	}
+	a := newAsked(b)
+	a.measure(func() {
+		var g sync.WaitGroup
+		begun := time.Now()
+		for i := range b.N {
+			due := begun.Add(time.Duration(i) * time.Second / time.Duration(rate))
+			time.Sleep(time.Until(due))
+			g.Go(func() { a.draw(due) })
+		}
+		g.Wait()
+	})
 }
 
 func cpuTime(b *testing.B) time.Duration {

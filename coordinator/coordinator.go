@@ -15,9 +15,9 @@
 // # Concurrency
 //
 // Run owns all goroutines: one for each connected miner, one for each task under way
-// and each answer to a receipt, one that writes the log, and four that watch the
-// ledger. The exported methods may be called from anywhere while Run runs. Lock
-// order: Coordinator.mu before job.mu or book.mu; none is held during I/O.
+// and each answer to a receipt, one that writes the log, one that makes room
+// in it, and four that watch the ledger. The exported methods may be called from anywhere while Run runs. Lock
+// order: Coordinator.mu before book.mu or a feed; none is held during I/O.
 //
 // Reading order: submit.go and dispatch.go are the way of a task, match.go says who gets
 // it, cover.go who may get more, waiting.go what those are told who wait, miners.go who is there, escrow.go what may
@@ -123,6 +123,7 @@ type Config struct {
 	IdleSettle time.Duration // a session without a task for so long is settled; default 2 min
 	CloseGrace time.Duration // for running tasks when a session is to be settled; default 30 s
 	Poll       time.Duration // between looks at the ledger's height; default 1 s
+	Keep       time.Duration // for the sealed results of settled sessions; default 7 days
 	ActorTTL   time.Duration // between looks at the miners' registrations and the ledger's rules; default 10 s
 
 	// Delivered is told of each delivered task, and must not block; nil: nobody is. Barred
@@ -214,6 +215,7 @@ func New(cfg Config) (*Coordinator, error) {
 	standard(&cfg.IdleSettle, 2*time.Minute)
 	standard(&cfg.CloseGrace, 30*time.Second)
 	standard(&cfg.Poll, time.Second)
+	standard(&cfg.Keep, 7*24*time.Hour)
 	standard(&cfg.ActorTTL, 10*time.Second)
 	cfg.MinStake = max(cfg.MinStake, 1)
 	if cfg.ExpiryAhead == 0 {
@@ -290,6 +292,7 @@ func (c *Coordinator) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return c.every(life, c.cfg.Poll, c.sweep) })
 	group.Go(func() error { return c.every(life, c.cfg.Poll, c.answerDraws) })
 	group.Go(func() error { return c.every(life, c.cfg.ActorTTL, c.recheck) })
+	group.Go(func() error { return c.every(life, forgetPause, c.forget) })
 	<-life.Done()
 	c.setOpen(false)
 	c.callers.Wait()
@@ -360,6 +363,20 @@ func (c *Coordinator) pollHeight(ctx context.Context) {
 	}
 	c.height.Store(h)
 	c.heightAt.Store(time.Now().UnixMilli())
+}
+
+// forgetPause is the time between two looks for results that need not be kept any more.
+const forgetPause = 10 * time.Minute
+
+// forget makes room in the log.
+func (c *Coordinator) forget(ctx context.Context) {
+	for dropped := int64(1); dropped > 0 && ctx.Err() == nil; {
+		var err error
+		if dropped, err = c.store.Forget(time.Now().Add(-c.cfg.Keep)); err != nil {
+			c.log.Error("log cannot be written", "err", err)
+			return
+		}
+	}
 }
 
 // roundTime is how long the first of several replicas waits for the others to commit.

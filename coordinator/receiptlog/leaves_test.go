@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator/receiptlog"
@@ -89,5 +90,43 @@ func deliverOne(t *testing.T, path string) {
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestResultsOfSettledSessionsAreForgotten: and of no others; the receipts stay.
+func TestResultsOfSettledSessionsAreForgotten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log.db")
+	deliverOne(t, path)
+	l, err := receiptlog.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	forget := func(before time.Time, want int64) {
+		t.Helper()
+		if n, err := l.Forget(before); n != want || err != nil {
+			t.Errorf("%d forgotten, %v, want %d", n, err, want)
+		}
+	}
+	later := time.Now().Add(time.Hour)
+	forget(later, 0) // nothing is decided
+	if err := l.Intend(receiptlog.Intent{Settlement: essaim.Settlement{ChainID: "c", Session: 1}, Signature: []byte("s")}); err != nil {
+		t.Fatal(err)
+	}
+	forget(later, 0) // nothing is settled
+	if err := l.Settled(1, essaim.Tx{Hash: "h", Height: 1}); err != nil {
+		t.Fatal(err)
+	}
+	forget(time.Now().Add(-time.Hour), 0)
+	forget(later, 1)
+	forget(later, 0)
+	leaves := 0
+	for _, err := range l.Counted(t.Context(), 1) {
+		if leaves++; err != nil {
+			t.Error(err)
+		}
+	}
+	if leaves != 1 {
+		t.Errorf("%d receipts are left", leaves)
 	}
 }

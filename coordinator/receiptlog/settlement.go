@@ -129,6 +129,16 @@ func (l *Log) finish(id essaim.SessionID, e essaim.Event, reason string, also du
 
 const finishRows = 2000
 
+// Forget drops the sealed results of sessions that are over and whose settlement was
+// decided before a time: whoever wanted one has it, or had that long to ask. The receipts stay.
+// It returns how many it has dropped, and is done when that is 0.
+func (l *Log) Forget(before time.Time) (dropped int64, err error) {
+	return l.write(durable.Stmt{Query: `DELETE FROM results WHERE (session, seq) IN (
+		SELECT session, seq FROM results WHERE session IN (
+			SELECT session FROM settlements WHERE intended < ? AND (tx IS NOT NULL OR expired = 1)) LIMIT ?)`,
+		Args: []any{before.UnixMilli(), finishRows}})
+}
+
 // Unsettled lists the sessions that were taken up, that have delivered tasks or a
 // settlement, and that the ledger has not ended yet.
 func (l *Log) Unsettled(ctx context.Context) ([]essaim.SessionID, error) {
