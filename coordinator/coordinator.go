@@ -127,7 +127,7 @@ type Config struct {
 	ActorTTL   time.Duration // between looks at the miners' registrations and the ledger's rules; default 10 s
 
 	// Delivered is told of each delivered task, and must not block; nil: nobody is. Barred
-	// takes a model off a miner's list; nil: none is.
+	// takes a model off a miner's list, must not block nor call the coordinator; nil: none is.
 	Delivered func(verify.Work)
 	Barred    func(miner essaim.NodeKey, model essaim.Digest) bool
 

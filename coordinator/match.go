@@ -42,7 +42,7 @@ func (c *Coordinator) Quote(ctx context.Context, r essaim.QuoteRequest) (essaim.
 	var idle, busy []*miner
 	unfit := error(nil)
 	for _, m := range c.miners {
-		info, ok := m.models[r.Model]
+		info, ok := c.listed(m, r.Model)
 		if !ok {
 			continue
 		}
@@ -167,7 +167,7 @@ func (c *Coordinator) give(m *miner, j *job) {
 func (c *Coordinator) rivals(model essaim.Digest, within bool, besides []*miner) []*miner {
 	var idle []*miner
 	for _, m := range c.miners {
-		if info, ok := m.models[model]; ok && m.idle() && c.eligible(m, info.UnitPrice) == nil && !slices.Contains(besides, m) {
+		if info, ok := c.listed(m, model); ok && m.idle() && c.eligible(m, info.UnitPrice) == nil && !slices.Contains(besides, m) {
 			idle = append(idle, m)
 		}
 	}
@@ -178,12 +178,18 @@ func (c *Coordinator) rivals(model essaim.Digest, within bool, besides []*miner)
 	return beyond
 }
 
+// listed is a model as a miner runs it, unless it was taken off its list. c.mu is held.
+func (c *Coordinator) listed(m *miner, model essaim.Digest) (essaim.ModelInfo, bool) {
+	info, ok := m.models[model]
+	return info, ok && !c.cfg.Barred(m.key, model)
+}
+
 // able lists the connected miners that can do a job: they run the model at its price,
 // the input is sealed to them, and they have not failed at it. c.mu is held.
 func (c *Coordinator) able(j *job) []*miner {
 	var out []*miner
 	for _, m := range c.miners {
-		info, ok := m.models[j.task.Model]
+		info, ok := c.listed(m, j.task.Model)
 		if !ok || info.Kind != j.task.Kind || !j.only.IsZero() && j.only != m.key || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.actor.HPKEKey) {
 			continue
 		}

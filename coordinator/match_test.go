@@ -15,6 +15,7 @@ var oneModel = essaim.DigestOf([]byte("model"))
 // hall is a coordinator without a network, with miners of these stakes.
 func hall(stakes ...essaim.Amount) (*Coordinator, []*miner) {
 	c := &Coordinator{
+		cfg:     Config{Barred: func(essaim.NodeKey, essaim.Digest) bool { return false }},
 		quality: map[essaim.NodeKey]*quality{}, miners: map[essaim.NodeKey]*miner{},
 		shares: map[essaim.Digest]*chance.Shares{}, exposed: map[essaim.NodeKey]*cover.Exposure{},
 	}
@@ -147,5 +148,18 @@ func TestQualityRecovers(t *testing.T) {
 	}
 	if q.Ratio() < 0.85 || low > 0.1 {
 		t.Errorf("ratio %v after failures, %v after as many successes", low, q.Ratio())
+	}
+}
+
+// TestBarredAtOnce: a miner that is barred from a model while it is connected is offered for it no more.
+func TestBarredAtOnce(t *testing.T) {
+	c, miners := hall(1, 1)
+	offered := func() []*miner { return append(c.rivals(oneModel, true, nil), c.rivals(oneModel, false, nil)...) }
+	if got := offered(); len(got) != 2 {
+		t.Fatalf("%d rivals", len(got))
+	}
+	c.cfg.Barred = func(m essaim.NodeKey, model essaim.Digest) bool { return m == miners[0].key && model == oneModel }
+	if got := offered(); len(got) != 1 || got[0] != miners[1] {
+		t.Errorf("%d rivals, one is barred", len(got))
 	}
 }

@@ -36,8 +36,8 @@ func (c court) Open(ctx context.Context, f essaim.ReceiptFile) (id uint64, err e
 }
 
 func (c court) Opened(ctx context.Context, receipt essaim.Digest) (uint64, error) {
-	list, err := c.Disputes(ctx, func(d essaim.Dispute) bool {
-		return d.Deadline != 0 && d.Receipt == receipt && d.Challenger == c.account.Address()
+	list, err := c.OpenDisputes(ctx, func(d essaim.Dispute) bool {
+		return d.Receipt == receipt && d.Challenger == c.account.Address()
 	})
 	if err != nil || len(list) == 0 {
 		return 0, err

@@ -77,7 +77,7 @@ func (p promises) sign(ack []byte) []byte {
 type courtroom struct{ p promises }
 
 func (c courtroom) Disputes(ctx context.Context, miner essaim.NodeKey) ([]essaim.Dispute, error) {
-	return c.p.Client.Disputes(ctx, func(d essaim.Dispute) bool { return d.Deadline != 0 && d.Miner == miner })
+	return c.p.OpenDisputes(ctx, func(d essaim.Dispute) bool { return d.Miner == miner })
 }
 
 func (c courtroom) Move(ctx context.Context, dispute, turn uint64, move []byte) error {

@@ -67,6 +67,45 @@ func (c *Client) Disputes(ctx context.Context, keep func(essaim.Dispute) bool) (
 	return out, nil
 }
 
+// longest is more moves than any game has.
+const longest = 64
+
+// OpenDisputes returns those that are being played, newest first, however many others there are: it looks back as far as a
+// game that is not over can have begun. keep says which.
+func (c *Client) OpenDisputes(ctx context.Context, keep func(essaim.Dispute) bool) (out []essaim.Dispute, err error) {
+	var rules disputev1.QueryParamsResponse
+	if err := c.call(ctx, "/essaim.dispute.v1.Query/Params", &disputev1.QueryParamsRequest{}, &rules); err != nil {
+		return nil, err
+	}
+	height, err := c.Height(ctx)
+	if err != nil {
+		return nil, err
+	}
+	oldest := height - longest*int64(rules.Params.MoveBlocks)
+	for page := (&query.PageRequest{Limit: recentDisputes, Reverse: true}); ; {
+		var r disputev1.QueryDisputesResponse
+		if err := c.call(ctx, "/essaim.dispute.v1.Query/Disputes", &disputev1.QueryDisputesRequest{Pagination: page}, &r); err != nil {
+			return nil, err
+		}
+		for _, s := range r.Disputes {
+			if s.Opened < oldest {
+				return out, nil
+			}
+			d, err := disputeOf(s)
+			if err != nil {
+				return nil, err
+			}
+			if d.Deadline != 0 && keep(d) {
+				out = append(out, d)
+			}
+		}
+		if r.Pagination == nil || len(r.Pagination.NextKey) == 0 {
+			return out, nil
+		}
+		page = &query.PageRequest{Key: r.Pagination.NextKey, Limit: recentDisputes, Reverse: true}
+	}
+}
+
 func disputeOf(s disputev1.Dispute) (d essaim.Dispute, err error) {
 	d = essaim.Dispute{
 		ID: s.Id, Session: essaim.SessionID(s.Session), Bond: essaim.Amount(s.Bond), Restitution: essaim.Amount(s.Restitution), Deadline: s.Deadline, Turn: s.Turn,
