@@ -375,3 +375,52 @@ func BenchmarkTrees(b *testing.B) {
 		s.report(n)
 	})
 }
+
+// BenchmarkOpening is what it takes to check one opening of a million leaves, without a
+// ledger around it: the way to the root, both signatures, and that the receipt answers the
+// task.
+func BenchmarkOpening(b *testing.B) {
+	const leaves, at = 1 << 20, 700_000
+	w := newWork(b, 1, 1)
+	w.signTask(0)
+	w.signReceipt(0)
+	f := w.files[0]
+	leaf := sumtree.Leaf{Task: essaim.DigestOf(f.Task), Receipt: essaim.DigestOf(f.Receipt), Amount: w.receipts[0].Price}
+	t, err := sumtree.Build(func(yield func(sumtree.Leaf) bool) {
+		for i := range leaves {
+			l := leaf
+			if i != at {
+				l.Task[0]++
+			}
+			if !yield(l) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	proof, root := t.Prove(at), t.Root()
+	s := newStages(b)
+	for b.Loop() {
+		if _, err := sumtree.Verify(root, leaf, proof); err != nil {
+			b.Fatal(err)
+		}
+		s.done("path")
+		task, _, err := essaim.OpenTask(f.Task)
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.done("task")
+		r, err := essaim.OpenReceipt(f.Receipt)
+		if err == nil {
+			err = r.Binds(task)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.done("receipt")
+	}
+	b.ReportMetric(float64(s.report(1).Nanoseconds())/1e3, "cpu-us/opening")
+	b.ReportMetric(float64(48*len(proof.Siblings)), "proof-bytes")
+}
