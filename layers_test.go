@@ -88,6 +88,7 @@ var floors = map[string]int{
 	"gateway/ollama": 6,
 	"gateway/a1111":  6,
 	"coordinator":    5, // roles
+	"web":            5,
 	"miner":          5,
 	"cuckoo":         6, // another network's machines, as an engine
 	"verifier":       5,

@@ -18,6 +18,8 @@ const (
 	PathCancel      = "/cancel"          // or: a POST takes it back
 	PathAcknowledge = "/essaim/v1/sessions/acknowledge"
 	PathClose       = "/essaim/v1/sessions/close"
+	PathLedger      = "/essaim/v1/ledger/" // what the page shows of the ledger: package web
+	PathFaucet      = "/essaim/v1/faucet"
 )
 
 // CloseBody is the body of a POST to PathClose.

@@ -40,11 +40,12 @@ const (
 
 	modelPrice essaim.Amount = 1_000 // uaim a unit of work
 
-	unbonding                = 600 // blocks: two minutes of 200 ms; a vote takes as long
-	challenges               = 60  // blocks: twelve seconds for objections, and for claims of a lapsed session
-	openings                 = 150 // blocks: half a minute to show what the beacon asks for, also after a restart of all
-	minerPoll                = 10  // blocks between looks at promises and disputes: several in each of these times
-	priceStep  essaim.Amount = 50  // each further miner asks this much more
+	unbonding                = 600             // blocks: two minutes of 200 ms; a vote takes as long
+	challenges               = 60              // blocks: twelve seconds for objections, and for claims of a lapsed session
+	openings                 = 150             // blocks: half a minute to show what the beacon asks for, also after a restart of all
+	minerPoll                = 10              // blocks between looks at promises and disputes: several in each of these times
+	priceStep  essaim.Amount = 50              // each further miner asks this much more
+	faucetGift essaim.Amount = 10 * essaim.AIM // to who opens the page, once a day
 
 	operatorName  = "operator"  // submits settlements, pays for API keys' sessions
 	modellerName  = "modeller"  // owns the models, receives their royalty

@@ -66,6 +66,8 @@ type Config struct {
 
 	PublicURL string // of this gateway, in links to pictures; "": as the request has it
 
+	Page http.Handler // what people see at / and what it asks for; nil: nothing
+
 	Listener net.Listener         // Run serves it and closes it; nil: the caller serves Handler
 	Logger   *slog.Logger         // nil: nothing is logged
 	Registry *prometheus.Registry // nil: one of the gateway's own
@@ -146,6 +148,12 @@ func (g *Gateway) routes() *http.ServeMux {
 	mux.HandleFunc("GET /readyz", g.readyz)
 	mux.Handle("GET /metrics", g.metrics.handler)
 	mux.HandleFunc("/", g.unknown)
+	if g.cfg.Page != nil {
+		mux.Handle("GET /", g.cfg.Page)
+		mux.Handle("GET "+client.PathLedger, g.cfg.Page)
+		mux.Handle("POST "+client.PathLedger, g.cfg.Page)
+		mux.Handle("POST "+client.PathFaucet, g.cfg.Page)
+	}
 	return mux
 }
 

@@ -47,6 +47,7 @@ type Coordinator struct {
 	Listen []string `toml:"listen" comment:"multiaddresses that miners dial"`
 	Payer  string   `toml:"payer" comment:"account key that submits settlements and pays for API keys' sessions"`
 	Keys   string   `toml:"keys" comment:"folder of account keys"`
+	Faucet uint64   `toml:"faucet,omitempty" comment:"uaim that the page gives an account once a day, out of the payer's; 0: nothing"`
 	Audit  *Audit   `toml:"audit,omitempty" comment:"has receipts checked by miners that a beacon draws; without this section nothing is"`
 }
 

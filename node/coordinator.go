@@ -126,7 +126,13 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 	if err != nil {
 		return essaim.Errorf(essaim.CodeConflict, "choose another port", "port taken: %w", err)
 	}
+	page, done, err := n.newPage(chain, account)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	g, err := gateway.New(gateway.Config{
+		Page:        page,
 		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
 		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan}},
 		Listener: listener, Logger: n.opt.Logger,

@@ -1,0 +1,50 @@
+// One click: whatever is missing on the way to a picture is done, and told.
+
+import { app } from './app.svelte.ts'
+import { type Model, type Progress, Refused } from './gateway.ts'
+import { coins, t } from './i18n.svelte.ts'
+import { short } from './words.ts'
+import type { Picture } from './store.ts'
+
+export interface Wish { model: Model; prompt: string; seed: number; width: number; height: number }
+
+/** Draws one picture. told is given each step's words; a step with the same place replaces the one before. */
+export async function draw(w: Wish, told: (place: string, text: string) => void, stop: AbortSignal): Promise<Picture> {
+  if (!app.kept) {
+    told('account', t('step.account'))
+    await app.create()
+  }
+  const info = app.info ?? (await app.gateway.info())
+  const quote = await app.gateway.quote({ kind: 'image', model: w.model.digest, width: w.width, height: w.height })
+  if (!app.session || app.left() < quote.max_price) {
+    await app.lookAtAccount()
+    if ((app.person?.balance ?? 0) < app.deposit && app.head?.faucet && app.left() < quote.max_price) {
+      told('faucet', t('step.faucet', { amount: coins(app.head.faucet) }))
+      await app.faucet().catch((e: unknown) => {
+        if ((app.person?.balance ?? 0) < quote.max_price) throw e
+      })
+    }
+  }
+  told('quote', t('step.quote', { price: coins(quote.max_price) }))
+  const book = app.needBook()
+  if (!(app.session && app.left() >= quote.max_price)) {
+    const deposit = Math.min(app.deposit, app.person?.balance ?? 0)
+    if (deposit < quote.max_price) throw new Refused('insufficient', `${coins(quote.max_price)} > ${coins(app.person?.balance ?? 0)}`, t('wallet.hold'))
+    told('session', t('step.session', { amount: coins(deposit) }))
+    await book.ensure(info, quote.max_price, deposit)
+  } else {
+    await book.ensure(info, quote.max_price, app.deposit)
+  }
+  told('seal', t('step.seal', { n: quote.candidates?.length ?? 0 }))
+  const picture = await book.draw(info, w, quote, (p) => told('work', words(p)), stop)
+  told('check', t('step.check'))
+  await app.lookAtAccount()
+  return picture
+}
+
+function words(p: Progress): string {
+  if (p.note) return p.note
+  if (p.state !== 'assigned') return t('step.wait')
+  if (p.steps > 1 && p.step) return t('step.drawOf', { miner: short(p.miner), step: p.step, steps: p.steps })
+  return t('step.draw', { miner: short(p.miner) })
+}

@@ -1,0 +1,39 @@
+// The page's languages, numbers and dates.
+
+import { en } from './words.en.ts'
+import { fr } from './words.fr.ts'
+
+const all = { en, fr }
+export type Key = keyof typeof en
+type Language = keyof typeof all
+
+const chosen = localStorage.getItem('language')
+let language = $state<Language>(chosen === 'fr' || (chosen === null && navigator.language.startsWith('fr')) ? 'fr' : 'en')
+
+export const current = (): Language => language
+
+export function other(): void {
+  language = language === 'en' ? 'fr' : 'en'
+  localStorage.setItem('language', language)
+}
+
+/** A text in the language that is chosen, with its {names} filled in. */
+export const t = (key: Key, values: Record<string, string | number> = {}): string =>
+  all[language][key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''))
+
+const AIM = 1_000_000
+
+/** uaim as AIM, all digits that matter. */
+export function coins(uaim: number): string {
+  return new Intl.NumberFormat(language, { maximumFractionDigits: 6 }).format(uaim / AIM) + ' AIM'
+}
+
+/** Reads AIM as a person writes them; NaN if it is no amount. */
+export function readCoins(s: string | number): number {
+  const m = /^(\d{1,9})(?:[.,](\d{1,6}))?$/.exec(String(s).trim())
+  return m ? Number(m[1]) * AIM + Number((m[2] ?? '').padEnd(6, '0')) : NaN
+}
+
+export const number = (n: number): string => new Intl.NumberFormat(language).format(n)
+export const date = (ms: number): string => new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }).format(ms)
+export const percent = (bps: number): string => new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 2 }).format(bps / 10_000)
