@@ -149,10 +149,8 @@ func (g *Gateway) routes() *http.ServeMux {
 	mux.Handle("GET /metrics", g.metrics.handler)
 	mux.HandleFunc("/", g.unknown)
 	if g.cfg.Page != nil {
-		mux.Handle("GET /", g.cfg.Page)
-		mux.Handle("GET "+client.PathLedger, g.cfg.Page)
-		mux.Handle("POST "+client.PathLedger, g.cfg.Page)
-		mux.Handle("POST "+client.PathFaucet, g.cfg.Page)
+		mux.Handle(client.PathLedger, g.cfg.Page)
+		mux.Handle(client.PathFaucet, g.cfg.Page)
 	}
 	return mux
 }

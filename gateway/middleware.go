@@ -112,6 +112,10 @@ func allowAnyOrigin(w http.ResponseWriter) { w.Header().Set("Access-Control-Allo
 func openAIPath(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/v1/") }
 
 func (g *Gateway) unknown(w http.ResponseWriter, r *http.Request) {
+	if g.cfg.Page != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		g.cfg.Page.ServeHTTP(w, r)
+		return
+	}
 	g.writeError(w, essaim.Errorf(essaim.CodeNotFound, "the documentation lists the gateway's paths", "nothing is at %s %.100q", r.Method, r.URL.Path))
 }
 

@@ -74,8 +74,8 @@ type Head struct {
 type Account struct {
 	Address  essaim.Address `json:"address"`
 	Balance  essaim.Amount  `json:"balance"`
-	Known    bool           `json:"known"` // it has received coins before, so it can send
-	Number   uint64         `json:"number"`
+	Known    bool           `json:"known"`         // it has received coins before, so it can send
+	Number   uint64         `json:"number,string"` // any 64 bits, more than numbers of JavaScript hold
 	Sequence uint64         `json:"sequence"`
 }
 

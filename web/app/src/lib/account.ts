@@ -101,11 +101,11 @@ export async function connect(): Promise<{ kept: KeptKey; signer: Signer }> {
 const LIFETIME = 250 // blocks that a transaction may wait
 
 /** Writes a transaction, has it signed and waits for its block. agree is shown the text before; false stops it. */
-export async function transact(g: Gateway, by: Signer, message: Message, agree: (text: string) => Promise<boolean> = async () => true): Promise<{ tx: Tx; answer: Uint8Array }> {
+export async function transact(g: Gateway, by: Signer, message: Message, agree: (message: Message, text: string) => Promise<boolean> = async () => true): Promise<{ tx: Tx; answer: Uint8Array }> {
   const [head, account] = await Promise.all([g.head(), g.account(by.address)])
   const draft: Draft = { chain: head.chain_id, account, message, gas: gasOf(message), timeout: head.height + LIFETIME }
   const text = signText(draft)
-  if (!(await agree(text))) throw new Error('you have refused the transaction')
+  if (!(await agree(message, text))) throw new Error('you have refused the transaction')
   const signature = await by.sign(text)
   const key = recover(text, signature, readAddress(by.address))
   const { tx, answer } = await g.broadcast(transaction(draft, key, concat(signature)))

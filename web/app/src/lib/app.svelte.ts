@@ -19,7 +19,7 @@ class App {
   person = $state.raw<Person>()
   session = $state.raw<KeptSession>()
   deposit = $state(DEPOSIT)
-  asked = $state.raw<{ text: string; answer: (yes: boolean) => void }>() // a text that waits to be signed
+  asked = $state.raw<{ message: Message; text: string; answer: (yes: boolean) => void }>() // a text that waits to be signed
   ready = $state(false)
 
   private signer = $state.raw<account.Signer>()
@@ -114,10 +114,11 @@ class App {
   }
 
   /** Shows the text and waits for an answer. */
-  agree = (text: string): Promise<boolean> => {
+  agree = (message: Message, text: string): Promise<boolean> => {
     if (this.kept?.how === 'ethereum') return Promise.resolve(true) // the wallet shows it
     return new Promise((ok) => {
       this.asked = {
+        message,
         text,
         answer: (yes) => {
           this.asked = undefined

@@ -43,6 +43,7 @@ export async function online(g: Gateway, f: File, address: string | undefined): 
   const active = actor?.role === 'miner' && actor.retired_at === 0
   lines.push({ ok: active || undefined, text: t(active ? 'check.miner' : 'check.minerGone') })
   lines.push({ ok: session.session_key === hex(f.payer) && (!address || session.payer === address), text: t('check.session') })
-  lines.push(checks && checks.state !== 'none' && checks.state !== '' ? { ok: checks.state === 'passed' ? true : checks.state === 'failed' ? false : undefined, text: t('check.audit', { state: checks.reason ? `${checks.state}, ${checks.reason}` : checks.state }) } : { ok: undefined, text: t('check.auditNone') })
+  const audited = checks && checks.state !== '' && checks.state !== 'passed over'
+  lines.push({ ok: undefined, text: audited ? t('check.audit', { state: checks.reason ? `${checks.state}, ${checks.reason}` : checks.state }) : t('check.auditNone') })
   return { lines, stake: actor?.stake, model: models.find((m) => m.digest === hex(r.model)), session: session.state }
 }

@@ -36,7 +36,7 @@ export async function draw(w: Wish, told: (place: string, text: string) => void,
     await book.ensure(info, quote.max_price, app.deposit)
   }
   told('seal', t('step.seal', { n: quote.candidates?.length ?? 0 }))
-  const picture = await book.draw(info, w, quote, (p) => told('work', words(p)), stop)
+  const picture = await book.draw(w, quote, (p) => told('work', words(p)), stop)
   told('check', t('step.check'))
   await app.lookAtAccount()
   return picture

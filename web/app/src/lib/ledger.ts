@@ -114,7 +114,7 @@ function sorted(v: unknown): unknown {
   return Object.fromEntries(Object.entries(v).sort(([a], [b]) => (a < b ? -1 : 1)).map(([k, x]) => [k, sorted(x)]))
 }
 
-export interface Account { number: number; sequence: number }
+export interface Account { number: string; sequence: number } // number: any 64 bits
 
 export interface Draft {
   chain: string
@@ -127,7 +127,7 @@ export interface Draft {
 /** What a wallet shows and signs. */
 export function signText(d: Draft): string {
   return JSON.stringify(sorted({
-    account_number: String(d.account.number), chain_id: d.chain, fee: { amount: [], gas: String(d.gas) }, memo: '', msgs: [amino(d.message)],
+    account_number: d.account.number, chain_id: d.chain, fee: { amount: [], gas: String(d.gas) }, memo: '', msgs: [amino(d.message)],
     sequence: String(d.account.sequence), timeout_height: String(d.timeout),
   }), null, 2)
 }

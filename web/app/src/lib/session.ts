@@ -55,7 +55,7 @@ export class SessionBook {
   }
 
   /** A session that can pay a price: the one that is open, or a new one with this deposit. */
-  async ensure(info: Info, price: number, deposit: number, agree?: (text: string) => Promise<boolean>): Promise<KeptSession> {
+  async ensure(info: Info, price: number, deposit: number, agree?: Parameters<typeof transact>[3]): Promise<KeptSession> {
     const head = await this.g.head()
     const s = await this.current(info)
     if (s && this.left(s) >= price && s.expiry - head.height > MARGIN) return s
@@ -79,7 +79,7 @@ export class SessionBook {
   }
 
   /** Draws a picture in the open session. The price is at most the quote's. */
-  async draw(info: Info, ask: Ask, quote: Quote, told: (p: Progress) => void, stop?: AbortSignal): Promise<Picture> {
+  async draw(ask: Ask, quote: Quote, told: (p: Progress) => void, stop?: AbortSignal): Promise<Picture> {
     const s = this.kept
     if (!s) throw new Error('no session is open')
     this.reply ??= generateKey()

@@ -13,7 +13,7 @@ export const en = {
 
   'step.account': 'An account is made in this browser', 'step.faucet': 'The faucet gives {amount}', 'step.session': '{amount} go into escrow: one transaction, then as many pictures as it pays',
   'step.quote': 'Miners are asked for their price: {price}', 'step.seal': 'The prompt is sealed to {n} miners and the task is signed', 'step.wait': 'The task waits for a miner', 'step.draw': 'Miner {miner} draws',
-  'step.drawOf': 'Miner {miner} draws: {step} of {steps}', 'step.check': 'Signature, price, file and pixels are compared', 'step.done': 'Done: {price} owed to miner {miner} and those behind the model',
+  'step.drawOf': 'Miner {miner} draws: {step} of {steps}', 'step.check': 'Signature, price, file and pixels are compared', 'step.done': 'Done: {price} owed to the miner and those behind the model',
 
   'pictures.title': 'Your pictures', 'pictures.none': 'No pictures yet. They and their receipts are kept in this browser only.', 'pictures.make': 'Make one', 'pictures.open': 'Certificate of “{prompt}”',
 
@@ -39,6 +39,6 @@ export const en = {
   'network.active': 'active', 'network.retired': 'retired', 'network.jailed': 'jailed', 'network.away': 'away', 'network.name': 'Name', 'network.kind': 'Kind', 'network.licence': 'Licence', 'network.royalty': 'Royalty', 'network.yours': 'Yours', 'network.stakeOn': 'Stake', 'network.unstake': 'Take back', 'network.claim': 'Claim {amount}',
   'network.stakeTitle': 'Stake on {node}', 'network.stakeWhy': 'Stake backs the node’s word. You share what it earns and lose with it when it is slashed; taking back waits for the unbonding period.', 'network.staked': 'Done in transaction {hash}.', 'network.note': 'As this gateway’s ledger node tells it; a page does not verify headers. essaim audit does.', 'network.perUnit': '{price} a unit',
 
-  'sign.title': 'Sign this?', 'sign.text': 'This is the whole text that your key signs.', 'sign.yes': 'Sign',
+  'sign.title': 'Sign this?', 'sign.text': 'The whole text that your key signs', 'sign.send': 'Send {amount} to {to}', 'sign.session': 'Put {amount} into escrow with coordinator {node}', 'sign.stake': 'Stake {amount} on {node}', 'sign.unstake': 'Take {amount} of stake back from {node}', 'sign.claim': 'Claim your rewards', 'sign.yes': 'Sign',
   'error.title': 'That did not work',
 }

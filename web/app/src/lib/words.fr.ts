@@ -14,7 +14,7 @@ export const fr: typeof en = {
 
   'step.account': 'Un compte est créé dans ce navigateur', 'step.faucet': 'Le robinet donne {amount}', 'step.session': '{amount} sont mis sous séquestre : une transaction, puis autant d’images qu’ils en paient',
   'step.quote': 'On demande leur prix aux mineurs : {price}', 'step.seal': 'Le texte est scellé pour {n} mineurs et la tâche est signée', 'step.wait': 'La tâche attend un mineur', 'step.draw': 'Le mineur {miner} dessine',
-  'step.drawOf': 'Le mineur {miner} dessine : {step} sur {steps}', 'step.check': 'Signature, prix, fichier et pixels sont comparés', 'step.done': 'Fini : {price} dus au mineur {miner} et à ceux qui ont fait le modèle',
+  'step.drawOf': 'Le mineur {miner} dessine : {step} sur {steps}', 'step.check': 'Signature, prix, fichier et pixels sont comparés', 'step.done': 'Fini : {price} dus au mineur et à ceux qui ont fait le modèle',
 
   'pictures.title': 'Vos images', 'pictures.none': 'Pas encore d’image. Elles et leurs reçus ne sont gardés que dans ce navigateur.', 'pictures.make': 'En créer une', 'pictures.open': 'Certificat de « {prompt} »',
 
@@ -40,6 +40,6 @@ export const fr: typeof en = {
   'network.active': 'actif', 'network.retired': 'retiré', 'network.jailed': 'exclu', 'network.away': 'absent', 'network.name': 'Nom', 'network.kind': 'Genre', 'network.licence': 'Licence', 'network.royalty': 'Redevance', 'network.yours': 'À vous', 'network.stakeOn': 'Miser', 'network.unstake': 'Reprendre', 'network.claim': 'Toucher {amount}',
   'network.stakeTitle': 'Miser sur {node}', 'network.stakeWhy': 'La mise garantit la parole du nœud. Vous partagez ce qu’il gagne et perdez avec lui s’il est sanctionné ; reprendre attend la période de déblocage.', 'network.staked': 'Fait par la transaction {hash}.', 'network.note': 'Tel que le dit le nœud du registre de cette passerelle ; une page ne vérifie pas les en-têtes. essaim audit le fait.', 'network.perUnit': '{price} l’unité',
 
-  'sign.title': 'Signer ceci ?', 'sign.text': 'C’est le texte entier que votre clé signe.', 'sign.yes': 'Signer',
+  'sign.title': 'Signer ceci ?', 'sign.text': 'Le texte entier que votre clé signe', 'sign.send': 'Envoyer {amount} à {to}', 'sign.session': 'Mettre {amount} sous séquestre chez le coordinateur {node}', 'sign.stake': 'Miser {amount} sur {node}', 'sign.unstake': 'Reprendre {amount} de mise de {node}', 'sign.claim': 'Toucher vos gains', 'sign.yes': 'Signer',
   'error.title': 'Cela n’a pas marché',
 }

@@ -1,7 +1,7 @@
 // The signed objects, field by field as the Go program has them (task.go, receipt.go,
 // voucher.go, exchange.go), and what an offline check compares.
 
-import { type Bytes, concat, equal, hex, sha256, text } from './bytes.ts'
+import { type Bytes, concat, equal, hex, sha256 } from './bytes.ts'
 import { decode, encode, type Item } from './cbor.ts'
 import { open, sign } from './cose.ts'
 
@@ -76,10 +76,10 @@ export function signClose(chain: string, session: number, voucher: Uint8Array | 
   return sign('close', encode(m), seed)
 }
 
-export interface Output { media: string; data: Uint8Array; warnings: string[] }
+export interface Output { media: string; data: Uint8Array; warnings: string[]; proof?: Uint8Array }
 
 export function readOutput(b: Uint8Array): Output {
-  const o = read<{ media: string; data: Uint8Array; warnings: string[] | null }>('output', [[1, 'media'], [2, 'data'], [3, 'warnings']], b)
+  const o = read<{ media: string; data: Uint8Array; warnings: string[] | null; proof?: Uint8Array }>('output', [[1, 'media'], [2, 'data'], [3, 'warnings'], [4, 'proof', 'optional']], b)
   return { ...o, warnings: o.warnings ?? [] }
 }
 
@@ -128,6 +128,7 @@ export async function binds(r: Receipt, t: Task): Promise<void> {
     ['units', r.units >= 1 && r.units <= most],
     ['price', r.price <= t.maxPrice],
     ['output', r.output.some((x) => x !== 0)],
+    ['proof', t.verify !== 'proof' || r.proof !== undefined],
   ]
   for (const [name, ok] of checks) if (!ok) throw new Error(`the receipt is not of what was asked: ${name} differs`)
 }
@@ -161,4 +162,3 @@ export function pixelsDigest(rgba: ArrayLike<number>): Promise<Bytes> {
 
 export const short = (b: Uint8Array): string => hex(b).slice(0, 8)
 export const none = (): Bytes => new Uint8Array(32)
-export { text }
