@@ -170,11 +170,19 @@ func TestPage(t *testing.T) {
 		t.Fatalf("the saved receipt: %+v: %v", receipt, err)
 	}
 
+	address := v.spends(r, receipt)
+	v.settles(r, receipt, address)
+	v.leaves(address)
+}
+
+// spends sends coins to somebody and stakes some.
+func (v *visitor) spends(r *running, receipt essaim.Receipt) essaim.Address {
+	v.Helper()
 	v.visit("wallet")
 	v.sees("spent", strings.TrimSuffix(receipt.Price.String(), " AIM"))
 	address, err := essaim.ParseAddress(strings.Fields(strings.ReplaceAll(v.text("address"), "Copy", ""))[0])
 	if err != nil {
-		t.Fatal(err)
+		v.Fatal(err)
 	}
 	friend := essaim.Address{1, 2, 3}
 	v.fill("to", friend.Hex())
@@ -184,8 +192,8 @@ func TestPage(t *testing.T) {
 	v.shot("sign")
 	v.click("sign")
 	v.sees("note", "2.5 AIM were sent")
-	if b, err := r.Chain().Balance(t.Context(), friend); err != nil || b != 2_500_000 {
-		t.Errorf("the friend has %s: %v", b, err)
+	if b, err := r.Chain().Balance(v.Context(), friend); err != nil || b != 2_500_000 {
+		v.Errorf("the friend has %s: %v", b, err)
 	}
 	v.click("faucet")
 	v.sees("failure", "has been given coins already")
@@ -198,35 +206,46 @@ func TestPage(t *testing.T) {
 	v.click("delegate")
 	v.click("sign")
 	v.sees("note", "Done in transaction")
-	if list, err := r.Chain().Delegations(t.Context(), address); err != nil || len(list) != 1 || list[0].Value != essaim.AIM {
-		t.Errorf("staked %+v: %v", list, err)
+	if list, err := r.Chain().Delegations(v.Context(), address); err != nil || len(list) != 1 || list[0].Value != essaim.AIM {
+		v.Errorf("staked %+v: %v", list, err)
 	}
 
+	return address
+}
+
+// settles ends the session: what was not spent comes back.
+func (v *visitor) settles(r *running, receipt essaim.Receipt, address essaim.Address) {
+	v.Helper()
 	v.visit("wallet")
 	v.click("settle")
 	v.sees("note", "came back")
-	s, err := r.Chain().Session(t.Context(), receipt.Session)
+	s, err := r.Chain().Session(v.Context(), receipt.Session)
 	if err != nil || s.State != essaim.SessionSettled || s.Payer != address {
-		t.Errorf("session %+v: %v", s, err)
+		v.Errorf("session %+v: %v", s, err)
 	}
 	// 10 given, 2.5 sent, 1 staked, and the picture.
 	want := 10*essaim.AIM - 3_500_000 - receipt.Price
-	if b, err := r.Chain().Balance(t.Context(), address); err != nil || b != want {
-		t.Errorf("the newcomer has %s, want %s: %v", b, want, err)
+	if b, err := r.Chain().Balance(v.Context(), address); err != nil || b != want {
+		v.Errorf("the newcomer has %s, want %s: %v", b, want, err)
 	}
 
+}
+
+// leaves takes the key along, which the program reads.
+func (v *visitor) leaves(address essaim.Address) {
+	v.Helper()
 	v.fill("passphrase", "correct horse")
 	v.click("export")
 	key := v.download(".json")
 	b, err := os.ReadFile(key)
 	if err != nil {
-		t.Fatal(err)
+		v.Fatal(err)
 	}
-	home := t.TempDir()
+	home := v.TempDir()
 	if err := os.WriteFile(filepath.Join(home, "me.json"), b, 0o600); err != nil {
-		t.Fatal(err)
+		v.Fatal(err)
 	}
 	if a, err := wallet.Open(home).Load("me", "correct horse"); err != nil || a.Address() != address {
-		t.Errorf("the program reads the page's key file as %v: %v", a, err)
+		v.Errorf("the program reads the page's key file as %v: %v", a, err)
 	}
 }
