@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/internal/durable"
@@ -37,14 +38,23 @@ type Part struct {
 // Reserve sets n times amount aside, all or nothing, durably.
 //
 // Errors: CodeInsufficient if the key has less, CodeUnavailable with ErrBusy if it has too
-// many requests under way, CodeRefused if it was revoked.
+// many requests under way or in a minute, CodeRefused if it was revoked or has expired.
 func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n int) (*Hold, error) {
 	k, err := s.Key(ctx, id)
+	if err == nil && k.Limits.PerDay > 0 {
+		s.turn.Lock()
+		defer s.turn.Unlock()
+		k, err = s.Key(ctx, id) // with what was reserved meanwhile
+	}
+	now := time.Now()
+	if err == nil {
+		err = k.usable(now)
+	}
+	if err == nil {
+		err = s.withinDay(ctx, k, amount, n, now)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if k.Revoked {
-		return nil, essaim.Errorf(essaim.CodeRefused, "ask the gateway's operator for a key", "the API key was revoked")
 	}
 	poor := essaim.Errorf(essaim.CodeInsufficient, "ask the gateway's operator for a deposit", "the request may cost %d times %s, the key has %s left", n, amount, k.Balance)
 	if checkAmount(amount) != nil {
@@ -58,7 +68,7 @@ func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n 
 		h.Parts = append(h.Parts, p)
 		stmts = append(stmts, entry(Reserve, balanceOf(id), p.account(), amount, p.ref))
 	}
-	if err := s.begin(h); err != nil {
+	if err := s.begin(h, k, now); err != nil {
 		return nil, err
 	}
 	if _, err := s.file.Write(stmts...); err != nil {
@@ -72,11 +82,14 @@ func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n 
 }
 
 // begin counts a request in. Its reservations are its own before they are in the file.
-func (s *Store) begin(h *Hold) error {
+func (s *Store) begin(h *Hold, k Key, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := s.busy[h.key]; n >= maxBusy {
 		return essaim.Errorf(essaim.CodeUnavailable, "wait for some to finish", "%d requests of this key: %w", n, ErrBusy)
+	}
+	if err := s.count(k, now); err != nil {
+		return err
 	}
 	s.busy[h.key]++
 	for _, p := range h.Parts {

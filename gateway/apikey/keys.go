@@ -59,6 +59,7 @@ type Key struct {
 	Spent    essaim.Amount `json:"spent"`
 	Created  time.Time     `json:"created"`
 	Revoked  bool          `json:"revoked"`
+	Limits   Limits        `json:"limits"`
 }
 
 // Store is the file of keys and books: SQLite, each change on the disk when its method
@@ -67,9 +68,12 @@ type Key struct {
 type Store struct {
 	file *durable.File
 
-	mu   sync.Mutex
-	busy map[string]int      // requests under way, by key ID
-	live map[string]struct{} // accounts of reservations that a request of this process holds
+	turn sync.Mutex // of requests of keys with a limit a day: one reserves after the other
+
+	mu     sync.Mutex
+	recent map[string][]time.Time // requests of the last minute, by ID of keys with a limit
+	busy   map[string]int         // requests under way, by key ID
+	live   map[string]struct{}    // accounts of reservations that a request of this process holds
 }
 
 const keySchema = `
@@ -94,11 +98,11 @@ func Open(path string) (*Store, error) {
 	if err := f.Close(); err != nil {
 		return nil, fault("open "+path, err)
 	}
-	file, err := durable.Open(path, keySchema+entrySchema+sessionSchema)
+	file, err := durable.Open(path, keySchema+entrySchema+sessionSchema+limitSchema)
 	if err != nil {
 		return nil, fault("open "+path, err)
 	}
-	return &Store{file: file, busy: map[string]int{}, live: map[string]struct{}{}}, nil
+	return &Store{file: file, recent: map[string][]time.Time{}, busy: map[string]int{}, live: map[string]struct{}{}}, nil
 }
 
 // Close frees the file.
@@ -188,18 +192,16 @@ func (s *Store) Find(ctx context.Context, secret string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	if k.Revoked {
-		return refuse("the API key was revoked")
-	}
-	return k, nil
+	return k, k.usable(time.Now())
 }
 
 // selectKey reads keys with what the books say of them.
 const selectKey = `SELECT id, name, created, revoked,
 	-COALESCE((SELECT amount FROM balances WHERE account = 'deposits/' || k.id), 0),
 	COALESCE((SELECT amount FROM balances WHERE account = 'key/' || k.id), 0),
-	COALESCE((SELECT SUM(amount) FROM balances WHERE account > 'reserved/' || k.id || '/' AND account < 'reserved/' || k.id || '0'), 0)
-	FROM apikeys AS k`
+	COALESCE((SELECT SUM(amount) FROM balances WHERE account > 'reserved/' || k.id || '/' AND account < 'reserved/' || k.id || '0'), 0),
+	COALESCE(l.expires, 0), COALESCE(l.per_minute, 0), COALESCE(l.per_day, 0)
+	FROM apikeys AS k LEFT JOIN limits AS l ON l.key = k.id`
 
 // Key returns a key by its ID.
 //
@@ -216,10 +218,13 @@ func (s *Store) Key(ctx context.Context, id string) (Key, error) {
 }
 
 func scanKey(row interface{ Scan(...any) error }) (k Key, err error) {
-	var limit, balance, reserved, created int64
-	err = row.Scan(&k.ID, &k.Name, &created, &k.Revoked, &limit, &balance, &reserved)
+	var limit, balance, reserved, created, expires, perDay int64
+	err = row.Scan(&k.ID, &k.Name, &created, &k.Revoked, &limit, &balance, &reserved, &expires, &k.Limits.PerMinute, &perDay)
 	k.Created, k.Limit = time.Unix(created, 0).UTC(), essaim.Amount(limit)
 	k.Balance, k.Reserved, k.Spent = essaim.Amount(balance), essaim.Amount(reserved), essaim.Amount(limit-balance-reserved)
+	if k.Limits.PerDay = essaim.Amount(perDay); expires != 0 {
+		k.Limits.Expires = time.Unix(expires, 0).UTC()
+	}
 	return k, err
 }
 

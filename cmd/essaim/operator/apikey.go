@@ -51,7 +51,7 @@ A key spends what was deposited for it. Each request reserves its maximum price;
 receipt's price is captured and the rest released. The books are double entry and only
 ever appended to; reconcile compares them with the chain.`,
 	}
-	cmd.AddCommand(newCreate(s), newList(s), newRevoke(s), newDeposit(s, true), newDeposit(s, false), newBalance(s), newLedger(s), newReconcile(s))
+	cmd.AddCommand(newCreate(s), newList(s), newRevoke(s), newBound(s), newDeposit(s, true), newDeposit(s, false), newBalance(s), newLedger(s), newReconcile(s))
 	return cmd
 }
 
@@ -76,8 +76,52 @@ func (s *Shell) withKeys(do func(*apikey.Store) error) error {
 	return do(store)
 }
 
+// limits are the flags that bound a key.
+type limits struct {
+	life   time.Duration
+	minute int
+	day    string
+}
+
+func (l *limits) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.DurationVar(&l.life, "life", 0, "the key is useless after that; 0: never")
+	f.IntVar(&l.minute, "per-minute", 0, "requests a minute; 0: no limit")
+	f.StringVar(&l.day, "per-day", "0", "AIM that it may spend in a day of UTC; 0: no limit")
+}
+
+func (l *limits) read() (apikey.Limits, error) {
+	day, err := essaim.ParseAmount(l.day)
+	if err != nil {
+		return apikey.Limits{}, essaim.Errorf(essaim.CodeBadInput, "write AIM like 0.5", "--per-day: %w", err)
+	}
+	out := apikey.Limits{PerMinute: l.minute, PerDay: day}
+	if l.life > 0 {
+		out.Expires = time.Now().Add(l.life)
+	}
+	return out, nil
+}
+
+// newBound is the command that sets a key's limits.
+func newBound(s *Shell) *cobra.Command {
+	var l limits
+	cmd := &cobra.Command{
+		Use: "bound ID", Short: "Set how long and how fast a key may be used, anew", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			bounds, err := l.read()
+			if err != nil {
+				return err
+			}
+			return s.withKeys(func(store *apikey.Store) error { return store.SetLimits(cmd.Context(), args[0], bounds) })
+		},
+	}
+	l.flags(cmd)
+	return cmd
+}
+
 func newCreate(s *Shell) *cobra.Command {
 	var limit string
+	var l limits
 	cmd := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Make a key and print its secret, once",
@@ -87,8 +131,16 @@ func newCreate(s *Shell) *cobra.Command {
 			if err != nil {
 				return essaim.Errorf(essaim.CodeBadInput, "write AIM like 0.5", "--limit: %w", err)
 			}
+			bounds, err := l.read()
+			if err != nil {
+				return err
+			}
 			return s.withKeys(func(store *apikey.Store) error {
 				secret, key, err := store.Create(cmd.Context(), args[0], amount)
+				if err == nil && bounds != (apikey.Limits{}) {
+					err = store.SetLimits(cmd.Context(), key.ID, bounds)
+					key.Limits = bounds
+				}
 				if err != nil {
 					return err
 				}
@@ -101,6 +153,7 @@ func newCreate(s *Shell) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&limit, "limit", "1", "AIM that it may spend: its first deposit")
+	l.flags(cmd)
 	return cmd
 }
 
