@@ -99,8 +99,9 @@ func (b *books) TopUp(_ context.Context, id essaim.SessionID, amount essaim.Amou
 // world is a coordinator with its gateway and miners, each with real connections,
 // files and signatures.
 type world struct {
-	books *books
-	url   string
+	books       *books
+	coordinator *coordinator.Coordinator
+	url         string
 }
 
 func newKey(b *testing.B) ed25519.PrivateKey {
@@ -146,7 +147,7 @@ func newWorld(b *testing.B, miners int) *world {
 	}
 	s := httptest.NewServer(g.Handler())
 	b.Cleanup(s.Close)
-	w.url = s.URL
+	w.coordinator, w.url = c, s.URL
 	return w
 }
 

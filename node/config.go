@@ -49,6 +49,7 @@ type Coordinator struct {
 	Keys   string   `toml:"keys" comment:"folder of account keys"`
 	Faucet uint64   `toml:"faucet,omitempty" comment:"uaim that the page gives an account once a day, out of the payer's; 0: nothing"`
 	Audit  *Audit   `toml:"audit,omitempty" comment:"has receipts checked by miners that a beacon draws; without this section nothing is"`
+	Pprof  string   `toml:"pprof,omitempty" comment:"address of this machine, such as 127.0.0.1:6060, where Go's profiles are served; empty: nowhere"`
 }
 
 // Audit configures what a coordinator has checked, and who pays for it: the account that

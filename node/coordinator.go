@@ -72,6 +72,7 @@ func (n *Node) runCoordinator(ctx context.Context) (err error) {
 		}
 		users, ctx := errgroup.WithContext(ctx)
 		users.Go(func() error { return n.runGateway(ctx, chain, account, blobs) })
+		users.Go(func() error { return profile(ctx, n.cfg.Coordinator.Pprof) })
 		if n.verifier != nil {
 			users.Go(func() error { return n.runVerifier(ctx) })
 		}
@@ -135,7 +136,7 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		Page:        page,
 		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
 		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan}},
-		Listener: listener, Logger: n.opt.Logger,
+		Listener: listener, Logger: n.opt.Logger, Registry: metrics(n.coordinator),
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/apikey"
@@ -188,11 +190,17 @@ func (d *Desk) drawOne(ctx context.Context, o Order, seed uint64, part *apikey.P
 // keep stores a picture and enters its price: what cannot be kept costs the key nothing,
 // and nothing is handed out that is not in the books.
 func (d *Desk) keep(ctx context.Context, f *purse.Funded, p *client.Picture, part *apikey.Part) (*Picture, error) {
-	receipt, err := d.cfg.Blobs.Put(ctx, p.ReceiptFile)
-	if err == nil {
-		_, err = d.cfg.Blobs.Put(ctx, p.Data)
-	}
-	if err != nil {
+	var receipt essaim.Digest
+	g, both := errgroup.WithContext(ctx) // they share a flush of the disk
+	g.Go(func() (err error) {
+		receipt, err = d.cfg.Blobs.Put(both, p.ReceiptFile)
+		return err
+	})
+	g.Go(func() error {
+		_, err := d.cfg.Blobs.Put(both, p.Data)
+		return err
+	})
+	if err := g.Wait(); err != nil {
 		return nil, essaim.Errorf(essaim.CodeInternal, "", "store a picture: %w", err)
 	}
 	r := p.Receipt

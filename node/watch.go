@@ -1,0 +1,69 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator"
+)
+
+// metrics is what a coordinator's gateway serves at /metrics besides its own.
+func metrics(c *coordinator.Coordinator) *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	add := func(counter bool, name, help string, value func(coordinator.Stats) float64) {
+		read := func() float64 { return value(c.Stats()) }
+		opts := prometheus.Opts{Namespace: "essaim", Subsystem: "coordinator", Name: name, Help: help}
+		if counter {
+			reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts(opts), read))
+		} else {
+			reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts), read))
+		}
+	}
+	add(false, "miners", "Miners that are connected.", func(s coordinator.Stats) float64 { return float64(s.Miners) })
+	add(false, "tasks", "Tasks under way, running or queued.", func(s coordinator.Stats) float64 { return float64(s.Tasks) })
+	add(true, "delivered_total", "Tasks that were delivered.", func(s coordinator.Stats) float64 { return float64(s.Delivered) })
+	add(true, "ended_total", "Tasks that ended without a delivery.", func(s coordinator.Stats) float64 { return float64(s.Ended) })
+	add(true, "lost_total", "Attempts whose miner was gone.", func(s coordinator.Stats) float64 { return float64(s.Lost) })
+	add(true, "rejected_total", "Attempts whose receipt did not stand the checks.", func(s coordinator.Stats) float64 { return float64(s.Rejected) })
+	add(true, "settled_total", "Sessions that were settled.", func(s coordinator.Stats) float64 { return float64(s.Settled) })
+	return reg
+}
+
+const profileTime = 10 * time.Second
+
+// profile serves Go's profiles on an address of this machine until ctx ends; "": it only
+// waits. A profile shows what is in memory, prompts among it, so no other address will do.
+//
+// Errors: CodeBadInput, CodeConflict.
+func profile(ctx context.Context, address string) error {
+	if address == "" {
+		<-ctx.Done()
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return essaim.Errorf(essaim.CodeBadInput, "write it like 127.0.0.1:6060", "%s: pprof: %q is no address of this machine alone", configName, address)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return essaim.Errorf(essaim.CodeConflict, "choose another port", "pprof: port taken: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: profileTime}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
