@@ -5,7 +5,7 @@ PROMPT  ?= a red apple
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: build imagine demo demo-stake demo-settlement demo-proof demo-verification test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
+.PHONY: build imagine demo demo-stake demo-settlement demo-proof demo-verification demo-engines test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
 
 build: ## build bin/essaim
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/essaim
@@ -27,6 +27,9 @@ demo-proof: build ## a picture, its proof, its check without weights, and lies r
 
 demo-verification: build ## a wrong picture found, judged and paid back, told and checked
 	@./$(BIN) demo-verification
+
+demo-engines: build ## a real Ollama and the built-in engine, asked through three clients (builds Ollama the first time)
+	@scripts/engines/demo.sh $(BIN)
 
 test: ## all tests
 	$(GO) test ./...
