@@ -9,7 +9,7 @@ essaim=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 home=$(mktemp -d)
 pids=
 stop() {
-	for p in $pids; do kill -INT "$p" 2>/dev/null || true; wait "$p" 2>/dev/null || true; done
+	for p in $pids; do kill -TERM "$p" 2>/dev/null || true; wait "$p" 2>/dev/null || true; done
 	ip netns del essaim-miner 2>/dev/null || true
 	ip netns del essaim-router 2>/dev/null || true
 	ip link del essaim0 2>/dev/null || true
