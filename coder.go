@@ -43,7 +43,7 @@ func (t *Task) fields(c *coder) {
 }
 
 func (r *Receipt) fields(c *coder) {
-	c.open(25)
+	more := c.openMore(25, !r.Proof.IsZero())
 	number(c, 1, &r.Version)
 	c.text(2, &r.ChainID)
 	c.bytes(3, r.Task[:])
@@ -69,6 +69,10 @@ func (r *Receipt) fields(c *coder) {
 	number(c, 23, &r.Price)
 	c.signed(24, &r.Started)
 	c.signed(25, &r.Finished)
+	if more {
+		c.bytes(26, r.Proof[:])
+		c.bad = c.bad || r.Proof.IsZero()
+	}
 }
 
 func (a *Ack) fields(c *coder) {

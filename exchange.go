@@ -99,6 +99,7 @@ type Output struct {
 	MediaType string   `cbor:"1,keyasint"`
 	Data      []byte   `cbor:"2,keyasint"`
 	Warnings  []string `cbor:"3,keyasint"`
+	Proof     []byte   `cbor:"4,keyasint,omitempty"` // that the model makes this of the input (docs/protocol/proof.md); nil: none
 }
 
 // Encode is the output's deterministic CBOR encoding.

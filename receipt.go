@@ -5,6 +5,9 @@ import (
 	"github.com/multiformats/go-multihash"
 )
 
+// MaxProof bounds the proof of a receipt, in bytes: what a transaction can show to the ledger.
+const MaxProof = 700_000
+
 // Receipt is a miner's signed statement of one finished attempt. It proves who says
 // what about which task; that the output is right is what a verdict is for.
 type Receipt struct {
@@ -33,6 +36,8 @@ type Receipt struct {
 	Price       Amount    `cbor:"23,keyasint" json:"price"`
 	Started     int64     `cbor:"24,keyasint" json:"started"`  // Unix milliseconds, by the miner's clock
 	Finished    int64     `cbor:"25,keyasint" json:"finished"` // Unix milliseconds, by the miner's clock
+
+	Proof Digest `cbor:"26,keyasint,omitzero" json:"proof,omitzero"` // SHA-256 of the proof that came with the output; zero: none
 }
 
 // NewReceipt starts a receipt for a task: everything that must agree with the task
@@ -72,6 +77,7 @@ func (r Receipt) Binds(t Task) error {
 		{"units", t.Counts(r.Units)},
 		{"price", r.Price <= t.MaxPrice},
 		{"output", !r.Output.IsZero()},
+		{"proof", t.Verify != VerifyProof || !r.Proof.IsZero()},
 	}
 	for _, c := range checks {
 		if !c.ok {

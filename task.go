@@ -3,6 +3,7 @@ package essaim
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Kind says what sort of work a task is. Kinds are part of signed objects: add to
@@ -33,6 +34,15 @@ const (
 	taskVersion = 1
 )
 
+// What Task.Verify may ask for, besides "": the receipt only.
+const (
+	// VerifyProof asks for a proof that comes with the result, and whose digest the receipt has.
+	VerifyProof = "proof"
+
+	// VerifyReplicas and a number ask for as many results, by miners of different owners.
+	VerifyReplicas = "replica:"
+)
+
 // Task is what is wanted: one unit of work inside a session, signed by the session's
 // key. It names its input by digest only, so whoever carries it cannot read it.
 type Task struct {
@@ -48,7 +58,7 @@ type Task struct {
 	Height   uint32    `cbor:"10,keyasint" json:"height"`    // pixels; 0: the model's default
 	Steps    uint32    `cbor:"11,keyasint" json:"steps"`     // sampling steps; of a chat the most tokens that may be written. 0: the model's default
 	MaxPrice Amount    `cbor:"12,keyasint" json:"max_price"` // what the payer will pay at most
-	Verify   string    `cbor:"13,keyasint" json:"verify"`    // verification asked for; "" = receipt only
+	Verify   string    `cbor:"13,keyasint" json:"verify"`    // verification asked for: VerifyProof, VerifyReplicas with a number; "": receipt only
 	Deadline int64     `cbor:"14,keyasint" json:"deadline"`  // Unix milliseconds
 
 	// MaxUnits is the most that the work may be metered at, for models whose meter tells it
@@ -73,6 +83,10 @@ func (t Task) Units() uint64 { return max(1, t.MaxUnits) }
 // Counts reports whether a receipt may count so many units of a task: exactly one, or of a
 // metered task at least one and at most what it allows.
 func (t Task) Counts(units uint64) bool { return units >= 1 && units <= t.Units() }
+
+// Replicated reports whether the task is one of several of one request, whose results are committed to before any is
+// shown.
+func (t Task) Replicated() bool { return strings.HasPrefix(t.Verify, VerifyReplicas) }
 
 // Check refuses what no miner should ever see.
 //
