@@ -42,6 +42,18 @@ type Statement struct {
 	Trace         essaim.Digest // commitment to all operators; zero: not claimed
 }
 
+// Of is what a receipt claims of a prompt. It is the statement that proofs which come with results are of.
+func Of(r essaim.Receipt, prompt string) Statement {
+	s := Statement{
+		Chain: r.ChainID, Task: r.Task, Model: r.Model, Prompt: prompt, Seed: r.Seed,
+		Width: int(r.Width), Height: int(r.Height), Steps: int(r.Steps), Result: r.Pixels, Trace: r.Trace,
+	}
+	if s.Result.IsZero() {
+		s.Result = r.Output
+	}
+	return s
+}
+
 // Request is what the statement says was run.
 func (s Statement) Request() engine.Request {
 	return engine.Request{Model: s.Model, Prompt: s.Prompt, Seed: s.Seed, Width: s.Width, Height: s.Height, Steps: s.Steps}

@@ -1,12 +1,16 @@
 package proof
 
 import (
+	"context"
 	"fmt"
 
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/proof/commit"
 	"github.com/essaim/essaim/proof/field"
 	"github.com/essaim/essaim/proof/sumcheck"
 	"github.com/essaim/essaim/proof/transcript"
+	"github.com/essaim/essaim/quant"
 )
 
 // A Proof is one taken apart; Encode is how it travels.
@@ -86,4 +90,31 @@ func limits(given [][][]int32, vectors int) error {
 		return fmt.Errorf("%d vectors with %d numbers, at most %d with %d are possible", vectors, elements, maxVectors, maxElements)
 	}
 	return nil
+}
+
+// An Engine is one whose runs can be proven; engine/pixel and engine/text are.
+type Engine interface {
+	engine.Engine
+
+	// RunWatched is Run, and shows each operator to watch.
+	RunWatched(ctx context.Context, r engine.Request, progress func(engine.Progress), watch func(quant.Op)) (engine.Result, error)
+}
+
+// Run runs what a statement asks for, with its result left open, and proves it: the engine's result and the encoded proof.
+//
+// Errors: those of Engine.Run; wraps ErrUnprovable.
+func (p *Prover) Run(ctx context.Context, e Engine, s Statement, progress func(engine.Progress)) (engine.Result, []byte, error) {
+	run := new(Run)
+	out, err := e.RunWatched(ctx, s.Request(), progress, run.Watch)
+	if err != nil {
+		return out, nil, err
+	}
+	if s.Result = out.PixelsDigest; s.Result.IsZero() {
+		s.Result = essaim.DigestOf(out.Data)
+	}
+	made, err := p.Prove([]Statement{s}, []*Run{run})
+	if err != nil {
+		return out, nil, err
+	}
+	return out, made.Encode(), nil
 }

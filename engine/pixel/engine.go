@@ -26,8 +26,6 @@ const weightsName = "weights.bin"
 var (
 	//go:embed manifest.json
 	manifestFile string
-	//go:embed weights.bin
-	weightsFile []byte
 	//go:embed vocabulary.tsv joined.txt variants.tsv tintable.txt
 	lexiconFolder embed.FS
 )

@@ -45,6 +45,11 @@ func (e *Engine) RunTraced(ctx context.Context, r engine.Request, watch func(qua
 	return e.run(ctx, r, nil, watch)
 }
 
+// RunWatched is RunTraced that tells of its progress, like Run.
+func (e *Engine) RunWatched(ctx context.Context, r engine.Request, progress func(engine.Progress), watch func(quant.Op)) (engine.Result, error) {
+	return e.run(ctx, r, progress, watch)
+}
+
 // Walk goes through the operators of a request's picture and shows each to watch, without computing those whose
 // output given knows: whoever checks what another has computed takes the costly ones from him. given
 // may know outputs of the right shape only; nothing is drawn into a file.

@@ -86,6 +86,9 @@ func open(files engine.ModelFiles) (*Engine, error) {
 	return e, nil
 }
 
+// Weights are the embedded weights file. Nobody may write to it.
+func Weights() []byte { return weightsFile }
+
 // Weights is the weights file, for who shows parts of it; nil of an engine that has the public part only.
 func (e *Engine) Weights() []byte { return e.file }
 
@@ -108,6 +111,11 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, _ func(engine.Progre
 // without the part after the last dot; the last one's output is the embedding.
 func (e *Engine) RunTraced(ctx context.Context, r engine.Request, watch func(quant.Op)) (engine.Result, error) {
 	return e.run(ctx, r, &quant.Tape{Watch: watch})
+}
+
+// RunWatched is RunTraced: there is no progress to tell of.
+func (e *Engine) RunWatched(ctx context.Context, r engine.Request, _ func(engine.Progress), watch func(quant.Op)) (engine.Result, error) {
+	return e.RunTraced(ctx, r, watch)
 }
 
 // Walk goes through the operators of a request and shows each to watch, without computing those whose

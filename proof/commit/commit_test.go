@@ -47,7 +47,7 @@ func (m Matrix) at(row, col int) int8 {
 
 func committed(t testing.TB, m []Matrix, workers int) *Weights {
 	t.Helper()
-	w, err := New(m, workers)
+	w, err := New(m, nil, workers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestShapes(t *testing.T) {
 			t.Errorf("%s: %v", why, err)
 		}
 	}
-	if _, err := New([]Matrix{{Shape: Shape{"a", 2, 2}, W: make([]int8, 3)}}, 1); !errors.Is(err, ErrShape) {
+	if _, err := New([]Matrix{{Shape: Shape{"a", 2, 2}, W: make([]int8, 3)}}, nil, 1); !errors.Is(err, ErrShape) {
 		t.Errorf("too few numbers: %v", err)
 	}
 	// The picture model's, as docs/protocol/proof.md says.

@@ -47,8 +47,8 @@ func columnHash(values []uint32, buffer []byte) quant.Hash {
 // enough that a page of memory is not looked up for each number.
 const together = 64
 
-// newTree makes the code, a coset of columns after the other, and keeps its hashes.
-func (w *Weights) newTree(workers int) tree {
+// newLeaves makes the code, a coset of columns after the other, and keeps its hashes.
+func (w *Weights) newLeaves(workers int) []quant.Hash {
 	leaves := make([]quant.Hash, w.Code())
 	workers = min(max(workers, 1), Rate)
 	quant.Each(workers, workers, func(i int) {
@@ -75,6 +75,11 @@ func (w *Weights) newTree(workers int) tree {
 			}
 		}
 	})
+	return leaves
+}
+
+// newTree makes the other levels.
+func newTree(leaves []quant.Hash) tree {
 	out := tree{leaves}
 	for len(leaves) > 1 {
 		parents := make([]quant.Hash, len(leaves)/2)
@@ -84,4 +89,25 @@ func (w *Weights) newTree(workers int) tree {
 		out, leaves = append(out, parents), parents
 	}
 	return out
+}
+
+// Leaves are the hashes of all columns of the code, one after the other: what New takes so long to make.
+func (w *Weights) Leaves() []byte {
+	var b []byte
+	for _, h := range w.tree[0] {
+		b = append(b, h[:]...)
+	}
+	return b
+}
+
+// readLeaves is what Leaves gave; false: it was not for a code of this length.
+func (w *Weights) readLeaves(b []byte) ([]quant.Hash, bool) {
+	if len(b) != w.Code()*len(quant.Hash{}) {
+		return nil, false
+	}
+	out := make([]quant.Hash, w.Code())
+	for i := range out {
+		b = b[copy(out[i][:], b):]
+	}
+	return out, true
 }

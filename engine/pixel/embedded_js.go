@@ -1,0 +1,4 @@
+package pixel
+
+// A browser has the public part only.
+var weightsFile []byte
