@@ -36,6 +36,7 @@ var floors = map[string]int{
 	"receipts/sumtree": 2, // the tree, which knows no receipt
 
 	"proof":            4, // of whole runs; its parts:
+	"proof/builtin":    5, // the binary's models
 	"proof/field":      2,
 	"proof/transcript": 3,
 	"proof/sumcheck":   3,
@@ -113,6 +114,7 @@ var floors = map[string]int{
 	"cmd/essaim/proving":  10,
 	"cmd/essaim":          11,
 	"e2e":                 10,
+	"web/certificate":     5, // what a browser checks
 }
 
 // The ledger is a house of its own on the same floors.
