@@ -33,7 +33,12 @@ func (d *drawing) check(delivery essaim.Delivery) (*Picture, error) {
 	if err := checkOutput(out, d.task.Kind, r); err != nil {
 		return nil, err
 	}
+	took, err := d.checkProof(r, delivery.Receipt, out.Proof)
+	if err != nil {
+		return nil, err
+	}
 	return &Picture{
+		Proof: out.Proof, Checked: took,
 		Data: out.Data, MediaType: out.MediaType, Warnings: printables(out.Warnings),
 		Receipt: r, ReceiptFile: file.Encode(), Task: d.task, CID: r.CID(), input: d.input,
 	}, nil

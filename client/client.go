@@ -89,6 +89,9 @@ type Config struct {
 	// of it. A result of a task without a plan cannot be disputed for having read another prompt.
 	Plan func(r engine.Request) essaim.Digest
 
+	// Proofs checks the proofs of pictures before they are accepted; nil: none is asked for.
+	Proofs Proofs
+
 	// Limit is the most that the session may spend, if that is less than its deposit: no
 	// task is signed beyond it. 0: the deposit, or what the saved session says.
 	Limit essaim.Amount
@@ -111,6 +114,9 @@ type Request struct {
 	// and seal it to the verifier. Without it the client must stay (Session.Attend).
 	Consent bool
 
+	// Unproven asks for no proof of a picture, where one could be had.
+	Unproven bool
+
 	// Written is called with what a chat writes, in order, while it does, from one goroutine at
 	// a time; nil: nobody is. After an error it may have been called with what is no answer.
 	Written func(text string)
@@ -132,6 +138,9 @@ type Picture struct {
 	ReceiptFile []byte // an encoded essaim.ReceiptFile: keep it, it is the proof
 	Task        essaim.Task
 	CID         string // of Data
+
+	Proof   []byte        // that the model draws this; it was checked. Nil: none was asked for
+	Checked time.Duration // that checking it took
 
 	input []byte // encoded; for Attend
 }

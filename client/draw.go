@@ -31,6 +31,7 @@ type drawing struct {
 	ask      essaim.QuoteRequest
 	maxPrice essaim.Amount // 0: not known before the first quote
 	input    []byte        // encoded essaim.Input
+	prompt   string
 	reply    *seal.PrivateKey
 	task     essaim.Task
 	signed   []byte // the task; nil before the first quote
@@ -108,10 +109,13 @@ func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, 
 	t.Kind, t.Model, t.Input, t.Seed, t.MaxUnits = r.Kind, r.Model, in.Digest(), r.Seed, r.Units
 	t.Width, t.Height, t.Steps, t.Deadline = r.Width, r.Height, r.Steps, r.Deadline.UnixMilli()
 	t.Plan = s.cfg.plan(r, in)
+	if s.cfg.Proofs != nil && !r.Unproven && r.Kind == essaim.KindImage && s.cfg.Proofs.Checks(r.Model) {
+		t.Verify = essaim.VerifyProof
+	}
 	d := &drawing{
 		s:     s,
 		ask:   essaim.QuoteRequest{Kind: t.Kind, Model: t.Model, Width: t.Width, Height: t.Height, Steps: t.Steps, Count: 1, Units: t.MaxUnits},
-		input: in.Encode(), reply: reply, task: t, tell: r.Signed, agrees: r.Consent, maxPrice: r.MaxPrice, offered: make(map[essaim.NodeKey]bool),
+		input: in.Encode(), prompt: r.Prompt, reply: reply, task: t, tell: r.Signed, agrees: r.Consent, maxPrice: r.MaxPrice, offered: make(map[essaim.NodeKey]bool),
 	}
 	if r.Written != nil {
 		d.hears = &listener{key: reply, task: &d.task, say: r.Written}

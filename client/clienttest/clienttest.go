@@ -288,6 +288,10 @@ func (n *Network) deliver(m *miner, t essaim.Task, r essaim.Receipt, out essaim.
 	if err != nil {
 		return essaim.Delivery{}, err
 	}
+	if t.Verify == essaim.VerifyProof {
+		out.Proof = []byte("proof of " + in.Prompt)
+		r.Proof = essaim.DigestOf(out.Proof)
+	}
 	if n.OnOutput != nil {
 		n.OnOutput(&out)
 	}
