@@ -288,7 +288,7 @@ func failed(f transport.Failure) outcome {
 // miner.
 func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.Result) (outcome, *transport.Acked) {
 	r, err := vet.Receipt(c.key, j.task, m.key, o, res)
-	if err == nil && j.task.Verify != "" {
+	if err == nil && j.task.Replicated() {
 		err = c.rounds.Reveal(j.task, j.digest, m.key, r.Digest(), essaim.Salt(append(res.Salt, make([]byte, 32)...)[:32]))
 	}
 	if err != nil {

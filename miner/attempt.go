@@ -122,7 +122,7 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 	if f != nil {
 		return false, m.report(s, f)
 	}
-	if a.task.Verify != "" {
+	if a.task.Replicated() {
 		if err := m.commit(ctx, s, a, result, shown); err != nil {
 			return false, err
 		}
@@ -213,6 +213,8 @@ func (m *Miner) check(ctx context.Context, l *link, o transport.Offer) (*attempt
 		return nil, fail(transport.FailEngine, essaim.CodeInsufficient, "", "offered %d uaim a unit, this miner takes %d", o.UnitPrice, a.runner.price)
 	case !ok || a.price > task.MaxPrice:
 		return nil, fail(transport.FailEngine, essaim.CodeInsufficient, "", "the task costs more than its maximum of %d uaim", task.MaxPrice)
+	case task.Verify == essaim.VerifyProof && m.cfg.Proofs == nil:
+		return nil, fail(transport.FailEngine, essaim.CodeUnavailable, "", "no proofs are made here")
 	case !time.Now().Before(time.UnixMilli(o.Deadline)):
 		return nil, fail(transport.FailEngine, essaim.CodeExpired, "", "the deadline has passed")
 	}
@@ -270,7 +272,7 @@ func (a *attempt) open(key *seal.PrivateKey, reply *seal.Sender) *failure {
 // receipt that is on the disk. err means that the coordinator is gone.
 func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt, job *Job) (*transport.Result, *failure, error) {
 	started := time.Now()
-	out, err := m.run(ctx, s, a, job)
+	out, proof, err := m.run(ctx, s, a, job)
 	if err != nil {
 		if ctx.Err() == nil {
 			m.log.Warn("engine failed", "engine", a.runner.engine.Name(), "task", a.task.Digest().Short(), "err", redact(err, a.input.Prompt))
@@ -278,7 +280,7 @@ func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt, jo
 		return nil, classify(ctx, err), nil
 	}
 	digest := a.task.Digest()
-	output := essaim.Output{MediaType: out.MediaType, Data: out.Data, Warnings: out.Warnings}
+	output := essaim.Output{MediaType: out.MediaType, Data: out.Data, Warnings: out.Warnings, Proof: proof}
 	sealed, err := m.sealer.Seal(output.Encode(), digest[:], a.input.ReplyKey)
 	if err != nil {
 		return nil, fail(transport.FailEngine, essaim.CodeUnavailable, "", "the result cannot be sealed"), nil
@@ -288,6 +290,9 @@ func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt, jo
 	r.Width, r.Height, r.Steps = uint32(a.request.Width), uint32(a.request.Height), uint32(a.request.Steps)
 	r.Output, r.MediaType, r.Size, r.Pixels = essaim.DigestOf(out.Data), out.MediaType, uint64(len(out.Data)), out.PixelsDigest
 	a.bill(&r, out)
+	if proof != nil {
+		r.Proof = essaim.DigestOf(proof)
+	}
 	r.Started, r.Finished = started.UnixMilli(), time.Now().UnixMilli()
 	r.Sealed = essaim.DigestOf(sealed)
 	signed, err := essaim.SignReceipt(r, m.cfg.Key)
@@ -327,25 +332,31 @@ func (m *Miner) store(ctx context.Context, coordinator essaim.NodeKey, r essaim.
 // with its result alone.
 const soon = 5 * time.Millisecond
 
-// run executes the engine and reports its steps, each after the pace.
-func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt, job *Job) (engine.Result, error) {
+// run executes the engine, and has the run proven if the task asks for that; it reports the steps, each after the pace.
+func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt, job *Job) (engine.Result, []byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// An engine's callback must not block, so the steps are queued. An engine that
 	// outruns the queue loses steps in the report, nothing else.
 	steps := make(chan engine.Progress, max(8, min(a.request.Steps+1, 256)))
 	var out engine.Result
+	var proof []byte
 	var err error
 	var written text
+	progress := func(p engine.Progress) {
+		written.add(p.Text)
+		select {
+		case steps <- p:
+		default:
+		}
+	}
 	go func() {
 		defer close(steps)
-		out, err = a.runner.engine.Run(ctx, a.request, func(p engine.Progress) {
-			written.add(p.Text)
-			select {
-			case steps <- p:
-			default:
-			}
-		})
+		if a.task.Verify == essaim.VerifyProof {
+			out, proof, err = m.cfg.Proofs.Run(ctx, a.runner.engine, a.task, a.request, progress)
+			return
+		}
+		out, err = a.runner.engine.Run(ctx, a.request, progress)
 	}()
 	tell := func(u transport.Update) {
 		if s.Send(transport.Report{Update: &u}) != nil {
@@ -374,7 +385,7 @@ func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt, job *J
 	if err == nil {
 		err = ctx.Err()
 	}
-	return out, err
+	return out, proof, err
 }
 
 func (m *Miner) pace(ctx context.Context) {

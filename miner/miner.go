@@ -55,6 +55,8 @@ type Config struct {
 	// Ledger tells how coordinators pay, and hears claims against those that do not. Nil:
 	// nobody is asked, and claims are left to Book.
 	Ledger Ledger
+	// Proofs proves runs of tasks that ask for it. Nil: such tasks are left to others.
+	Proofs Proofs
 	// Court is where receipts are defended when somebody disputes them. Nil: what was made is not kept, and a dispute
 	// is lost by silence.
 	Court   Court
@@ -76,6 +78,14 @@ type Config struct {
 
 	Version string       // of the program, told to coordinators
 	Logger  *slog.Logger // nil: silent
+}
+
+// Proofs makes proofs. Implementations are safe for concurrent use.
+type Proofs interface {
+	// Run is Run of an engine for a task, with a proof of the run.
+	//
+	// Errors: those of engine.Engine.Run; CodeNotFound for a model whose runs cannot be proven.
+	Run(ctx context.Context, e engine.Engine, t essaim.Task, r engine.Request, progress func(engine.Progress)) (engine.Result, []byte, error)
 }
 
 // Stats counts since the start of Run.

@@ -20,6 +20,7 @@ import (
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/gateway"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/proof/builtin"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -135,7 +136,7 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 	g, err := gateway.New(gateway.Config{
 		Page:        page,
 		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
-		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan}},
+		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan, Proofs: builtin.Proofs{}}},
 		Listener: listener, Logger: n.opt.Logger, Registry: metrics(n.coordinator),
 	})
 	if err != nil {

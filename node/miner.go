@@ -15,6 +15,7 @@ import (
 	"github.com/essaim/essaim/engine"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/miner"
+	"github.com/essaim/essaim/proof/builtin"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -41,7 +42,7 @@ func (n *Node) newMiner(keys wallet.NodeKeys, blobs blob.Store, list []engine.En
 		court = courtroom{p}
 	}
 	return miner.New(miner.Config{
-		Ledger: ledger, Court: court, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged, Poll: time.Duration(m.Poll),
+		Ledger: ledger, Court: court, Proofs: builtin.Proofs{}, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged, Poll: time.Duration(m.Poll),
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Coordinators: m.Coordinators, Engines: list, Blobs: blobs,
 		Offers: offers, Receipts: filepath.Join(n.cfg.Dir, ReceiptsFile), Capacity: m.Capacity, Grace: time.Duration(m.Grace), Pace: time.Duration(m.Pace),
 		Version: n.opt.Version, Logger: n.opt.Logger,

@@ -25,13 +25,13 @@ const Most = 3
 //
 // Errors: CodeBadInput for a wish that nobody here fulfils.
 func Wanted(wish string) (int, error) {
-	if wish == "" {
+	if wish == "" || wish == essaim.VerifyProof {
 		return 0, nil
 	}
-	n, ok := strings.CutPrefix(wish, "replica:")
+	n, ok := strings.CutPrefix(wish, essaim.VerifyReplicas)
 	k, err := strconv.Atoi(n)
 	if !ok || err != nil || k < 2 || k > Most {
-		return 0, essaim.Errorf(essaim.CodeBadInput, "ask for replica:2 or replica:3, or for nothing", "verification %.40q is not offered here", wish)
+		return 0, essaim.Errorf(essaim.CodeBadInput, "ask for proof, replica:2 or replica:3, or for nothing", "verification %.40q is not offered here", wish)
 	}
 	return k, nil
 }
@@ -127,7 +127,7 @@ func (t *Table) Leave(task essaim.Task, digest essaim.Digest) {
 // Free reports whether an owner's miner may take a task: none of that owner has a part in
 // the round already.
 func (t *Table) Free(task essaim.Task, digest essaim.Digest, owner essaim.Address) bool {
-	if task.Verify == "" {
+	if !task.Replicated() {
 		return true
 	}
 	t.mu.Lock()
@@ -146,7 +146,7 @@ func (t *Table) Free(task essaim.Task, digest essaim.Digest, owner essaim.Addres
 
 // Sit notes who has a task now; whoever had it before has not committed to anything.
 func (t *Table) Sit(task essaim.Task, digest essaim.Digest, miner essaim.NodeKey, owner essaim.Address) {
-	if task.Verify == "" {
+	if !task.Replicated() {
 		return
 	}
 	t.mu.Lock()
