@@ -24,6 +24,13 @@ const MaxPictures = 4
 // clients read it without rounding.
 const seedBits = 53
 
+// What Wish.Verify says.
+const (
+	VerifyProof  = "proof"  // where a model's runs can be proven, a picture is refused unless its proof holds
+	VerifyPublic = "public" // so, and the proof is kept under its CID: who has it reads the prompt in it
+	VerifyNone   = "none"
+)
+
 // Wish is what somebody wants drawn.
 type Wish struct {
 	Prompt string
@@ -35,6 +42,9 @@ type Wish struct {
 
 	// Consent lets a miner that is drawn to check the picture read the prompt, too.
 	Consent bool
+
+	// Verify says what is done about the proofs of pictures: VerifyProof, VerifyPublic or VerifyNone; "": the first.
+	Verify string
 
 	// Progress is told how far the pictures are; nil: nobody is.
 	Progress func(essaim.Progress)
@@ -67,6 +77,7 @@ type PictureOrigin struct {
 	Size     string         `json:"size"`
 	Steps    uint32         `json:"steps"`
 	Warnings []string       `json:"warnings,omitempty"`
+	Proof    string         `json:"proof,omitempty"` // CID of the proof, which was checked here; "": none
 }
 
 // Order fits a wish to a model and asks what it may cost.
@@ -82,6 +93,9 @@ func (d *Desk) Order(ctx context.Context, wish Wish) (o Order, err error) {
 	}
 	if o.N < 1 || o.N > MaxPictures {
 		return o, essaim.Errorf(essaim.CodeBadInput, "ask several times", "n is %d, at most %d pictures are drawn at once", o.N, MaxPictures)
+	}
+	if !slices.Contains([]string{"", VerifyProof, VerifyPublic, VerifyNone}, o.Verify) {
+		return o, essaim.Errorf(essaim.CodeBadInput, "proof, public or none", "verify %.20q is not known", o.Verify)
 	}
 	if o.Model, err = d.ModelOf(ctx, essaim.KindImage, wish.Model); err != nil {
 		return o, err
@@ -179,27 +193,37 @@ func (d *Desk) drawOne(ctx context.Context, o Order, seed uint64, part *apikey.P
 	defer d.cfg.Tasks.Dec()
 	f, p, err := d.obtain(ctx, client.Request{
 		Model: o.Model.Digest, Prompt: o.Prompt, Seed: seed, Width: o.width, Height: o.height,
-		Steps: o.Steps, Units: o.Units, MaxPrice: o.price, Consent: o.Consent,
+		Steps: o.Steps, Units: o.Units, MaxPrice: o.price, Consent: o.Consent, Unproven: o.Verify == VerifyNone,
 	}, part, o.Progress)
 	if err != nil {
 		return nil, err
 	}
-	return d.keep(ctx, f, p, part)
+	return d.keep(ctx, f, p, part, o.Verify == VerifyPublic)
 }
 
 // keep stores a picture and enters its price: what cannot be kept costs the key nothing,
 // and nothing is handed out that is not in the books.
-func (d *Desk) keep(ctx context.Context, f *purse.Funded, p *client.Picture, part *apikey.Part) (*Picture, error) {
+func (d *Desk) keep(ctx context.Context, f *purse.Funded, p *client.Picture, part *apikey.Part, public bool) (*Picture, error) {
 	var receipt essaim.Digest
-	g, both := errgroup.WithContext(ctx) // they share a flush of the disk
+	g, all := errgroup.WithContext(ctx) // they share a flush of the disk
 	g.Go(func() (err error) {
-		receipt, err = d.cfg.Blobs.Put(both, p.ReceiptFile)
+		receipt, err = d.cfg.Blobs.Put(all, p.ReceiptFile)
 		return err
 	})
 	g.Go(func() error {
-		_, err := d.cfg.Blobs.Put(both, p.Data)
+		_, err := d.cfg.Blobs.Put(all, p.Data)
 		return err
 	})
+	proof := ""
+	if p.Proof != nil {
+		proof = essaim.CIDOf(p.Receipt.Proof)
+		if public {
+			g.Go(func() error {
+				_, err := d.cfg.Blobs.Put(all, p.Proof)
+				return err
+			})
+		}
+	}
 	if err := g.Wait(); err != nil {
 		return nil, essaim.Errorf(essaim.CodeInternal, "", "store a picture: %w", err)
 	}
@@ -209,7 +233,7 @@ func (d *Desk) keep(ctx context.Context, f *purse.Funded, p *client.Picture, par
 	}
 	return &Picture{Data: p.Data, Origin: PictureOrigin{
 		CID: p.CID, Receipt: essaim.CIDOf(receipt), Task: r.Task, Miner: r.Miner, Price: r.Price, Seed: r.Seed,
-		Size: fmt.Sprintf("%dx%d", r.Width, r.Height), Steps: r.Steps, Warnings: p.Warnings,
+		Size: fmt.Sprintf("%dx%d", r.Width, r.Height), Steps: r.Steps, Warnings: p.Warnings, Proof: proof,
 	}}, nil
 }
 

@@ -20,6 +20,8 @@ type imagesRequest struct {
 	Stream         bool    `json:"stream"`
 	Seed           *uint64 `json:"seed"`  // ours; picture i has seed + i
 	Steps          uint32  `json:"steps"` // ours; 0: the model's default
+	// Verify is ours: "proof", the default, "public" or "none"; see desk.Wish.
+	Verify string `json:"verify"`
 	// Consent is ours: a miner that is drawn to check the picture may read the prompt, too.
 	Consent bool `json:"consent"`
 }
@@ -45,7 +47,7 @@ func (q imagesRequest) wish() (desk.Wish, error) {
 	case !slices.Contains([]string{"", "b64_json", "url"}, q.ResponseFormat):
 		return desk.Wish{}, essaim.Errorf(essaim.CodeBadInput, "b64_json or url", "response_format %.20q is not known", q.ResponseFormat)
 	}
-	w := desk.Wish{Prompt: q.Prompt, Model: q.Model, N: 1, Size: q.Size, Seed: q.Seed, Steps: q.Steps, Consent: q.Consent}
+	w := desk.Wish{Prompt: q.Prompt, Model: q.Model, N: 1, Size: q.Size, Seed: q.Seed, Steps: q.Steps, Consent: q.Consent, Verify: q.Verify}
 	if q.N != nil {
 		w.N = *q.N
 	}
