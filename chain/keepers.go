@@ -117,7 +117,7 @@ func (a *App) newKeepers(o Options) (k keepers) {
 	}, governance)
 
 	k.Dispute = dispute.NewKeeper(a.Codec, a.kv(dispute.Name), dispute.Neighbours{
-		Bank: k.Bank, Registry: court{k.Registry}, Models: k.Model, Market: k.Market,
+		Bank: k.Bank, Registry: court{k.Registry}, Models: k.Model, Market: k.Market, Proofs: proofs{},
 	}, governance)
 
 	k.Gov = govkeeper.NewKeeper(a.Codec, a.kv(govtypes.StoreKey), k.Account, k.Bank, k.distribution, a.MsgServiceRouter(),

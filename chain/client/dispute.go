@@ -34,6 +34,20 @@ func (c *Client) MoveDispute(ctx context.Context, by Signer, dispute uint64, mov
 	return c.do(ctx, by, &disputev1.MsgMove{Submitter: by.Address().String(), Dispute: dispute, Move: move, Signature: signature})
 }
 
+// Disprove shows the proof that a receipt names, with the task that it answers and the input that the task names: the ledger
+// checks it, and the dispute that is returned is decided. The bond leaves the signer's account only if the proof holds.
+//
+// Errors: CodeBadInput if these do not belong together, CodeConflict if the miner was found wrong before, else the ledger's.
+func (c *Client) Disprove(ctx context.Context, by Signer, receipt, task, input, proof []byte) (d essaim.Dispute, tx essaim.Tx, err error) {
+	var r disputev1.MsgDisproveResponse
+	tx, err = c.ask(ctx, by, &disputev1.MsgDisprove{Challenger: by.Address().String(), Receipt: receipt, Task: task, Input: input, Proof: proof}, &r)
+	if err != nil {
+		return d, tx, err
+	}
+	d, err = c.Dispute(ctx, r.Dispute)
+	return d, tx, err
+}
+
 // Dispute returns a dispute as it stands.
 //
 // Errors: CodeNotFound.

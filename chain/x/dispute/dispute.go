@@ -13,18 +13,25 @@
 // model's manifest must state the root of its weights. The challenger's moves are its account's; the miner's are
 // signed by its node key, whoever hands them in. A side that does not move in time loses.
 //
+// A receipt that names a proof can be disproven: its payer shows the proof and what was asked for, the ledger checks it
+// without the weights, and the dispute ends in the transaction that opens it. Who shows a proof that holds loses the bond.
+//
 // Restitution is the receipt's price, at most what x/market says is not given back yet of what the session gave the miner
 // for the model's work, so that nobody gets back what nobody paid; and at most the owner's part of the stake that is
 // taken (x/registry).
 //
 // Invariant: the module account holds the bonds of the disputes that are being played, to the last uaim.
 //
-// Reading order: keeper.go holds the state, msgs.go the transactions, judge.go the game and how it ends, block.go the
+// Reading order: keeper.go holds the state, msgs.go the transactions, disprove.go the one about proofs, judge.go the game and how it ends, block.go the
 // deadlines, genesis.go import and export, module.go the wiring. The module must not decide anything by itself
 // that the game decides.
 package dispute
 
-import "cosmossdk.io/collections"
+import (
+	"cosmossdk.io/collections"
+
+	"github.com/essaim/essaim"
+)
 
 const (
 	// Name is the module's name, its module account and its store key.
@@ -35,6 +42,12 @@ const (
 
 	// gasPerMove is for judging: as much as a few signatures.
 	gasPerMove = 20_000
+
+	// gasPerProof is for checking a proof, up to a tenth of a second, on top of what its bytes cost.
+	gasPerProof = 5_000_000
+
+	// maxInput bounds what a task names, in bytes: a prompt, its salt and a reply key.
+	maxInput = essaim.MaxPrompt + 4096
 
 	// endsPerBlock bounds the work at the end of a block; what is left over waits for the next one.
 	endsPerBlock = 100

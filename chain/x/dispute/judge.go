@@ -30,16 +30,16 @@ var verdicts = map[dispute.Verdict]disputev1.Verdict{
 	dispute.Undecided:       disputev1.Verdict_VERDICT_UNDECIDED,
 }
 
-// end settles a dispute whose game is over. The caller puts it.
-func (k Keeper) end(ctx context.Context, d *disputev1.Dispute, g *dispute.Game) error {
-	d.Verdict, d.Ended, d.Deadline, d.Game = verdicts[g.Verdict], height(ctx), 0, nil
+// end settles a dispute that is decided. The caller puts it.
+func (k Keeper) end(ctx context.Context, d *disputev1.Dispute, verdict dispute.Verdict) error {
+	d.Verdict, d.Ended, d.Deadline, d.Game = verdicts[verdict], height(ctx), 0, nil
 	var err error
-	if g.Verdict == dispute.ChallengerWrong {
+	if verdict == dispute.ChallengerWrong {
 		err = k.forfeit(ctx, *d)
 	} else {
 		err = k.release(ctx, *d)
 	}
-	if err == nil && g.Verdict == dispute.MinerWrong {
+	if err == nil && verdict == dispute.MinerWrong {
 		err = k.convict(ctx, d)
 	}
 	return errors.Join(err, emit(ctx, &disputev1.EventEnded{
@@ -111,8 +111,11 @@ func (k Keeper) convict(ctx context.Context, d *disputev1.Dispute) error {
 		Miner: miner.NodeKey, Receipt: essaim.Digest(d.Receipt), Height: d.Opened, Method: fmt.Sprintf("dispute %d: a number of its trace is wrong", d.Id),
 		Wronged: payer, Restitution: back,
 	}
-	if d.Silent {
+	switch {
+	case d.Silent:
 		f.Method = fmt.Sprintf("dispute %d: it did not answer", d.Id)
+	case d.Proof:
+		f.Method = fmt.Sprintf("dispute %d: the proof that its receipt names does not hold", d.Id)
 	}
 	slash, err := k.Registry.Wrong(cached, f)
 	if err != nil {
@@ -156,7 +159,7 @@ func (k Keeper) timeout(ctx context.Context, id uint64) error {
 	was := d.Deadline
 	g.Timeout()
 	d.Silent = true
-	if err := k.end(ctx, &d, g); err != nil {
+	if err := k.end(ctx, &d, g.Verdict); err != nil {
 		return err
 	}
 	return k.put(ctx, d, was)

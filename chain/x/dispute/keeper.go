@@ -56,12 +56,21 @@ type Market interface {
 	Restore(ctx context.Context, session essaim.SessionID, miner essaim.NodeKey, model essaim.Digest, want uint64) (uint64, error)
 }
 
+// Proofs is what the module needs to check proofs without the weights. What it says must follow from its arguments.
+type Proofs interface {
+	// Holds reports whether a proof is one of what a receipt says of a prompt; if not, why is what is wrong with it.
+	//
+	// Errors: the model's proofs are not known here.
+	Holds(r essaim.Receipt, prompt string, proof []byte) (holds bool, why, err error)
+}
+
 // Neighbours are the modules that this one calls.
 type Neighbours struct {
 	Bank     Bank
 	Registry Registry
 	Models   Models
 	Market   Market
+	Proofs   Proofs
 }
 
 // Keeper owns the module's state.

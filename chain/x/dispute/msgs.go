@@ -156,7 +156,7 @@ func (s msgServer) Move(ctx context.Context, m *disputev1.MsgMove) (*disputev1.M
 	was := d.Deadline
 	d.Turn, d.Deadline = d.Turn+1, height(ctx)+int64(p.MoveBlocks)
 	if g.Stage == dispute.Over {
-		err = s.end(ctx, &d, g)
+		err = s.end(ctx, &d, g.Verdict)
 	} else if d.Game, err = g.Encode(); err == nil {
 		err = emit(ctx, &disputev1.EventMoved{Dispute: d.Id, Turn: d.Turn, Deadline: d.Deadline})
 	}
