@@ -5,7 +5,7 @@ PROMPT  ?= a red apple
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: build imagine demo demo-stake demo-settlement demo-proof demo-verification demo-engines test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
+.PHONY: build imagine demo demo-stake demo-settlement demo-proof demo-verification certificate demo-engines test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
 
 build: ## build bin/essaim
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/essaim
@@ -22,8 +22,15 @@ demo-stake: build ## the story of stake on a fresh network, told and checked
 demo-settlement: build ## ten thousand tasks in two transactions, and two lies caught, told and checked
 	@./$(BIN) demo-settlement
 
-demo-proof: build ## a picture, its proof, its check without weights, and lies refused, told and checked
+demo-proof: build ## a picture, its proof, its check without weights, and a liar convicted in one move, told and checked
 	@./$(BIN) demo-proof
+
+certificate: build ## bin/certificate: a page that checks pictures' proofs in the browser, for any web server
+	@mkdir -p bin/certificate
+	GOOS=js GOARCH=wasm $(GO) build -trimpath -ldflags '-s -w' -o bin/certificate/certificate.wasm ./web/certificate/wasm
+	@cp web/certificate/index.html web/certificate/certificate.js "$$($(GO) env GOROOT)/lib/wasm/wasm_exec.js" bin/certificate/
+	@./$(BIN) proof key --out bin/certificate/pixel.key
+	@gzip -9 -c bin/certificate/certificate.wasm | wc -c | awk '{ print "certificate.wasm  " $$1 " bytes gzipped" }'
 
 demo-verification: build ## a wrong picture found, judged and paid back, told and checked
 	@./$(BIN) demo-verification

@@ -17,9 +17,11 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/proving"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/coordinator/round"
 	engines "github.com/essaim/essaim/engine/all"
+	"github.com/essaim/essaim/proof/builtin"
 )
 
 // imagineOptions is what the flags of imagine say.
@@ -36,11 +38,14 @@ type imagineOptions struct {
 	maxPrice string
 	timeout  time.Duration
 
-	verify   string // replica:K, or nothing
+	verify   string // proof, none, or replica:K
 	replicas int    // K; 1 without
 	consent  bool
 	attend   bool
 }
+
+// verifyNone asks for the receipt only.
+const verifyNone = "none"
 
 func newImagineCommand(c *cli) *cobra.Command {
 	var o imagineOptions
@@ -58,7 +63,7 @@ coordinator and the ledger see digests. The miner reads it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.prompt, o.hasSeed = args[0], cmd.Flags().Changed("seed")
 			k, err := round.Wanted(o.verify)
-			if err != nil {
+			if err != nil && o.verify != verifyNone {
 				return err
 			}
 			o.replicas = max(1, k)
@@ -74,7 +79,7 @@ coordinator and the ledger see digests. The miner reads it.`,
 	f.StringVarP(&o.out, "out", "o", "", "file to write (default: after the prompt); the receipt goes beside it")
 	f.StringVar(&o.from, "from", "user", "account key that pays")
 	f.StringVar(&o.maxPrice, "max-price", "", "per picture, such as 0.01 (default: what is quoted)")
-	f.StringVar(&o.verify, "verify", "", "replica:2 or replica:3: as many miners of different owners draw each picture, and each is paid")
+	f.StringVar(&o.verify, "verify", essaim.VerifyProof, "proof: that the model draws this, checked before the picture is accepted; replica:2 or replica:3: as many miners of different owners draw each picture, and each is paid; none")
 	f.BoolVar(&o.consent, "audit-consent", false, "let the coordinator read the prompt if the picture is drawn for an audit")
 	f.BoolVar(&o.attend, "attend", false, "stay until it is known what is checked, and seal the prompt to the verifier that is drawn")
 	f.DurationVar(&o.timeout, "timeout", client.DefaultTime, "give up after this long; nothing is charged then")
@@ -124,7 +129,7 @@ func imagine(ctx context.Context, c *cli, o imagineOptions) error {
 
 // request checks everything that can be checked before anything is started or paid.
 func (o imagineOptions) request() (client.Request, error) {
-	r := client.Request{Prompt: o.prompt, Seed: o.seed, Steps: o.steps, Consent: o.consent}
+	r := client.Request{Prompt: o.prompt, Seed: o.seed, Steps: o.steps, Consent: o.consent, Unproven: o.verify == verifyNone}
 	if err := essaim.CheckPrompt(o.prompt); err != nil {
 		return r, err
 	}
@@ -202,7 +207,7 @@ func (n *network) draw(ctx context.Context, o imagineOptions, req client.Request
 		return nil, settled, err
 	}
 	st.set("opening a session: %s into escrow", deposit)
-	s, err := client.Open(ctx, client.Config{Coordinator: n.api, Ledger: n.ledger, ChainID: n.chainID, Plan: engines.Plan}, deposit)
+	s, err := client.Open(ctx, client.Config{Coordinator: n.api, Ledger: n.ledger, ChainID: n.chainID, Plan: engines.Plan, Proofs: builtin.Proofs{}}, deposit)
 	if err != nil {
 		return nil, settled, err
 	}
@@ -217,7 +222,7 @@ func (n *network) draw(ctx context.Context, o imagineOptions, req client.Request
 			pictures, drawErr = append(pictures, d), cmp.Or(drawErr, writeErr)
 		}
 		if drawErr != nil {
-			err = drawErr
+			err = proving.Evidence(drawErr, o.fileName(i))
 			break
 		}
 	}
@@ -324,12 +329,17 @@ func (o imagineOptions) fileName(i int) string {
 	return name
 }
 
-// write saves a picture and its receipt.
+// write saves a picture, its receipt and its proof.
 func (o imagineOptions) write(p *client.Picture, i int) (drawn, error) {
 	name := o.fileName(i)
 	d := drawn{p, name, name + ".receipt"}
 	if err := writePicture(name, p.Data); err != nil {
 		return d, err
+	}
+	if p.Proof != nil {
+		if err := os.WriteFile(name+".proof", p.Proof, 0o644); err != nil {
+			return d, err
+		}
 	}
 	return d, os.WriteFile(d.receiptFile, p.ReceiptFile, 0o644)
 }
@@ -385,6 +395,7 @@ func (c *cli) tellDrawn(model essaim.ModelInfo, pictures []drawn, settled essaim
 		fmt.Fprintf(w, "  miner     %s\n", r.Miner)
 		fmt.Fprintf(w, "  price     %s\n", r.Price)
 		fmt.Fprintf(w, "  receipt   %s\n", d.receiptFile)
+		fmt.Fprintf(w, "  proof     %s\n", proving.Line(d.Picture))
 		for _, warning := range d.Warnings {
 			fmt.Fprintf(c.stderr, "essaim: warning: %s\n", oneLine(warning))
 		}
@@ -422,7 +433,7 @@ func report(model essaim.ModelInfo, pictures []drawn, settled essaim.Settled, n 
 	one := func(d drawn) map[string]any {
 		r := d.Receipt
 		return map[string]any{
-			"task": r.Task, "picture": d.file, "cid": d.CID, "pixels_sha256": r.Pixels, "model": model.Name, "model_digest": r.Model,
+			"proof": proving.Report(d.Picture), "task": r.Task, "picture": d.file, "cid": d.CID, "pixels_sha256": r.Pixels, "model": model.Name, "model_digest": r.Model,
 			"engine": r.Engine, "miner": r.Miner, "coordinator": r.Coordinator, "seed": r.Seed, "steps": r.Steps,
 			"width": r.Width, "height": r.Height, "price_uaim": r.Price, "receipt": d.receiptFile, "warnings": append([]string{}, d.Warnings...),
 		}

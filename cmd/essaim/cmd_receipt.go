@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/cmd/essaim/checked"
+	"github.com/essaim/essaim/cmd/essaim/proving"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/verify"
@@ -79,9 +81,9 @@ func printReceipt(w io.Writer, r essaim.Receipt, t essaim.Task, payer essaim.Nod
 }
 
 func newReceiptVerify(c *cli) *cobra.Command {
-	var picture, prompt, gateway string
+	var picture, prompt, gateway, proof string
 	cmd := &cobra.Command{
-		Use:   "verify FILE [--picture FILE [--prompt TEXT]] [--gateway URL]",
+		Use:   "verify FILE [--picture FILE] [--prompt TEXT] [--proof] [--gateway URL]",
 		Short: "Check a receipt offline; exit 1 names the check that failed",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -89,9 +91,11 @@ func newReceiptVerify(c *cli) *cobra.Command {
 			if err != nil {
 				return checkFailed(err)
 			}
-			if prompt != "" && picture == "" {
+			proven := cmd.Flags().Changed("proof")
+			if prompt != "" && picture == "" && !proven {
 				return essaim.Errorf(essaim.CodeBadInput, "add --picture FILE", "nothing to compare with what the model draws")
 			}
+			said := "" // of the proof
 			checks := []string{"task signature", "receipt signature", "task binding", "price"}
 			if picture != "" {
 				if err := verifyPicture(r, picture); err != nil {
@@ -99,7 +103,13 @@ func newReceiptVerify(c *cli) *cobra.Command {
 				}
 				checks = append(checks, "cid", "pixels")
 			}
-			if prompt != "" {
+			switch {
+			case proven:
+				if said, err = proving.CheckReceipt(cmd.Context(), r, args[0], prompt, strings.TrimPrefix(proof, beside), gateway); err != nil {
+					return checkFailed(err)
+				}
+				checks = append(checks, "proof")
+			case prompt != "":
 				if err := rerunTask(cmd.Context(), r, t, prompt, picture); err != nil {
 					return checkFailed(err)
 				}
@@ -119,6 +129,9 @@ func newReceiptVerify(c *cli) *cobra.Command {
 			for _, name := range checks {
 				fmt.Fprintf(c.stdout, "ok  %s\n", name)
 			}
+			if said != "" {
+				fmt.Fprintf(c.stdout, "    the proof: %s\n", said)
+			}
 			if picture == "" {
 				fmt.Fprintf(c.stdout, "    the picture was not checked: add --picture FILE\n")
 			}
@@ -131,7 +144,9 @@ func newReceiptVerify(c *cli) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&picture, "picture", "", "the picture that the receipt is about")
 	cmd.Flags().StringVar(&gateway, "gateway", "", "URL of the coordinator's gateway: list what others have checked, who, and at which height")
-	cmd.Flags().StringVar(&prompt, "prompt", "", "what was asked for: draw it again here, and compare")
+	cmd.Flags().StringVar(&prompt, "prompt", "", "what was asked for: draw it again here, and compare, or check its proof")
+	cmd.Flags().StringVar(&proof, "proof", "", "check the proof that the model draws this, without the weights (default: the file beside the receipt)")
+	cmd.Flags().Lookup("proof").NoOptDefVal = beside
 	return cmd
 }
 
@@ -143,6 +158,9 @@ func (c *cli) draws(ctx context.Context) checked.Ledger {
 	}
 	return chain
 }
+
+// beside is the value of --proof without one.
+const beside = "beside the receipt"
 
 // unchecked says what remains open.
 func unchecked(prompt string) string {

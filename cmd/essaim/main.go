@@ -70,7 +70,7 @@ Start with:
   essaim demo-stake               the story of stake, votes and slashes
   essaim demo-settlement          ten thousand tasks, two transactions, two lies caught
   essaim demo-verification        a wrong picture found, judged and paid back
-  essaim demo-proof               a picture, its proof, and its check without the weights
+  essaim demo-proof               a picture, its proof, its check, and a liar convicted
 
 Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found, 5 not
 enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`,
@@ -97,7 +97,10 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
 	}
 	root.AddCommand(session.Command(sessions), session.Tasks(sessions), session.Demo(sessions))
-	proofs := &proving.Shell{Stdout: c.stdout, JSON: func() bool { return c.json }, No: func(err error) error { return errAnswerNo{err} }}
+	proofs := &proving.Shell{
+		Stdout: c.stdout, JSON: func() bool { return c.json }, No: func(err error) error { return errAnswerNo{err} },
+		Dial: c.dialLedger, Account: c.account, Start: startDevnet,
+	}
 	root.AddCommand(proving.Command(proofs), proving.Demo(proofs))
 	disputes := &dispute.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger, Account: c.account, User: devnet.User,

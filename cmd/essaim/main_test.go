@@ -17,6 +17,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/essaim/essaim/proof/builtin"
+
 	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/node"
 )
@@ -43,6 +45,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("ESSAIM_HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("ESSAIM_CACHE", builtin.Folder()) // what is in it is checked, and takes ten seconds to make
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

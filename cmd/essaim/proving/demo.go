@@ -21,13 +21,14 @@ import (
 
 // Demo is `essaim demo-proof`.
 func Demo(s *Shell) *cobra.Command {
-	cmd := term.StoryCommand("demo-proof", time.Minute, func(ctx context.Context, _ string) error {
-		d := &demo{Teller: term.Teller{Out: s.Stdout, No: s.No}}
+	cmd := term.StoryCommand("demo-proof", time.Minute, func(ctx context.Context, home string) error {
+		d := &demo{Teller: term.Teller{Out: s.Stdout, No: s.No}, shell: s, home: home}
 		return d.Play(ctx,
 			term.Chapter{Title: "The model, committed to once", Tell: d.commit},
 			term.Chapter{Title: "A picture and its proof", Tell: d.prove},
 			term.Chapter{Title: "Checked without the weights", Tell: d.checkIt},
 			term.Chapter{Title: "Lies", Tell: d.lies},
+			term.Chapter{Title: "A miner that lies, and a ledger that looks", Tell: d.convict},
 		)
 	})
 	cmd.Short = "The story of a proven picture, told and checked"
@@ -36,8 +37,11 @@ func Demo(s *Shell) *cobra.Command {
 
 type demo struct {
 	term.Teller
+	shell *Shell
+	home  string
+
 	prover    *proof.Prover
-	checker   *checker
+	checker   *proof.Checker
 	statement proof.Statement
 	file      []byte
 	proof     []byte
@@ -48,11 +52,11 @@ func (d *demo) commit(context.Context) (err error) {
 	if d.prover, err = newProver(); err != nil {
 		return err
 	}
-	d.Say("19 million weights, one root of 32 bytes: %s (%.1f s, once per model)", d.prover.Root().Short(), time.Since(began).Seconds())
+	d.Say("19 million weights, one root of 32 bytes: %s (%.1f s; once a machine it takes ten)", d.prover.Root().Short(), time.Since(began).Seconds())
 	if d.checker, err = newChecker(""); err != nil {
 		return err
 	}
-	return d.OK(d.checker.model.Root() == d.prover.Root(), "it is the one that the model's manifest states")
+	return d.OK(d.checker.Root() == d.prover.Root(), "it is the one that the model's manifest states")
 }
 
 func (d *demo) prove(ctx context.Context) (err error) {
@@ -77,7 +81,7 @@ func (d *demo) checkIt(ctx context.Context) error {
 	d.Say("the checker has %s of the model's %s bytes: biases, factors, tables, none of its matrices",
 		term.Grouped(uint64(len(public))), term.Grouped(uint64(len(pixel.Weights()))))
 	began := time.Now()
-	err = d.checker.check(ctx, d.statement, d.proof)
+	err = d.checker.Check(ctx, d.proof, d.statement)
 	return d.OK(err == nil, "the picture is what these weights draw for this prompt and seed (%d ms)", time.Since(began).Milliseconds())
 }
 
@@ -115,6 +119,6 @@ func (d *demo) lies(ctx context.Context) error {
 }
 
 func (d *demo) refused(ctx context.Context, st proof.Statement, b []byte, what string) error {
-	err := d.checker.check(ctx, st, b)
+	err := d.checker.Check(ctx, b, st)
 	return d.OK(errors.Is(err, proof.ErrRefused), "refused: %s", what)
 }

@@ -1,5 +1,6 @@
 // Package proving is the commands about proofs: make one of a picture, check one without the weights, and say what
-// a model's proof root and public part are. They work on files, with no network; the package must not
+// a model's proof root and public part are. They work on files, with no network, but for `convict`, which shows the ledger
+// a proof that does not hold. The package must not
 // decide what a proof proves (package proof does), and knows the built-in picture model only.
 package proving
 
@@ -17,13 +18,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	chainclient "github.com/essaim/essaim/chain/client"
+
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/cmd/essaim/term"
-	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/proof"
+	"github.com/essaim/essaim/proof/builtin"
 	"github.com/essaim/essaim/quant"
 	"github.com/essaim/essaim/verify"
+	"github.com/essaim/essaim/wallet"
 )
 
 // Shell is what the commands need of the program around them.
@@ -31,6 +36,12 @@ type Shell struct {
 	Stdout io.Writer
 	JSON   func() bool
 	No     func(error) error // the answer is no: the program ends with 1
+
+	Dial    func(context.Context) (*chainclient.Client, error)
+	Account func(name string) (*wallet.Account, error)
+
+	// Start runs a network until stop.
+	Start func(ctx context.Context, cfg devnet.Config) (n *devnet.Network, stop func() error, err error)
 }
 
 // Command is `essaim proof`.
@@ -44,7 +55,7 @@ computed with the registered weights. Who checks it needs neither weights nor tr
 It hides nothing: prompt and activations are in the clear. What it does not prove is in
 docs/protocol/proof.md.`,
 	}
-	cmd.AddCommand(newMake(s), newCheck(s), newKey(s), newRoot(s))
+	cmd.AddCommand(newMake(s), newCheck(s), newKey(s), newRoot(s), newConvict(s))
 	return cmd
 }
 
@@ -86,7 +97,7 @@ func newMake(s *Shell) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "make PROMPT",
 		Short: "Draw a picture on this machine and prove it",
-		Long:  `Writes FILE and FILE.proof. The weights are committed to first, which takes some seconds.`,
+		Long:  `Writes FILE and FILE.proof. The first time on a machine the weights are committed to, which takes some seconds.`,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			st, err := r.statement(args[0])
@@ -150,7 +161,7 @@ func newCheck(s *Shell) *cobra.Command {
 				return s.No(essaim.Errorf(essaim.CodeBadInput, "name the PNG file that was drawn", "%s: %w", args[0], err))
 			}
 			st.Result = verify.PixelsDigest(picture)
-			if err := c.check(cmd.Context(), st, b); err != nil {
+			if err := c.Check(cmd.Context(), b, st); err != nil {
 				return s.No(essaim.Errorf(essaim.CodeBadInput, "give prompt, seed and size as they were asked for", "%w", err))
 			}
 			if s.JSON() {
@@ -225,9 +236,9 @@ func read(name string) ([]byte, error) {
 	return b, nil
 }
 
-// newProver commits to the built-in model.
+// newProver has the built-in model's prover.
 func newProver() (*proof.Prover, error) {
-	return proof.NewProver(essaim.DigestOf(pixel.Manifest()), pixel.Weights(), runtime.GOMAXPROCS(0))
+	return builtin.Proofs{}.Prover(essaim.DigestOf(pixel.Manifest()))
 }
 
 // drawn draws what a statement asks for, and proves it: the picture's file, the statement with its result, the proof.
@@ -236,51 +247,26 @@ func drawn(ctx context.Context, p *proof.Prover, st proof.Statement) ([]byte, pr
 	if err != nil {
 		return nil, st, nil, err
 	}
-	run := new(proof.Run)
-	result, err := e.RunTraced(ctx, st.Request(), run.Watch)
+	result, b, err := p.Run(ctx, e, st, nil)
 	if err != nil {
 		return nil, st, nil, essaim.Errorf(essaim.CodeBadInput, "ask for what the model knows, in a size that it draws", "%w", err)
 	}
 	st.Result = result.PixelsDigest
-	made, err := p.Prove([]proof.Statement{st}, []*proof.Run{run})
-	if err != nil {
-		return nil, st, nil, err
-	}
-	return result.Data, st, made.Encode(), nil
+	return result.Data, st, b, nil
 }
 
-// A checker has the public part of the built-in model.
-type checker struct {
-	model  *proof.Model
-	engine *pixel.Engine
-}
-
-// newChecker makes one, of a file or of the binary's own weights.
-func newChecker(key string) (*checker, error) {
-	var public []byte
-	var err error
-	if key != "" {
-		public, err = read(key)
-	} else {
-		public, err = quant.Public(pixel.Weights())
+// newChecker makes a checker of a file of the model's public part, or of the binary's own weights.
+func newChecker(key string) (*proof.Checker, error) {
+	if key == "" {
+		return builtin.Proofs{}.Checker(essaim.DigestOf(pixel.Manifest()))
 	}
+	public, err := read(key)
 	if err != nil {
 		return nil, err
 	}
-	m, err := engine.ParseManifest(pixel.Manifest(), pixel.Name)
-	if err != nil {
-		return nil, err
-	}
-	c := &checker{}
-	if c.engine, err = pixel.NewPublic(public); err == nil {
-		c.model, err = proof.NewModel(essaim.DigestOf(pixel.Manifest()), m.Root, m.Proof, public)
-	}
+	e, err := pixel.NewPublic(public)
 	if err != nil {
 		return nil, essaim.Errorf(essaim.CodeBadInput, "write the key anew with `essaim proof key`", "%w", err)
 	}
-	return c, nil
-}
-
-func (c *checker) check(ctx context.Context, st proof.Statement, b []byte) error {
-	return c.model.Verify(ctx, c.engine, b, st)
+	return proof.NewChecker(pixel.Manifest(), pixel.Name, public, e)
 }

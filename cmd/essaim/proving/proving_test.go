@@ -2,21 +2,43 @@ package proving
 
 import (
 	"bytes"
+	"context"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/essaim/essaim/devnet"
 )
 
 func run(t *testing.T, make func(*Shell) *cobra.Command, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	cmd := make(&Shell{Stdout: &out, JSON: func() bool { return false }, No: func(err error) error { return err }})
+	cmd := make(&Shell{Stdout: &out, JSON: func() bool { return false }, No: func(err error) error { return err }, Start: start})
 	cmd.SetArgs(args)
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	err := cmd.ExecuteContext(t.Context())
 	return out.String(), err
+}
+
+// start runs a network until stop.
+func start(ctx context.Context, cfg devnet.Config) (*devnet.Network, func() error, error) {
+	n, err := devnet.Open(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	stop := func() error { cancel(); return <-done }
+	select {
+	case <-n.Ready():
+		return n, stop, nil
+	case err := <-done:
+		cancel()
+		return nil, nil, err
+	}
 }
 
 // TestCommands: what make writes, check accepts, with a key file and without, and of nothing else.
@@ -49,7 +71,7 @@ func TestDemo(t *testing.T) {
 		t.Skip("a commitment to a whole model takes seconds")
 	}
 	out, err := run(t, Demo)
-	if err != nil || strings.Count(out, "  ok  ") != 8 {
+	if err != nil || strings.Count(out, "  ok  ") != 10 {
 		t.Errorf("%v\n%s", err, out)
 	}
 	t.Log(out)
