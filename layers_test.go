@@ -114,7 +114,9 @@ var floors = map[string]int{
 	"cmd/essaim/proving":  10,
 	"cmd/essaim":          11,
 	"e2e":                 10,
-	"web/certificate":     5, // what a browser checks
+
+	"web/certificate":      6, // what a browser checks
+	"web/certificate/wasm": 7,
 }
 
 // The ledger is a house of its own on the same floors.

@@ -104,7 +104,7 @@ type Engine interface {
 //
 // Errors: those of Engine.Run; wraps ErrUnprovable.
 func (p *Prover) Run(ctx context.Context, e Engine, s Statement, progress func(engine.Progress)) (engine.Result, []byte, error) {
-	run := new(Run)
+	run := &Run{Untraced: s.Trace.IsZero()}
 	out, err := e.RunWatched(ctx, s.Request(), progress, run.Watch)
 	if err != nil {
 		return out, nil, err

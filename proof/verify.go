@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/proof/field"
 	"github.com/essaim/essaim/proof/sumcheck"
 	"github.com/essaim/essaim/quant"
@@ -33,7 +32,7 @@ func (m *Model) VerifyDecoded(ctx context.Context, e Walker, p *Proof, statement
 		if s.Model != m.digest {
 			return fmt.Errorf("%w: it is to be of model %s, not %s", ErrRefused, s.Model.Short(), m.digest.Short())
 		}
-		w := walk{model: m, given: p.Given[i]}
+		w := walk{model: m, given: p.Given[i], seen: Run{Untraced: s.Trace.IsZero()}}
 		if err := w.run(ctx, e, s); err != nil {
 			return err
 		}
@@ -78,7 +77,7 @@ func (w *walk) run(ctx context.Context, e Walker, s Statement) error {
 		return fmt.Errorf("%w: it gives %d outputs, the run takes %d", ErrRefused, len(w.given), w.next)
 	case w.seen.Result() != s.Result:
 		return fmt.Errorf("%w: the run ends with %s, not %s", ErrRefused, w.seen.Result().Short(), s.Result.Short())
-	case s.Trace != essaim.Digest{} && w.seen.Trace() != s.Trace:
+	case !s.Trace.IsZero() && w.seen.Trace() != s.Trace:
 		return fmt.Errorf("%w: the run's trace is %s, not %s", ErrRefused, w.seen.Trace().Short(), s.Trace.Short())
 	}
 	return nil
