@@ -152,7 +152,7 @@ func TestPage(t *testing.T) {
 	v.sees("balance", "9 AIM") // ten from the faucet, one in escrow
 
 	v.click("made")
-	for _, line := range []string{"the task is signed", "the receipt is signed", "the receipt answers this task", "the file is the one", "its pixels are those"} {
+	for _, line := range []string{"the task is signed", "the receipt is signed", "the receipt answers this task", "the file is the one", "its pixels are those", "the whole drawing was computed with the registered weights"} {
 		v.sees("offline", line)
 	}
 	v.sees("online", "the session is yours")

@@ -151,6 +151,7 @@ func (g *Gateway) routes() *http.ServeMux {
 	if g.cfg.Page != nil {
 		mux.Handle(client.PathLedger, g.cfg.Page)
 		mux.Handle(client.PathFaucet, g.cfg.Page)
+		mux.Handle(client.PathProofKey, g.cfg.Page)
 	}
 	return mux
 }

@@ -8,6 +8,7 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/proof/builtin"
 	"github.com/essaim/essaim/wallet"
 	"github.com/essaim/essaim/web"
 )
@@ -22,7 +23,7 @@ const (
 
 // newPage makes the page for people. The second answer closes its faucet.
 func (n *Node) newPage(chain *chainclient.Client, account *wallet.Account) (*web.Page, func() error, error) {
-	cfg, stop := web.Config{Ledger: shown{chain}, Logger: n.opt.Logger}, func() error { return nil }
+	cfg, stop := web.Config{Ledger: shown{chain}, ProofKey: builtin.Proofs{}.Key, Logger: n.opt.Logger}, func() error { return nil }
 	if amount := essaim.Amount(n.cfg.Coordinator.Faucet); amount != 0 {
 		f, err := web.OpenFaucet(web.FaucetConfig{
 			Give: func(ctx context.Context, to essaim.Address, amount essaim.Amount) (essaim.Tx, error) {

@@ -55,6 +55,7 @@ func (p *Page) routes() {
 		return p.cfg.Ledger.Session(r.Context(), essaim.SessionID(id))
 	})
 	p.mux.HandleFunc("POST "+client.PathLedger+"transactions", p.broadcast)
+	p.mux.HandleFunc("GET "+client.PathProofKey+"{model}", p.proofKey)
 	p.mux.HandleFunc("POST "+client.PathFaucet, p.gift)
 	p.mux.HandleFunc("GET /", p.file)
 }
@@ -73,6 +74,24 @@ func address(s string) (essaim.Address, error) {
 		return a, essaim.Errorf(essaim.CodeBadInput, "write it like essaim1… or 0x…", "%.100q is not an address", s)
 	}
 	return a, nil
+}
+
+// proofKey serves what a page needs to check a model's proofs. It is no secret, and the checker believes it only if it
+// is what the model's manifest states.
+func (p *Page) proofKey(w http.ResponseWriter, r *http.Request) {
+	model, err := essaim.ParseDigest(r.PathValue("model"))
+	if err != nil || p.cfg.ProofKey == nil {
+		p.fail(w, essaim.Errorf(essaim.CodeNotFound, "ask for no proof", "there is no proof key of model %.100q", r.PathValue("model")))
+		return
+	}
+	b, err := p.cfg.ProofKey(model)
+	if err != nil {
+		p.fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, _ = w.Write(b) // a browser that has left needs no answer
 }
 
 // broadcast hands in what a page has signed.

@@ -26,6 +26,15 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
+// checker is package web/certificate for browsers, gzipped, and what Go's runtime needs there: `make checker` builds
+// both. The page loads them when it has a proof to check.
+//
+//go:embed certificate/built/checker.wasm.gz
+var checker []byte
+
+//go:embed certificate/built/wasm_exec.js
+var runtime []byte
+
 // Ledger is what the page shows and where it sends transactions.
 type Ledger interface {
 	// Head says which chain it is and how far.
@@ -89,7 +98,13 @@ type Stake struct {
 // Config says what a page works with.
 type Config struct {
 	Ledger Ledger
-	Faucet *Faucet      // nil: nobody is given coins
+	Faucet *Faucet // nil: nobody is given coins
+
+	// ProofKey is the public part of a model's weights, with which its proofs are checked; nil: none are.
+	//
+	// Errors: CodeNotFound for a model that has none.
+	ProofKey func(model essaim.Digest) ([]byte, error)
+
 	Logger *slog.Logger // nil: nothing is logged
 }
 
@@ -130,12 +145,18 @@ func (p *Page) file(w http.ResponseWriter, r *http.Request) {
 	if name == "" || name == "index.html" {
 		name, cache = "index.html", "no-cache"
 	}
-	b, err := fs.ReadFile(p.files, name)
+	b, err := p.read(name)
 	if err != nil {
 		p.fail(w, essaim.Errorf(essaim.CodeNotFound, "open the page at /; the documentation lists the gateway's paths", "nothing is at %s %.100q", r.Method, r.URL.Path))
 		return
 	}
 	h := w.Header()
+	if name == checkerFile {
+		h.Set("Content-Encoding", "gzip") // all browsers take it
+	}
+	if strings.HasPrefix(name, "check/") {
+		cache = "no-cache"
+	}
 	h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
 	h.Set("Cache-Control", cache)
 	h.Set("Content-Security-Policy", policy)
@@ -143,4 +164,19 @@ func (p *Page) file(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 	_, _ = w.Write(b) // a browser that has left needs no answer
+}
+
+const (
+	checkerFile = "check/checker.wasm"
+	runtimeFile = "check/wasm_exec.js"
+)
+
+func (p *Page) read(name string) ([]byte, error) {
+	switch name {
+	case checkerFile:
+		return checker, nil
+	case runtimeFile:
+		return runtime, nil
+	}
+	return fs.ReadFile(p.files, name)
 }

@@ -105,6 +105,17 @@ func (p Proofs) Checks(model essaim.Digest) bool {
 	return err == nil
 }
 
+// Key is the public part of a model's weights, from which a checker is made.
+//
+// Errors: CodeNotFound for a model that is not in the binary.
+func (Proofs) Key(model essaim.Digest) ([]byte, error) {
+	m := models()[model]
+	if m == nil {
+		return nil, errNone(model)
+	}
+	return quant.Public(m.weights())
+}
+
 // Prover is that of a model. The first time it takes up to some ten seconds.
 //
 // Errors: CodeNotFound for a model that is not in the binary.

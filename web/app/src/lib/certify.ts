@@ -4,6 +4,7 @@
 import { equal, hex, sha256 } from './bytes.ts'
 import type { Gateway, LedgerModel } from './gateway.ts'
 import { number, t } from './i18n.svelte.ts'
+import { check, ready } from './proof.ts'
 import { checkPixels } from './session.ts'
 import { type File, openFile, short } from './words.ts'
 
@@ -29,6 +30,13 @@ export async function offline(receipt: Uint8Array, picture?: Uint8Array): Promis
     }
   }
   return { file, lines }
+}
+
+/** Checks a picture's proof; undefined: it has none, or it cannot be checked here. */
+export async function proven(f: File, receipt: Uint8Array, picture: Uint8Array, proof: Uint8Array | undefined, prompt: string): Promise<Line | undefined> {
+  if (!proof || !f.receipt.proof || !(await ready(hex(f.receipt.model)))) return undefined
+  const found = check(picture, receipt, proof, prompt)
+  return found.ok ? { ok: true, text: t('check.proof', { size: number(Math.round(proof.length / 1000)), ms: number(Math.round(found.ms)) }) } : { ok: false, text: found.error ?? '' }
 }
 
 export interface Online { lines: Line[]; stake?: number; model?: LedgerModel; session: string }

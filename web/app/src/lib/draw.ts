@@ -3,10 +3,11 @@
 import { app } from './app.svelte.ts'
 import { type Model, type Progress, Refused } from './gateway.ts'
 import { coins, t } from './i18n.svelte.ts'
+import { ready } from './proof.ts'
 import { short } from './words.ts'
 import type { Picture } from './store.ts'
 
-export interface Wish { model: Model; prompt: string; seed: number; width: number; height: number }
+export interface Wish { model: Model; prompt: string; seed: number; width: number; height: number; proof: boolean }
 
 /** Draws one picture. told is given each step's words; a step with the same place replaces the one before. */
 export async function draw(w: Wish, told: (place: string, text: string) => void, stop: AbortSignal): Promise<Picture> {
@@ -35,9 +36,10 @@ export async function draw(w: Wish, told: (place: string, text: string) => void,
   } else {
     await book.ensure(info, quote.max_price, app.deposit)
   }
+  const proof = w.proof && (await ready(w.model.digest))
   told('seal', t('step.seal', { n: quote.candidates?.length ?? 0 }))
-  const picture = await book.draw(w, quote, (p) => told('work', words(p)), stop)
-  told('check', t('step.check'))
+  const picture = await book.draw({ ...w, proof }, quote, (p) => told('work', words(p)), stop)
+  told('check', t(proof ? 'step.checkProof' : 'step.check'))
   await app.lookAtAccount()
   return picture
 }

@@ -8,13 +8,14 @@ import { type Signer, transact } from './account.ts'
 import { type Bytes, equal, hex, random, readBase64, readHex, sha256 } from './bytes.ts'
 import { type Delivery, type Gateway, type Info, type Model, type Progress, type Quote, Refused, type Settled } from './gateway.ts'
 import { openSession, readNumber } from './ledger.ts'
+import { check } from './proof.ts'
 import { generateKey, type KeyPair, open as openEnvelope, seal } from './seal.ts'
 import { forgetSession, type KeptSession, loadSession, type Picture, savePicture, saveSession } from './store.ts'
 import {
   binds, encodeFile, encodeInput, none, openReceipt, pixelsDigest, readOutput, type Receipt, short, signClose, signTask, signVoucher, type Task, taskDigest,
 } from './words.ts'
 
-export interface Ask { model: Model; prompt: string; seed: number; width: number; height: number }
+export interface Ask { model: Model; prompt: string; seed: number; width: number; height: number; proof: boolean }
 
 const DRAW_TIME = 5 * 60_000
 const MARGIN = 50 // blocks that a session must still be open
@@ -86,7 +87,7 @@ export class SessionBook {
     const input = encodeInput(ask.prompt, random(16), this.reply.public)
     const task: Task = {
       version: 1, chain: s.chain, session: s.id, seq: ++s.seq, kind: 'image', model: readHex(ask.model.digest, 32), input: await sha256(input), seed: ask.seed,
-      width: ask.width, height: ask.height, steps: 0, maxPrice: quote.max_price, verify: '', deadline: Date.now() + DRAW_TIME, maxUnits: 0, plan: none(),
+      width: ask.width, height: ask.height, steps: 0, maxPrice: quote.max_price, verify: ask.proof ? 'proof' : '', deadline: Date.now() + DRAW_TIME, maxUnits: 0, plan: none(),
     }
     s.doubtful += quote.max_price // until the answer has come
     await this.save()
@@ -134,9 +135,15 @@ export class SessionBook {
     const out = readOutput(openEnvelope(d.sealed, digest, this.reply!))
     if (!equal(await sha256(out.data), r.output) || out.data.length !== r.size || out.media !== r.media) throw lie('the picture is not the one that the receipt names')
     await checkPixels(out.data, r)
+    const file = encodeFile(signed, d.receipt)
+    if (ask.proof) {
+      if (!out.proof || !r.proof || !equal(await sha256(out.proof), r.proof)) throw lie('the proof is not the one that the receipt names')
+      const found = check(out.data, file, out.proof, ask.prompt)
+      if (!found.ok) throw lie(`the proof does not hold: ${found.error}`)
+    }
     const picture: Picture = {
       task: hex(digest), chain: s.chain, prompt: ask.prompt, model: ask.model.digest, modelName: ask.model.name, seed: String(ask.seed), made: Date.now(),
-      media: out.media, data: out.data as Uint8Array<ArrayBuffer>, file: encodeFile(signed, d.receipt), warnings: out.warnings.slice(0, 16).map((w) => w.slice(0, 300)), price: r.price, session: s.id,
+      media: out.media, data: out.data as Uint8Array<ArrayBuffer>, file, ...(out.proof && { proof: out.proof as Uint8Array<ArrayBuffer> }), warnings: out.warnings.slice(0, 16).map((w) => w.slice(0, 300)), price: r.price, session: s.id,
     }
     await savePicture(picture)
     s.doubtful -= task.maxPrice

@@ -18,6 +18,7 @@ export interface Picture {
   task: string // digest, hex: its name
   chain: string; prompt: string; model: string; modelName: string; seed: string; made: number
   media: string; data: Uint8Array<ArrayBuffer>; file: Uint8Array; warnings: string[]; price: number; session: number
+  proof?: Uint8Array<ArrayBuffer>
 }
 
 const stores = ['keys', 'sessions', 'pictures'] as const
