@@ -319,7 +319,7 @@ func (o imagineOptions) fileName(i int) string {
 	if name == "" {
 		name = slug(o.prompt) + ".png"
 	}
-	if o.count*o.replicas > 1 {
+	if o.count*max(o.replicas, 1) > 1 {
 		ext := filepath.Ext(name)
 		name = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(name, ext), i+1, ext)
 	}

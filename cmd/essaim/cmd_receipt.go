@@ -95,6 +95,9 @@ func newReceiptVerify(c *cli) *cobra.Command {
 			if prompt != "" && picture == "" && !proven {
 				return essaim.Errorf(essaim.CodeBadInput, "add --picture FILE", "nothing to compare with what the model draws")
 			}
+			if prompt == "" && proven {
+				return essaim.Errorf(essaim.CodeBadInput, "add --prompt TEXT", "a proof says what the model draws for a prompt, which the receipt does not hold")
+			}
 			said := "" // of the proof
 			checks := []string{"task signature", "receipt signature", "task binding", "price"}
 			if picture != "" {

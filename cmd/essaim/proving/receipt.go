@@ -57,9 +57,6 @@ func CheckReceipt(ctx context.Context, r essaim.Receipt, receipt, prompt, name, 
 	if r.Proof.IsZero() {
 		return "", essaim.Errorf(essaim.CodeRefused, "it was drawn with --verify none, or by a model whose runs are not proven", "check proof: the receipt names none")
 	}
-	if prompt == "" {
-		return "", essaim.Errorf(essaim.CodeBadInput, "add --prompt TEXT", "a proof says what the model draws for a prompt, which the receipt does not hold")
-	}
 	if name == "" {
 		name = strings.TrimSuffix(receipt, ".receipt") + ".proof"
 	}
