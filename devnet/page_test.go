@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/node"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -140,7 +141,7 @@ func (v *visitor) download(ending string) string {
 // TestPage is a newcomer's first visit in a real browser: account, coins and picture with one
 // click; the certificate; coins for somebody else; stake; settlement; the key on another machine.
 func TestPage(t *testing.T) {
-	r := start(t, Config{Miners: 2, Serve: true, HTTP: "127.0.0.1:0"})
+	r := start(t, Config{Miners: 3, Serve: true, HTTP: "127.0.0.1:0", Audit: &node.Audit{Budget: 1_000_000, Patience: node.Duration(time.Second), Poll: node.Duration(50 * time.Millisecond)}})
 	v := browse(t, r.Info().Gateway+"/")
 
 	v.do(chromedp.WaitVisible("#prompt"), chromedp.SendKeys("#prompt", "a red apple"))
@@ -156,6 +157,7 @@ func TestPage(t *testing.T) {
 		v.sees("offline", line)
 	}
 	v.sees("online", "the session is yours")
+	v.sees("online", "drawn by the beacon") // a new miner's first receipts are all audited
 	if s := v.text("online"); !strings.Contains(s, "registered and active") || strings.Contains(s, "✗") {
 		t.Errorf("the ledger's node says: %s", s)
 	}

@@ -1,12 +1,12 @@
 // What can be said of a picture and its receipt: first without any network, then by the ledger's
 // node.
 
-import { equal, hex, sha256 } from './bytes.ts'
+import { equal, hex, readBase64, sha256 } from './bytes.ts'
 import type { Gateway, LedgerModel } from './gateway.ts'
 import { number, t } from './i18n.svelte.ts'
 import { check, ready } from './proof.ts'
 import { checkPixels } from './session.ts'
-import { type File, openFile, short } from './words.ts'
+import { examine, type File, openFile, short } from './words.ts'
 
 export interface Line { ok: boolean | undefined; text: string } // undefined: not good, not bad
 
@@ -51,6 +51,11 @@ export async function online(g: Gateway, f: File, address: string | undefined): 
   const active = actor?.role === 'miner' && actor.retired_at === 0
   lines.push({ ok: active || undefined, text: t(active ? 'check.miner' : 'check.minerGone') })
   lines.push({ ok: session.session_key === hex(f.payer) && (!address || session.payer === address), text: t('check.session') })
+  for (const c of checks?.checks ?? []) {
+    const { verdict: v, by } = await examine(f, readBase64(c.verdict), readBase64(c.rerun))
+    const how = { result: v.result, method: v.method, miner: short(by), height: v.height }
+    lines.push({ ok: v.result === 'valid' ? true : v.result === 'invalid' ? false : undefined, text: v.height ? t('check.drawn', how) : t('check.asked', how) })
+  }
   const audited = checks && checks.state !== '' && checks.state !== 'passed over'
   lines.push({ ok: undefined, text: audited ? t('check.audit', { state: checks.reason ? `${checks.state}, ${checks.reason}` : checks.state }) : t('check.auditNone') })
   return { lines, stake: actor?.stake, model: models.find((m) => m.digest === hex(r.model)), session: session.state }

@@ -28,7 +28,7 @@ export interface Actor {
 export interface LedgerModel { digest: string; owner: string; name: string; kind: string; engine: string; licence: string; unit_price: number; royalty: number }
 export interface Session { id: number; payer: string; coordinator: string; deposit: number; session_key: string; opened: number; expiry: number; state: string }
 export interface TaskRecord { digest: string; session: number; state: string; reason?: string; price: number }
-export interface Checked { state: string; height: number; share: number; reason?: string; checks?: unknown[] }
+export interface Checked { state: string; height: number; share: number; reason?: string; checks?: { verdict: string; rerun: string }[] }
 export interface Head { chain_id: string; height: number; block_ms: number; faucet: number; faucet_hours: number }
 export interface Person extends Account { address: string; balance: number; known: boolean }
 export interface Stake { node_key: string; role: string; amount: number; rewards: number }

@@ -133,6 +133,32 @@ export async function binds(r: Receipt, t: Task): Promise<void> {
   for (const [name, ok] of checks) if (!ok) throw new Error(`the receipt is not of what was asked: ${name} differs`)
 }
 
+const verdict = [
+  [1, 'version'], [2, 'chain'], [3, 'receipt'], [4, 'task'], [5, 'verifier'], [6, 'method'], [7, 'result'], [8, 'near'], [9, 'score'], [10, 'evidence'], [11, 'height'],
+] as const satisfies Field[]
+
+export interface Verdict { chain: string; receipt: Uint8Array; task: Uint8Array; verifier: Uint8Array; method: string; result: string; evidence: Uint8Array; height: number }
+
+/** Reads a signed verdict on a receipt and the signed rerun that it rests on, and compares the two results itself (verify/audit.go). */
+export async function examine(f: File, signed: Uint8Array, rerunFile: Uint8Array): Promise<{ verdict: Verdict; by: Uint8Array }> {
+  const s = open('verdict', signed)
+  const v = read<Verdict>('verdict', verdict, s.payload)
+  const again = await openFile(rerunFile)
+  const [r, x] = [f.receipt, again.receipt]
+  const digest = (b: Uint8Array) => sha256(open('receipt', b).payload)
+  const same = r.chain === x.chain && equal(r.input, x.input) && equal(r.model, x.model) && BigInt(r.seed) === BigInt(x.seed) && r.width === x.width && r.height === x.height && r.steps === x.steps
+  const agree = equal(r.pixels, x.pixels) && equal(r.trace, x.trace)
+  const checks: [string, boolean][] = [
+    ['who signed', equal(s.signer, v.verifier)],
+    ['what it is about', v.chain === r.chain && equal(v.receipt, await digest(f.signedReceipt)) && equal(v.task, r.task)],
+    ['who judges', !equal(v.verifier, r.miner) && !equal(x.miner, r.miner)],
+    ['the rerun', same && equal(v.evidence, await digest(again.signedReceipt))],
+    ['the result', (v.result === 'valid') === agree],
+  ]
+  for (const [name, ok] of checks) if (!ok) throw new Error(`a check of this receipt does not hold: ${name}`)
+  return { verdict: v, by: x.miner }
+}
+
 /** The CID (version 1, raw, SHA-256) of bytes with this digest. */
 export function cid(digest: Uint8Array): string {
   const b = concat(new Uint8Array([1, 0x55, 0x12, 32]), digest)
