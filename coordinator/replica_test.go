@@ -2,10 +2,10 @@ package coordinator_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/seal"
 	"github.com/essaim/essaim/verify"
 )
@@ -16,14 +16,14 @@ func TestReplicas(t *testing.T) {
 	works := make(chan verify.Work, 8)
 	n := newNetwork(t, func(c *coordinator.Config) { c.Delivered = func(w verify.Work) { works <- w } })
 	for i := range 2 {
-		m := n.mine(&fake{}, nil)
-		n.ledger.mu.Lock()
-		a := n.ledger.actors[m.key]
-		a.Owner = essaim.Address{byte(i + 1)}
-		n.ledger.actors[m.key] = a
-		n.ledger.mu.Unlock()
+		n.mine(&fake{}, func(c *miner.Config) { // before it is connected, so before the coordinator looks
+			n.ledger.mu.Lock()
+			defer n.ledger.mu.Unlock()
+			a := n.ledger.actors[essaim.NodeKeyOf(c.Key)]
+			a.Owner = essaim.Address{byte(i + 1)}
+			n.ledger.actors[a.NodeKey] = a
+		})
 	}
-	time.Sleep(200 * time.Millisecond) // until the coordinator has looked at the owners again
 	p := n.payer(1_000_000)
 	first, err := p.prepare("twice", func(t *essaim.Task) { t.Verify = "replica:2" })
 	if err != nil {
