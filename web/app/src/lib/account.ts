@@ -1,7 +1,7 @@
 // The account that pays: a key made here, or a wallet that knows Ethereum. Either signs the text
 // of a transaction.
 
-import { type Bytes, concat, hex, readHex } from './bytes.ts'
+import { type Bytes, concat, hex, readBase64, readHex, text as bytesOf } from './bytes.ts'
 import type { Gateway, Tx } from './gateway.ts'
 import { addressOf, type Draft, gasOf, type Message, personalSign, readAddress, recover, signText, spell, transaction } from './ledger.ts'
 import { type KeyFile, lock, newSecret, publicKey, unlock } from './keyfile.ts'
@@ -30,7 +30,7 @@ function ethereumSigner(address: string): Signer {
     async sign(text) {
       const e = ethereum()
       if (!e) throw new Error('the wallet of this account is not in this browser')
-      const signature = await e.request({ method: 'personal_sign', params: ['0x' + hex(new TextEncoder().encode(text)), '0x' + hex(readAddress(address))] })
+      const signature = await e.request({ method: 'personal_sign', params: ['0x' + hex(bytesOf(text)), '0x' + hex(readAddress(address))] })
       return readHex(String(signature).replace(/^0x/, ''), 65)
     },
   }
@@ -109,5 +109,5 @@ export async function transact(g: Gateway, by: Signer, message: Message, agree: 
   const signature = await by.sign(text)
   const key = recover(text, signature, readAddress(by.address))
   const { tx, answer } = await g.broadcast(transaction(draft, key, concat(signature)))
-  return { tx, answer: Uint8Array.from(atob(answer), (c) => c.charCodeAt(0)) }
+  return { tx, answer: readBase64(answer) }
 }

@@ -93,7 +93,7 @@ export class SessionBook {
     await this.save()
     const signed = signTask(task, s.seed)
     const digest = await taskDigest(task)
-    let offered = new Map<string, number>()
+    const offered = new Set<string>()
     for (let pause = 200; ; pause = Math.min(2 * pause, 5000)) {
       try {
         const keys = await this.vet(quote, offered)
@@ -107,23 +107,22 @@ export class SessionBook {
       }
       await new Promise((ok) => setTimeout(ok, pause))
       quote = await this.g.quote({ kind: 'image', model: ask.model.digest, width: ask.width, height: ask.height })
-      offered = new Map(offered)
     }
   }
 
   /** The sealing keys of the quote's miners, each compared with the ledger's. */
-  private async vet(q: Quote, offered: Map<string, number>): Promise<Uint8Array[]> {
+  private async vet(q: Quote, offered: Set<string>): Promise<Uint8Array[]> {
     const list = (q.candidates ?? []).filter((c) => c.price <= q.max_price).slice(0, 32)
     if (!list.length) throw new Refused('unavailable', 'no miner offers this model now', 'try later, or choose another model')
     return Promise.all(list.map(async (c) => {
       const a = await this.g.actor(c.miner)
       if (a.role !== 'miner' || a.retired_at !== 0 || !a.hpke_key || a.hpke_key !== c.hpke_key) throw new Refused('refused', `the coordinator offers miner ${c.miner.slice(0, 8)} with a key that is not on the ledger`, 'use another coordinator: nothing was sent to this one')
-      offered.set(c.miner, c.price)
+      offered.add(c.miner)
       return readBase64(c.hpke_key)
     }))
   }
 
-  private async accept(ask: Ask, task: Task, digest: Uint8Array, signed: Uint8Array, d: Delivery, offered: Map<string, number>): Promise<Picture> {
+  private async accept(ask: Ask, task: Task, digest: Uint8Array, signed: Uint8Array, d: Delivery, offered: Set<string>): Promise<Picture> {
     const s = this.kept!
     const r = openReceipt(d.receipt)
     await binds(r, task)
