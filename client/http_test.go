@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -121,6 +120,8 @@ func TestStreams(t *testing.T) {
 func TestSubmissionsShareRequests(t *testing.T) {
 	const tasks = 40
 	var requests, most atomic.Int64
+	var begun sync.WaitGroup
+	begun.Add(tasks)
 	h := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		var out []byte
@@ -136,7 +137,7 @@ func TestSubmissionsShareRequests(t *testing.T) {
 			}
 			out = client.AppendFrame(out, client.Event{N: n, Delivery: &essaim.Delivery{Receipt: s.Task}})
 		}
-		time.Sleep(20 * time.Millisecond)
+		begun.Wait() // the first answers come when all tasks are on their way
 		w.Header().Set("Content-Type", client.MediaFrames)
 		_, _ = w.Write(out)
 	})
@@ -147,6 +148,7 @@ func TestSubmissionsShareRequests(t *testing.T) {
 			if i == 7 {
 				task = "bad"
 			}
+			begun.Done()
 			d, err := h.Submit(t.Context(), essaim.Submission{Task: []byte(task)}, nil)
 			if i == 7 && essaim.CodeOf(err) != essaim.CodeRefused || i != 7 && (err != nil || string(d.Receipt) != task) {
 				t.Errorf("task %d: %q, %v", i, d.Receipt, err)
