@@ -40,6 +40,9 @@ type File struct {
 
 	mu     sync.RWMutex // held for reading while a write is handed over
 	closed bool         // guarded by mu
+
+	reading sync.Mutex
+	reads   map[string]*sql.Stmt // by query; guarded by reading
 }
 
 // Stmt is one statement of a write. Query texts are prepared once and kept: they
@@ -80,7 +83,10 @@ func Open(path, schema string) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	f := &File{db: db, conn: conn, stmts: map[string]*sql.Stmt{}, writes: make(chan *write, maxBatch), done: make(chan struct{})}
+	f := &File{
+		db: db, conn: conn, stmts: map[string]*sql.Stmt{}, reads: map[string]*sql.Stmt{},
+		writes: make(chan *write, maxBatch), done: make(chan struct{}),
+	}
 	go f.writer()
 	return f, nil
 }
@@ -99,6 +105,11 @@ func (f *File) Close() error {
 	<-f.done
 	errs := make([]error, 0, len(f.stmts)+2)
 	for _, s := range f.stmts {
+		errs = append(errs, s.Close())
+	}
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	for _, s := range f.reads {
 		errs = append(errs, s.Close())
 	}
 	return errors.Join(append(errs, f.conn.Close(), f.db.Close())...)
@@ -142,14 +153,45 @@ func (f *File) start(w *write) (wait func() (affected int64, err error)) {
 	}
 }
 
-// Query reads rows; the caller closes them.
+// Query reads rows; the caller closes them. Query texts are prepared once and kept, as
+// those of a Stmt.
 func (f *File) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return f.db.QueryContext(ctx, query, args...)
+	s, err := f.prepared(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...)
 }
 
 // QueryRow reads at most one row.
 func (f *File) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	return f.db.QueryRowContext(ctx, query, args...)
+	s, err := f.prepared(query)
+	if err != nil {
+		return f.db.QueryRowContext(ctx, query, args...) // the row tells the error
+	}
+	return s.QueryRowContext(ctx, args...)
+}
+
+// prepared is a query's statement: reading a row takes less time than the parser does.
+// No lock is held while it is prepared, which may wait for those who read.
+func (f *File) prepared(query string) (*sql.Stmt, error) {
+	f.reading.Lock()
+	s := f.reads[query]
+	f.reading.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	s, err := f.db.PrepareContext(context.Background(), query)
+	if err != nil {
+		return nil, err
+	}
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	if other := f.reads[query]; other != nil {
+		return other, s.Close()
+	}
+	f.reads[query] = s
+	return s, nil
 }
 
 // IsDuplicate reports whether a write failed because a value that must be unique is
