@@ -30,6 +30,9 @@ type Books struct {
 // Check adds all entries up again, and compares the result with the balances. It reads
 // one moment of the file, beside a gateway that goes on. Faults in the books are no error.
 func (s *Store) Check(ctx context.Context) (Books, error) {
+	if err := s.catchUp(); err != nil {
+		return Books{}, err
+	}
 	// One statement sees one moment.
 	rows, err := s.file.Query(ctx, `
 		SELECT 1 AS part, id, at, kind, source, target, amount, ref, task FROM entries

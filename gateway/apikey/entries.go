@@ -160,6 +160,9 @@ func (s *Store) move(ctx context.Context, kind Kind, from, to, id string, amount
 
 // Entries lists the entries, oldest first; those of one key, unless id is empty.
 func (s *Store) Entries(ctx context.Context, id string) ([]Entry, error) {
+	if err := s.catchUp(); err != nil {
+		return nil, err
+	}
 	query, args := `SELECT id, at, kind, source, target, amount, ref, task FROM entries`, []any(nil)
 	if id != "" {
 		query += ` WHERE source IN (?, ?) OR target = ? OR (source > ? AND source < ?)`

@@ -22,29 +22,34 @@ var ErrBusy = errors.New("too many requests under way")
 // Hold is what a request may spend, in parts that are captured one by one. It must end in
 // Done.
 type Hold struct {
-	Parts []*Part
-	s     *Store
-	key   string
-	once  sync.Once
+	Parts    []*Part
+	s        *Store
+	key      string
+	reserved func() error // waits for the reservation, and says whether there is one
+	once     sync.Once
 }
 
 // Part is what one task of a request may spend. It belongs to one goroutine.
 type Part struct {
-	s        *Store
-	key, ref string
-	captured bool
+	hold     *Hold
+	ref      string
+	captured bool // or about to be: what fails then stays in doubt
 }
 
-// Reserve sets n times amount aside, all or nothing, durably.
+// Reserve sets n times amount aside, all or nothing. The reservation is made, and durable,
+// when the first Part.Name returns, whose flush of the disk it shares; nothing may be spent
+// before.
 //
-// Errors: CodeInsufficient if the key has less, CodeUnavailable with ErrBusy if it has too
-// many requests under way or in a minute, CodeRefused if it was revoked or has expired.
+// Errors: CodeInsufficient if the key has less, which Name tells if others have reserved at
+// the same time; CodeUnavailable with ErrBusy if it has too many requests under way or in a
+// minute, CodeRefused if it was revoked or has expired.
 func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n int) (*Hold, error) {
-	k, err := s.Key(ctx, id)
-	if err == nil && k.Limits.PerDay > 0 {
+	k, err := s.read(ctx, id)
+	daily := err == nil && k.Limits.PerDay > 0
+	if daily {
 		s.turn.Lock()
 		defer s.turn.Unlock()
-		k, err = s.Key(ctx, id) // with what was reserved meanwhile
+		k, err = s.Key(ctx, id) // with what was reserved meanwhile, and spent
 	}
 	now := time.Now()
 	if err == nil {
@@ -64,19 +69,29 @@ func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n 
 	request := rand.Text()
 	var stmts []durable.Stmt
 	for i := range n {
-		p := &Part{s: s, key: id, ref: request + "." + strconv.Itoa(i)}
+		p := &Part{hold: h, ref: request + "." + strconv.Itoa(i)}
 		h.Parts = append(h.Parts, p)
 		stmts = append(stmts, entry(Reserve, balanceOf(id), p.account(), amount, p.ref))
 	}
 	if err := s.begin(h, k, now); err != nil {
 		return nil, err
 	}
-	if _, err := s.file.Write(stmts...); err != nil {
-		s.end(h)
-		if durable.IsRefused(err) {
-			return nil, poor
+	stored := s.file.StartPatient(stmts...)
+	s.entered.Add(1)
+	h.reserved = sync.OnceValue(func() error {
+		switch _, err := stored(); {
+		case durable.IsRefused(err):
+			return poor
+		case err != nil:
+			return fault("reserve", err)
 		}
-		return nil, fault("reserve", err)
+		return nil
+	})
+	if all, ok := amount.Mul(uint64(n)); daily || !ok || all > k.Balance { // the next one must see it; or it will be refused
+		if err := h.reserved(); err != nil {
+			s.end(h)
+			return nil, err
+		}
 	}
 	return h, nil
 }
@@ -118,7 +133,7 @@ func (h *Hold) Done() (err error) {
 		var stmts []durable.Stmt
 		for _, p := range h.Parts {
 			if !p.captured {
-				stmts = append(stmts, release(p.key, p.ref))
+				stmts = append(stmts, release(h.key, p.ref))
 			}
 		}
 		if len(stmts) == 0 {
@@ -131,15 +146,22 @@ func (h *Hold) Done() (err error) {
 	return err
 }
 
-func (p *Part) account() string { return reservedOf(p.key, p.ref) }
+func (p *Part) account() string { return reservedOf(p.hold.key, p.ref) }
 
 // Name notes the task that is about to be handed in for this part, so that its receipt is
-// known to be this part's whatever happens.
+// known to be this part's whatever happens. When it returns, the reservation and the name
+// are durable.
+//
+// Errors: CodeInsufficient if there is no reservation since the key has less.
 func (p *Part) Name(task essaim.Digest, session essaim.SessionID) error {
-	_, err := p.s.file.Write(durable.Stmt{
-		Query: `INSERT INTO tasks (task, session, account) VALUES (?, ?, ?)`, Args: []any{task[:], int64(session), p.account()},
+	noted := p.hold.s.file.Start(durable.Stmt{ // behind the reservation, and only if there is one
+		Query: `INSERT INTO tasks (task, session, account) SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM entries WHERE kind = ? AND ref = ?)`,
+		Args:  []any{task[:], int64(session), p.account(), string(Reserve), p.ref},
 	})
-	if err != nil {
+	if err := p.hold.reserved(); err != nil {
+		return err
+	}
+	if _, err := noted(); err != nil {
 		return fault("note a task", err)
 	}
 	return nil
@@ -147,17 +169,21 @@ func (p *Part) Name(task essaim.Digest, session essaim.SessionID) error {
 
 // Capture enters the price of a task's receipt, at most what was reserved, gives the rest
 // back, and keeps the session as it is now (client.Session.Save). Capturing a task again
-// does nothing.
-func (p *Part) Capture(ctx context.Context, task essaim.Digest, session essaim.SessionID, price essaim.Amount, saved []byte) error {
-	err := p.s.capture(ctx, p.key, p.ref, task, session, price, keepSession(session, saved))
-	p.captured = p.captured || err == nil
-	return err
+// does nothing. Nobody needs to wait for it if the task was named and its receipt is durable
+// elsewhere: if the program dies before the entry is in the file, the task is in doubt and
+// its receipt decides, which comes to the same.
+func (p *Part) Capture(task essaim.Digest, session essaim.SessionID, price essaim.Amount, saved []byte) (stored func() error) {
+	s := p.hold.s
+	written := s.file.StartPatient(captured(p.hold.key, p.ref, task, session, price, keepSession(session, saved))...)
+	s.entered.Add(1)
+	p.captured = true
+	return func() error {
+		_, err := written()
+		return s.whenCaptured(context.Background(), task, err)
+	}
 }
 
-func (s *Store) capture(ctx context.Context, key, ref string, task essaim.Digest, session essaim.SessionID, price essaim.Amount, more ...durable.Stmt) error {
-	_, err := s.file.Write(append([]durable.Stmt{
-		priced(Capture, reservedOf(key, ref), session, price, ref, task), release(key, ref), forget(task),
-	}, more...)...)
+func (s *Store) whenCaptured(ctx context.Context, task essaim.Digest, err error) error {
 	if durable.IsDuplicate(err) {
 		if done, missed := s.isCaptured(ctx, task); done && missed == nil {
 			return nil
@@ -165,6 +191,26 @@ func (s *Store) capture(ctx context.Context, key, ref string, task essaim.Digest
 	}
 	if err != nil {
 		return fault("capture", err)
+	}
+	return nil
+}
+
+// captured is what a capture writes, all or nothing.
+func captured(key, ref string, task essaim.Digest, session essaim.SessionID, price essaim.Amount, more ...durable.Stmt) []durable.Stmt {
+	return append([]durable.Stmt{priced(Capture, reservedOf(key, ref), session, price, ref, task), release(key, ref), forget(task)}, more...)
+}
+
+// catchUp waits for what was entered and may not be in the file yet, so that readers of
+// the books see it.
+func (s *Store) catchUp() error {
+	n := s.entered.Load()
+	if s.caught.Load() >= n {
+		return nil
+	}
+	if _, err := s.file.Write(); err != nil { // what was started before is in the file then
+		return fault("enter what was spent", err)
+	}
+	for have := s.caught.Load(); have < n && !s.caught.CompareAndSwap(have, n); have = s.caught.Load() {
 	}
 	return nil
 }
@@ -181,6 +227,9 @@ type Doubt struct {
 // requests had reserved without naming a task. The coordinator knows what became of each:
 // Paid or Unpaid enters it.
 func (s *Store) Undecided(ctx context.Context) ([]Doubt, error) {
+	if err := s.catchUp(); err != nil {
+		return nil, err
+	}
 	list, err := s.doubts(ctx, `SELECT task, session, account FROM tasks ORDER BY session, task`)
 	if err != nil {
 		return nil, err
@@ -274,7 +323,8 @@ func (s *Store) Paid(ctx context.Context, d Doubt, price essaim.Amount) error {
 	}
 	key, ref := parts(d.account)
 	if left >= 0 && essaim.Amount(left) >= price {
-		return s.capture(ctx, key, ref, d.Task, d.Session, price)
+		_, err := s.file.Write(captured(key, ref, d.Task, d.Session, price)...)
+		return s.whenCaptured(ctx, d.Task, err)
 	}
 	_, err = s.file.Write(priced(Cover, house, d.Session, price, d.Task.String(), d.Task), release(key, ref), forget(d.Task))
 	if durable.IsDuplicate(err) {

@@ -14,6 +14,12 @@
 // rest. What a crash has left reserved is decided later by what the coordinator's log says
 // of the task (Undecided).
 //
+// What is durable when: the reservation and the task's name, together, before the task is
+// handed in (Name); the capture some milliseconds after its answer (Capture), since until then
+// reservation, name and the coordinator's durable receipt say the same. Everything else is
+// on the disk when its method returns. Writes are done in the order in which they were
+// begun, and readers of the books in this process see all that was entered before.
+//
 // The file is its operator's, who could write another one; what proves an expense to
 // others is the receipt, and the session on the chain (Reconcile). The package must ask
 // neither: what they say is given to it. It keeps no prompt.
@@ -31,6 +37,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -62,13 +69,14 @@ type Key struct {
 	Limits   Limits        `json:"limits"`
 }
 
-// Store is the file of keys and books: SQLite, each change on the disk when its method
-// returns. Several processes may list, create, deposit and revoke; only one, the gateway,
+// Store is the file of keys and books: SQLite. Several processes may list, create, deposit and revoke; only one, the gateway,
 // may reserve and decide. A Store is safe for concurrent use.
 type Store struct {
 	file *durable.File
 
 	turn sync.Mutex // of requests of keys with a limit a day: one reserves after the other
+
+	entered, caught atomic.Uint64 // writes that nobody waited for, and how many are surely in the file
 
 	mu     sync.Mutex
 	recent map[string][]time.Time // requests of the last minute, by ID of keys with a limit
@@ -135,6 +143,9 @@ func (s *Store) Create(ctx context.Context, name string, deposit essaim.Amount) 
 
 // List returns all keys, oldest first.
 func (s *Store) List(ctx context.Context) ([]Key, error) {
+	if err := s.catchUp(); err != nil {
+		return nil, err
+	}
 	rows, err := s.file.Query(ctx, selectKey+` ORDER BY created, id`)
 	if err != nil {
 		return nil, fault("list the keys", err)
@@ -188,7 +199,7 @@ func (s *Store) Find(ctx context.Context, secret string) (Key, error) {
 	if subtle.ConstantTimeCompare(hash, sum[:]) != 1 {
 		return refuse("the API key is not known here")
 	}
-	k, err := s.Key(ctx, id)
+	k, err := s.read(ctx, id)
 	if err != nil {
 		return Key{}, err
 	}
@@ -207,6 +218,14 @@ const selectKey = `SELECT id, name, created, revoked,
 //
 // Errors: CodeNotFound.
 func (s *Store) Key(ctx context.Context, id string) (Key, error) {
+	if err := s.catchUp(); err != nil {
+		return Key{}, err
+	}
+	return s.read(ctx, id)
+}
+
+// read is Key without what is on its way into the file.
+func (s *Store) read(ctx context.Context, id string) (Key, error) {
 	k, err := scanKey(s.file.QueryRow(ctx, selectKey+` WHERE id = ?`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return k, essaim.Errorf(essaim.CodeNotFound, "list the keys to see their IDs", "no key has the ID %.20q", id)

@@ -36,7 +36,7 @@ func TestKeysLive(t *testing.T) {
 	}
 	h := reserve(t, s, k.ID, essaim.AIM, 1)
 	for range 2 {
-		if err := h.Parts[0].Capture(ctx, task(1), 7, 400, nil); err != nil {
+		if err := h.Parts[0].Capture(task(1), 7, 400, nil)(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -28,7 +28,7 @@ func TestLimits(t *testing.T) {
 	first := reserve(t, s, k.ID, 30, 2)
 	_, err = s.Reserve(ctx, k.ID, 41, 1)
 	wantCode(t, err, essaim.CodeInsufficient)
-	if err := first.Parts[0].Capture(ctx, task(1), 7, 20, nil); err != nil {
+	if err := first.Parts[0].Capture(task(1), 7, 20, nil)(); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.Done(); err != nil {

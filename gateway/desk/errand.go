@@ -84,9 +84,7 @@ func (d *Desk) performOne(ctx context.Context, r client.Request, part *apikey.Pa
 	if err != nil {
 		return Text{}, essaim.Errorf(essaim.CodeInternal, "", "store a receipt: %w", err)
 	}
-	if err := part.Capture(context.WithoutCancel(ctx), p.Receipt.Task, f.Record().ID, p.Receipt.Price, f.Save()); err != nil {
-		return Text{}, err
-	}
+	part.Capture(p.Receipt.Task, f.Record().ID, p.Receipt.Price, f.Save())
 	return Text{p, essaim.CIDOf(receipt)}, nil
 }
 
@@ -98,15 +96,20 @@ func (d *Desk) obtain(ctx context.Context, r client.Request, part *apikey.Part, 
 		if err != nil {
 			return nil, nil, d.upstream(err)
 		}
+		var unnamed error // the key's, not the session's
 		r.Signed = func(task essaim.Digest) error {
 			if w := watchOf(ctx); w != nil {
 				w.Task(task)
 			}
-			return part.Name(task, f.Record().ID)
+			unnamed = part.Name(task, f.Record().ID)
+			return unnamed
 		}
 		p, err := f.Draw(ctx, r, progress)
-		over := sessionOver(err)
+		over := unnamed == nil && sessionOver(err)
 		d.cfg.Purse.Release(f, r.MaxPrice, over)
+		if unnamed != nil {
+			return nil, nil, unnamed
+		}
 		if err == nil {
 			return f, p, nil
 		}

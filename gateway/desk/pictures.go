@@ -202,7 +202,8 @@ func (d *Desk) drawOne(ctx context.Context, o Order, seed uint64, part *apikey.P
 }
 
 // keep stores a picture and enters its price: what cannot be kept costs the key nothing,
-// and nothing is handed out that is not in the books.
+// and nothing is handed out whose task is not in the books. The price need not be on the
+// disk before the answer: reservation, task and receipt are.
 func (d *Desk) keep(ctx context.Context, f *purse.Funded, p *client.Picture, part *apikey.Part, public bool) (*Picture, error) {
 	var receipt essaim.Digest
 	g, all := errgroup.WithContext(ctx) // they share a flush of the disk
@@ -228,9 +229,7 @@ func (d *Desk) keep(ctx context.Context, f *purse.Funded, p *client.Picture, par
 		return nil, essaim.Errorf(essaim.CodeInternal, "", "store a picture: %w", err)
 	}
 	r := p.Receipt
-	if err := part.Capture(context.WithoutCancel(ctx), r.Task, f.Record().ID, r.Price, f.Save()); err != nil {
-		return nil, err
-	}
+	part.Capture(r.Task, f.Record().ID, r.Price, f.Save())
 	return &Picture{Data: p.Data, Origin: PictureOrigin{
 		CID: p.CID, Receipt: essaim.CIDOf(receipt), Task: r.Task, Miner: r.Miner, Price: r.Price, Seed: r.Seed,
 		Size: fmt.Sprintf("%dx%d", r.Width, r.Height), Steps: r.Steps, Warnings: p.Warnings, Proof: proof,
