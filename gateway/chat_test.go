@@ -57,7 +57,7 @@ func TestChat(t *testing.T) {
 	} else if resp, _ := r.send(t, "GET", "/ipfs/"+receipt.CID(), ""); resp.StatusCode != 404 {
 		t.Errorf("the answer is public: %d", resp.StatusCode)
 	}
-	if k, err := r.keys.Find(t.Context(), r.secret); err != nil || k.Spent != 15 {
+	if k, err := r.keys.Key(t.Context(), r.keyID); err != nil || k.Spent != 15 {
 		t.Errorf("%+v: %v", k, err)
 	}
 	r.books(t)

@@ -69,7 +69,7 @@ func TestImages(t *testing.T) {
 	if h.Get("x-essaim-cost") != "5000" || h.Get("x-essaim-receipt") != got.Data[0].Essaim.Receipt+", "+got.Data[1].Essaim.Receipt || h.Get("x-essaim-miner") == "" {
 		t.Errorf("headers %v", h)
 	}
-	if k, err := r.keys.Find(t.Context(), r.secret); err != nil || k.Spent != 2*clienttest.Price {
+	if k, err := r.keys.Key(t.Context(), r.keyID); err != nil || k.Spent != 2*clienttest.Price {
 		t.Errorf("%+v, %v", k, err)
 	}
 }
@@ -168,7 +168,7 @@ func TestAFailedPictureCostsTheKeyNothing(t *testing.T) {
 	if resp.StatusCode != 503 || strings.Contains(string(b), "receipt") {
 		t.Errorf("%d %s", resp.StatusCode, b)
 	}
-	if k, err := r.keys.Find(t.Context(), r.secret); err != nil || k.Spent != 0 || k.Balance != k.Limit {
+	if k, err := r.keys.Key(t.Context(), r.keyID); err != nil || k.Spent != 0 || k.Balance != k.Limit {
 		t.Errorf("%+v, %v", k, err)
 	}
 	// The session pays for it all the same, so the books say who bears it.

@@ -179,7 +179,8 @@ func (s *Store) Revoke(ctx context.Context, id string) error {
 	return nil
 }
 
-// Find returns the key that a secret belongs to.
+// Find returns the key that a secret belongs to. What it has spent and reserved may be some
+// milliseconds old.
 //
 // Errors: CodeRefused if there is none or it was revoked.
 func (s *Store) Find(ctx context.Context, secret string) (Key, error) {
