@@ -32,8 +32,9 @@ type ModelInfo struct {
 	MaxSteps  int      `json:"max_steps"`
 	Steps     int      `json:"steps"` // default
 	Meter     Meter    `json:"meter,omitempty"`
-	UnitPrice Amount   `json:"unit_price"` // lowest among the connected miners
-	Miners    int      `json:"miners"`     // how many offer it
+	Inits     bool     `json:"inits,omitempty"` // takes a picture to begin with
+	UnitPrice Amount   `json:"unit_price"`      // lowest among the connected miners
+	Miners    int      `json:"miners"`          // how many offer it
 }
 
 // QuoteRequest asks what a task would cost and who would run it.
@@ -83,7 +84,7 @@ type Progress struct {
 	Miner   NodeKey   `json:"miner"`
 	Step    int       `json:"step"`
 	Steps   int       `json:"steps"`
-	Part    []byte    `json:"part,omitempty"` // what was written since the step before, sealed; a slow reader misses some
+	Part    []byte    `json:"part,omitempty"` // what was written since the step before, or a preview; sealed; a slow reader misses some
 	Note    string    `json:"note,omitempty"` // such as "miner 1a2b3c4d is gone, offering the task to another"
 }
 

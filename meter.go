@@ -53,6 +53,11 @@ func (t Task) PartsInfo(attempt uint64) []byte {
 	return binary.BigEndian.AppendUint64(d[:], attempt)
 }
 
+// PreviewInfo binds a preview to the step of the attempt that shows it.
+func (t Task) PreviewInfo(attempt uint64, step uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(t.PartsInfo(attempt), " preview "...), step)
+}
+
 // Most is the most that a task can come to, before it runs: a token is at least one byte of
 // the prompt, so the prompt's length bounds what is read of it. steps bounds what is written,
 // of kinds that write.

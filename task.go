@@ -22,6 +22,9 @@ const (
 	// MaxPrompt bounds a prompt, in bytes.
 	MaxPrompt = 4 << 10
 
+	// MaxInit bounds Input.Init, in bytes: with a prompt it fits a padded envelope of 64 KiB.
+	MaxInit = 56 << 10
+
 	// MaxChat bounds a conversation, in bytes of its JSON.
 	MaxChat = 64<<10 - 2<<10 // with salt and reply key it fits a padded envelope of 64 KiB
 
@@ -115,6 +118,15 @@ type Input struct {
 	Prompt   string `cbor:"1,keyasint"`
 	Salt     []byte `cbor:"2,keyasint"` // 16 random bytes
 	ReplyKey []byte `cbor:"3,keyasint"` // HPKE public key that the result is sealed to
+
+	// Previews is how many pictures may be sent before the finished one, each sealed to ReplyKey. No
+	// receipt speaks of them.
+	Previews uint32 `cbor:"4,keyasint,omitempty"`
+
+	// Init is a picture to begin with, a PNG or JPEG file of up to MaxInit bytes; nil: none.
+	// Strength is how much of it may change, in thousandths.
+	Init     []byte `cbor:"5,keyasint,omitempty"`
+	Strength uint32 `cbor:"6,keyasint,omitempty"`
 }
 
 // Encode is the input's deterministic CBOR encoding, the plaintext that is sealed.

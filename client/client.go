@@ -117,6 +117,17 @@ type Request struct {
 	// Unproven asks for no proof of a picture, where one could be had.
 	Unproven bool
 
+	// Init is a picture to begin with, a PNG or JPEG file of up to essaim.MaxInit bytes, and Strength how much
+	// of it may change, in thousandths; nil: none. Only the miner sees it.
+	Init     []byte
+	Strength uint32
+
+	// Preview is called with up to Previews pictures, as PNG files, while the one that is asked for is
+	// being drawn, from one goroutine at a time; nil: nobody is. They are the miner's word alone: no
+	// receipt speaks of them. A task that has shown one cannot be taken back any more.
+	Preview  func(file []byte)
+	Previews uint32
+
 	// Written is called with what a chat writes, in order, while it does, from one goroutine at
 	// a time; nil: nobody is. After an error it may have been called with what is no answer.
 	Written func(text string)

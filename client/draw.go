@@ -74,6 +74,12 @@ func (r *Request) complete() error {
 	if r.Deadline.IsZero() {
 		r.Deadline = time.Now().Add(DefaultTime)
 	}
+	switch {
+	case len(r.Init) > essaim.MaxInit:
+		return essaim.Errorf(essaim.CodeBadInput, "make it smaller", "a picture of %d bytes to begin with, at most %d", len(r.Init), essaim.MaxInit)
+	case r.Init != nil && (r.Kind != essaim.KindImage || r.Strength < 1 || r.Strength > 1000):
+		return essaim.Errorf(essaim.CodeBadInput, "1 to 1000", "a picture of strength %d thousandths", r.Strength)
+	}
 	return r.Kind.CheckPrompt(r.Prompt)
 }
 
@@ -103,7 +109,10 @@ func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, 
 	if progress == nil {
 		progress = func(essaim.Progress) {}
 	}
-	in := essaim.Input{Prompt: r.Prompt, Salt: make([]byte, 16), ReplyKey: reply.PublicKey()}
+	in := essaim.Input{Prompt: r.Prompt, Salt: make([]byte, 16), ReplyKey: reply.PublicKey(), Init: r.Init, Strength: r.Strength}
+	if r.Preview != nil {
+		in.Previews = r.Previews
+	}
 	rand.Read(in.Salt) // never fails, see crypto/rand
 	t := essaim.NewTask(s.cfg.ChainID, s.record.ID, 0)
 	t.Kind, t.Model, t.Input, t.Seed, t.MaxUnits = r.Kind, r.Model, in.Digest(), r.Seed, r.Units
@@ -120,7 +129,14 @@ func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, 
 	if r.Written != nil {
 		d.hears = &listener{key: reply, task: &d.task, say: r.Written}
 	}
-	d.progress = func(p essaim.Progress) { p.Note = printable(p.Note); d.hears.hear(p); progress(p) }
+	d.progress = func(p essaim.Progress) {
+		p.Note = printable(p.Note)
+		d.hears.hear(p)
+		if in.Previews > 0 {
+			r.look(reply, d.task, p)
+		}
+		progress(p)
+	}
 	return d, nil
 }
 

@@ -63,6 +63,7 @@ type Model struct {
 	MaxSteps int
 	Steps    int // default of Request.Steps
 	Meter    essaim.Meter
+	Inits    bool // pictures: takes a Request.Init
 
 	// Manifest is the JSON whose SHA-256 is Digest, for whoever registers the model on the ledger;
 	// nil: to be had elsewhere.
@@ -84,6 +85,10 @@ type Request struct {
 	Height int    // pixels; 0: the model's default, or none
 	Steps  int    // sampling steps, of a chat the most tokens to write; 0: the model's default, or none
 	Trace  bool   // whether Result.Trace is wanted, of engines that can give one
+
+	Previews bool   // whether Progress.Preview is wanted, of engines that can give one
+	Init     string // pictures: the bytes of a PNG or JPEG file to begin with; "": none
+	Strength int    // of what may change of Init, in thousandths: 1 to 1000
 }
 
 // MediaEmbedding is the media type of an embedding: its numbers, one byte each, signed
@@ -129,8 +134,13 @@ func (m Model) Fit(r Request) (Request, error) {
 	if r.Steps < m.MinSteps || r.Steps > m.MaxSteps {
 		return r, fmt.Errorf("%w: %s takes %d to %d steps, not %d", ErrBadRequest, m.Name, m.MinSteps, m.MaxSteps, r.Steps)
 	}
-	if r.Prompt == "" {
+	switch {
+	case r.Prompt == "":
 		return r, fmt.Errorf("%w: the prompt is empty", ErrBadRequest)
+	case r.Init != "" && !m.Inits:
+		return r, fmt.Errorf("%w: %s does not begin with a picture", ErrBadRequest, m.Name)
+	case r.Init != "" && (r.Strength < 1 || r.Strength > 1000):
+		return r, fmt.Errorf("%w: a strength of %d thousandths", ErrBadRequest, r.Strength)
 	}
 	if m.Kind == essaim.KindChat {
 		if _, err := ParseChat(r.Prompt); err != nil {

@@ -99,7 +99,6 @@ func TestImagesRefuse(t *testing.T) {
 		`{"prompt":"x","size":"33x33"}`:          {400, "invalid_request_error", "bad_input"},
 		`{"prompt":"x","size":"big"}`:            {400, "invalid_request_error", "bad_input"},
 		`{"prompt":"x","steps":99}`:              {400, "invalid_request_error", "bad_input"},
-		`{"prompt":"x","stream":true}`:           {400, "invalid_request_error", "bad_input"},
 		`{"prompt":"x","response_format":"gif"}`: {400, "invalid_request_error", "bad_input"},
 		`{"prompt":"x","model":"dall-e-9"}`:      {404, "invalid_request_error", "model_not_found"},
 	} {

@@ -257,6 +257,7 @@ func (a *attempt) open(key *seal.PrivateKey, reply *seal.Sender) *failure {
 	a.request, err = a.runner.model.Fit(engine.Request{
 		Model: a.task.Model, Prompt: a.input.Prompt, Seed: a.task.Seed,
 		Width: int(a.task.Width), Height: int(a.task.Height), Steps: int(a.task.Steps),
+		Previews: a.input.Previews > 0, Init: string(a.input.Init), Strength: int(a.input.Strength),
 	})
 	if err != nil {
 		// Fit speaks of sizes and steps only, so its text may travel.

@@ -318,7 +318,7 @@ func info(e engine.Engine, m engine.Model, price essaim.Amount) essaim.ModelInfo
 	}
 	return essaim.ModelInfo{
 		Digest: m.Digest, Name: m.Name, Kind: m.Kind, Engine: e.Name(), Exact: m.Exact,
-		Sizes: sizes, MinSteps: m.MinSteps, MaxSteps: m.MaxSteps, Steps: m.Steps, Meter: m.Meter, UnitPrice: price,
+		Sizes: sizes, MinSteps: m.MinSteps, MaxSteps: m.MaxSteps, Steps: m.Steps, Meter: m.Meter, Inits: m.Inits, UnitPrice: price,
 	}
 }
 

@@ -15,6 +15,8 @@ type text struct {
 	mu     sync.Mutex
 	unsent string // guarded by mu
 	parts  *seal.Parts
+
+	previews uint32 // that were sent; of the goroutine that reports
 }
 
 func (t *text) add(s string) {
@@ -40,6 +42,7 @@ func (t *text) take() string {
 func (t *text) update(a *attempt, p engine.Progress) (transport.Update, bool) {
 	u := transport.Update{Step: uint32(p.Step), Steps: uint32(p.Steps)}
 	if a.task.Kind != essaim.KindChat {
+		u.Part = t.preview(a, p)
 		return u, true
 	}
 	s := t.take()

@@ -48,6 +48,7 @@ type Network struct {
 	OnDelivery func(*essaim.Delivery)              // before it is answered
 	OnClose    func(*essaim.Settled)               // before it is answered
 	OnProgress func(context.Context, func(string)) // between two steps; may send notes
+	OnInput    func(essaim.Input)                  // when a miner has opened it
 	OnPart     func(*essaim.Progress) bool         // before a part of a text is told; true: it is lost
 
 	WordTime time.Duration // of a text, each
@@ -251,14 +252,27 @@ func (n *Network) draw(ctx context.Context, m *miner, t essaim.Task, sealed []by
 	if err != nil || in.Digest() != t.Input {
 		return essaim.Receipt{}, essaim.Output{}, essaim.Errorf(essaim.CodeRefused, "", "the input is not the task's: %v", err)
 	}
+	if n.OnInput != nil {
+		n.OnInput(in)
+	}
 	if t.Kind != essaim.KindImage {
 		return n.write(ctx, m, t, in, progress)
 	}
 	for step := 1; step <= 2; step++ {
 		p := essaim.Progress{Task: t.Digest(), State: essaim.TaskAssigned, Attempt: 1, Miner: essaim.NodeKeyOf(m.node), Step: step, Steps: 2}
-		if progress != nil {
+		if step == 1 && in.Previews > 0 {
+			parts, err := seal.NewParts(t.PreviewInfo(1, 1), in.ReplyKey)
+			if err == nil {
+				p.Part, err = parts.Seal(string(Preview(in.Prompt, t.Seed)))
+			}
+			if err != nil {
+				return essaim.Receipt{}, essaim.Output{}, err
+			}
+		}
+		if progress != nil && (n.OnPart == nil || p.Part == nil || !n.OnPart(&p)) {
 			progress(p)
 		}
+		p.Part = nil
 		if n.OnProgress != nil {
 			n.OnProgress(ctx, func(note string) {
 				if p.Note = note; progress != nil {
@@ -399,6 +413,12 @@ func (n *Network) Task(ctx context.Context, d essaim.Digest) (essaim.TaskRecord,
 		Digest: d, Session: r.task.Session, Seq: r.task.Seq, State: essaim.TaskDelivered,
 		Attempts: 1, Price: r.price, Receipt: r.delivery.Receipt,
 	}, ctx.Err()
+}
+
+// Preview is what is shown of a picture before it is finished: another one.
+func Preview(prompt string, seed uint64) []byte {
+	file, _ := Draw("preview of "+prompt, seed)
+	return file
 }
 
 // Draw makes the picture of a prompt and a seed: a PNG file and the digest of its

@@ -78,6 +78,7 @@ func (e *Engine) checkpoints(ctx context.Context) ([]checkpoint, error) {
 func (c checkpoint) model() engine.Model {
 	m := adapter.Describe(Name, c.Name, essaim.KindImage, essaim.MeterPixelStep, c.SHA256)
 	m.Sizes, m.MinSteps, m.MaxSteps, m.Steps = adapter.Sizes(), 1, 100, 20
+	m.Inits = true
 	return m
 }
 
@@ -112,6 +113,9 @@ type drawRequest struct {
 	NoGrid   bool              `json:"do_not_save_grid"`
 	Send     bool              `json:"send_images"`
 	Save     bool              `json:"save_images"`
+
+	Inits    [][]byte `json:"init_images,omitempty"`
+	Strength float64  `json:"denoising_strength,omitempty"`
 }
 
 // Run draws a picture.
@@ -130,12 +134,16 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine
 	if err != nil {
 		return engine.Result{}, err
 	}
-	stop := e.watch(ctx, r.Steps, progress)
+	stop := e.watch(ctx, r, progress)
 	var got struct{ Images []string }
-	err = e.client.Post(ctx, "/sdapi/v1/txt2img", drawRequest{
+	path, ask := "/sdapi/v1/txt2img", drawRequest{
 		Prompt: r.Prompt, Seed: adapter.Seed(r.Seed), Sampler: sampler, Batch: 1, Rounds: 1, Steps: r.Steps, Width: r.Width, Height: r.Height,
 		Override: map[string]string{"sd_model_checkpoint": title}, Restore: true, NoFile: true, NoGrid: true, Send: true,
-	}, adapter.MaxPicture, &got)
+	}
+	if r.Init != "" {
+		path, ask.Inits, ask.Strength = "/sdapi/v1/img2img", [][]byte{[]byte(r.Init)}, float64(r.Strength)/1000
+	}
+	err = e.client.Post(ctx, path, ask, adapter.MaxPicture, &got)
 	stop()
 	if ctx.Err() != nil {
 		e.interrupt(context.WithoutCancel(ctx))
@@ -147,15 +155,20 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine
 	if len(got.Images) != 1 {
 		return engine.Result{}, fmt.Errorf("%w: %d pictures, one was asked for", adapter.ErrBroken, len(got.Images))
 	}
-	_, data, ok := strings.Cut(got.Images[0], "base64,") // older versions write a data URL
-	if !ok {
-		data = got.Images[0]
-	}
-	file, err := base64.StdEncoding.DecodeString(data)
+	file, err := decode(got.Images[0])
 	if err != nil {
 		return engine.Result{}, fmt.Errorf("%w: the picture is not base64", adapter.ErrBroken)
 	}
 	return adapter.Picture(file, r, r.Steps)
+}
+
+// decode reads a picture, which older versions write as a data URL.
+func decode(s string) ([]byte, error) {
+	_, data, ok := strings.Cut(s, "base64,")
+	if !ok {
+		data = s
+	}
+	return base64.StdEncoding.DecodeString(data)
 }
 
 // title is what selects a checkpoint, as the server has it now.
@@ -173,7 +186,11 @@ func (e *Engine) title(ctx context.Context, model essaim.Digest) (string, error)
 }
 
 // watch reports the server's progress until stop is called, which waits for the last report.
-func (e *Engine) watch(ctx context.Context, steps int, progress func(engine.Progress)) (stop func()) {
+func (e *Engine) watch(ctx context.Context, r engine.Request, progress func(engine.Progress)) (stop func()) {
+	steps, path := r.Steps, "/sdapi/v1/progress?skip_current_image=true"
+	if r.Previews {
+		path = "/sdapi/v1/progress"
+	}
 	if progress == nil {
 		return func() {}
 	}
@@ -193,13 +210,15 @@ func (e *Engine) watch(ctx context.Context, steps int, progress func(engine.Prog
 					Step  int `json:"sampling_step"`
 					Steps int `json:"sampling_steps"`
 				}
+				Image string `json:"current_image"`
 			}
-			if e.client.Get(ctx, "/sdapi/v1/progress?skip_current_image=true", adapter.MaxPicture, &got) != nil {
+			if e.client.Get(ctx, path, adapter.MaxPicture, &got) != nil {
 				continue // the picture itself says whether the server works
 			}
 			if s := got.State; s.Steps == steps && s.Step > last && s.Step <= steps {
 				last = s.Step
-				progress(engine.Progress{Step: s.Step, Steps: steps})
+				file, _ := decode(got.Image) // a preview that cannot be read is none
+				progress(engine.Progress{Step: s.Step, Steps: steps, Preview: adapter.Preview(file)})
 			}
 		}
 	})

@@ -73,7 +73,11 @@ func (f *Fake) Run(ctx context.Context, r engine.Request, progress func(engine.P
 			return engine.Result{}, err
 		}
 		if progress != nil {
-			progress(engine.Progress{Step: i + 1, Steps: r.Steps, Preview: paint(r)})
+			p := engine.Progress{Step: i + 1, Steps: r.Steps}
+			if r.Previews {
+				p.Preview = paint(r)
+			}
+			progress(p)
 		}
 	}
 	return f.result(r)

@@ -266,7 +266,7 @@ func (s *suite) progress() {
 			entered  atomic.Int32
 			returned atomic.Bool
 		)
-		watched := s.run(m, engine.Request{Steps: m.MaxSteps}, func(p engine.Progress) {
+		watched := s.run(m, engine.Request{Steps: m.MaxSteps, Previews: m.Kind == essaim.KindImage}, func(p engine.Progress) {
 			if entered.Add(1) != 1 {
 				s.Errorf("%s: progress is called by two goroutines at a time", m.Name)
 			}

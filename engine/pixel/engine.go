@@ -342,15 +342,23 @@ func (p plan) compose(ctx context.Context, t *quant.Tape, drawn []planes, progre
 		t.Step = i + 1
 		canvas = thing.lay(t, drawn[i], p.request.Width/side, canvas)
 		if progress != nil {
-			preview = thing.lay(new(quant.Tape), drawn[i], 1, preview)
-			progress(engine.Progress{Step: i + 1, Steps: len(p.things) + 1, Preview: picture(preview)})
+			told := engine.Progress{Step: i + 1, Steps: len(p.things) + 1}
+			if p.request.Previews {
+				preview = thing.lay(new(quant.Tape), drawn[i], 1, preview)
+				told.Preview = picture(preview)
+			}
+			progress(told)
 		}
 	}
 	if err := ctx.Err(); err != nil {
 		return quant.Value{}, err
 	}
 	if progress != nil {
-		progress(engine.Progress{Step: len(p.things) + 1, Steps: len(p.things) + 1, Preview: picture(preview)})
+		told := engine.Progress{Step: len(p.things) + 1, Steps: len(p.things) + 1}
+		if p.request.Previews {
+			told.Preview = picture(preview)
+		}
+		progress(told)
 	}
 	return canvas, nil
 }

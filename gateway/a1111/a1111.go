@@ -6,19 +6,26 @@
 package a1111
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/essaim/essaim"
-	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/gateway/desk"
 )
 
-// txt2img is the body of POST /sdapi/v1/txt2img. Fields that are not here change nothing; of those
+const (
+	pathText = "/sdapi/v1/txt2img"
+	pathInit = "/sdapi/v1/img2img"
+
+	maxBody  = 24 << 20 // of a request with a picture in it
+	strength = 0.75     // of what may change of a picture, if nobody says
+)
+
+// txt2img is the body of POST /sdapi/v1/txt2img and img2img. Fields that are not here change nothing; of those
 // that would change the picture the answer's info names the ones that were passed over.
 type txt2img struct {
 	Prompt   string  `json:"prompt"`
@@ -33,7 +40,12 @@ type txt2img struct {
 	Scale    float64 `json:"cfg_scale"`
 	Override struct {
 		Checkpoint string `json:"sd_model_checkpoint"`
+		Live       *bool  `json:"live_previews_enable"` // whether progress shows pictures; nil: it does
 	} `json:"override_settings"`
+
+	Inits    []string `json:"init_images"` // base64; older clients write data URLs
+	Strength *float64 `json:"denoising_strength"`
+	Mask     string   `json:"mask"`
 }
 
 // info is what the answer's info says, as JSON in a string.
@@ -62,7 +74,8 @@ func New(d *desk.Desk) *API { return &API{desk: d} }
 
 // Routes adds the dialect's paths.
 func (api *API) Routes(mux *http.ServeMux) {
-	mux.HandleFunc("POST /sdapi/v1/txt2img", api.txt2img)
+	mux.HandleFunc("POST "+pathText, api.draw)
+	mux.HandleFunc("POST "+pathInit, api.draw)
 	mux.HandleFunc("GET /sdapi/v1/progress", api.progress)
 	mux.HandleFunc("GET /sdapi/v1/sd-models", api.models)
 	mux.HandleFunc("GET /sdapi/v1/samplers", func(w http.ResponseWriter, _ *http.Request) {
@@ -97,6 +110,9 @@ func (q txt2img) order(m essaim.ModelInfo) desk.Wish {
 		n = desk.MaxPictures + 1
 	}
 	o := desk.Wish{Prompt: q.Prompt, Model: m.Digest.String(), N: n}
+	if q.Override.Live == nil || *q.Override.Live {
+		o.Previews = desk.MaxPreviews
+	}
 	if q.Seed != nil && *q.Seed >= 0 {
 		seed := uint64(*q.Seed)
 		o.Seed = &seed
@@ -123,26 +139,65 @@ func (q txt2img) ignored(steps uint32) []string {
 	return out
 }
 
-func (api *API) txt2img(w http.ResponseWriter, r *http.Request) {
+// init is the picture that a wish begins with.
+//
+// Errors: CodeBadInput.
+func (q *txt2img) init(o *desk.Wish) (err error) {
+	switch {
+	case len(q.Inits) != 1:
+		return essaim.Errorf(essaim.CodeBadInput, "send one in init_images", "%d pictures to begin with", len(q.Inits))
+	case q.Mask != "":
+		return essaim.Errorf(essaim.CodeBadInput, "leave it out", "a mask is not offered here")
+	}
+	share := strength
+	if q.Strength != nil {
+		share = *q.Strength
+	}
+	if !(share >= 0 && share <= 1) {
+		return essaim.Errorf(essaim.CodeBadInput, "0 to 1", "denoising_strength is %g", share)
+	}
+	o.Strength = max(1, uint32(math.Round(1000*share)))
+	_, data, ok := strings.Cut(q.Inits[0], "base64,")
+	if !ok {
+		data = q.Inits[0]
+	}
+	file, err := base64.StdEncoding.DecodeString(data)
+	if err != nil {
+		return essaim.Errorf(essaim.CodeBadInput, "send it as base64", "the picture to begin with cannot be read")
+	}
+	q.Inits = nil // the answer repeats the rest
+	o.Init, err = desk.SmallInit(file, q.Width, q.Height)
+	return err
+}
+
+// draw answers both: with a picture to begin with, and without.
+func (api *API) draw(w http.ResponseWriter, r *http.Request) {
 	var q txt2img
+	limit, job := int64(desk.MaxSmall), strings.TrimPrefix(pathText, "/sdapi/v1/")
+	if r.URL.Path == pathInit {
+		limit, job = maxBody, strings.TrimPrefix(pathInit, "/sdapi/v1/")
+	}
 	key, err := api.desk.Authenticate(basicKey(r))
 	if err == nil {
-		err = desk.ReadJSON(w, r, desk.MaxSmall, &q)
+		err = desk.ReadJSON(w, r, limit, &q)
 	}
 	var m essaim.ModelInfo
 	if err == nil {
 		name, _, _ := strings.Cut(q.Override.Checkpoint, " [") // a title: the name and a part of the digest
 		m, err = api.desk.ModelOf(r.Context(), essaim.KindImage, name)
 	}
+	wish := q.order(m)
+	if err == nil && r.URL.Path == pathInit {
+		err = q.init(&wish)
+	}
 	var o desk.Order
 	if err == nil {
-		o, err = api.desk.Order(r.Context(), q.order(m))
+		o, err = api.desk.Order(r.Context(), wish)
 	}
 	var pictures []desk.Picture
 	var cost essaim.Amount
 	if err == nil {
-		var end func()
-		o.Progress, end = api.drawing.begin(key)
+		end := api.drawing.begin(key, job, &o)
 		pictures, cost, err = api.desk.Fill(r.Context(), key, o)
 		end()
 	}
@@ -197,76 +252,4 @@ func (api *API) models(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	desk.WriteJSON(w, http.StatusOK, out)
-}
-
-// drawings are the pictures under way of each API key, for the dialect's progress, which knows no
-// requests.
-type drawings struct {
-	mu   sync.Mutex
-	open map[string]*drawing
-}
-
-// drawing is what one key's user has drawn now.
-type drawing struct {
-	requests    int
-	step, steps int // of the picture that was heard of last
-}
-
-func (d *drawings) begin(key apikey.Key) (progress func(essaim.Progress), end func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.open == nil {
-		d.open = map[string]*drawing{}
-	}
-	now := d.open[key.ID]
-	if now == nil {
-		now = &drawing{}
-		d.open[key.ID] = now
-	}
-	now.requests++
-	progress = func(p essaim.Progress) {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		now.step, now.steps = p.Step, p.Steps
-	}
-	return progress, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if now.requests--; now.requests == 0 {
-			delete(d.open, key.ID)
-		}
-	}
-}
-
-func (d *drawings) of(key apikey.Key) drawing {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if now := d.open[key.ID]; now != nil {
-		return *now
-	}
-	return drawing{}
-}
-
-// progress tells how far the pictures of the key's user are.
-func (api *API) progress(w http.ResponseWriter, r *http.Request) {
-	key, err := api.desk.Authenticate(basicKey(r))
-	if err != nil {
-		api.fail(w, err)
-		return
-	}
-	d := api.drawing.of(key)
-	progress, job := 0.0, ""
-	if d.requests > 0 {
-		job = "txt2img"
-	}
-	if d.steps > 0 {
-		progress = float64(d.step) / float64(d.steps)
-	}
-	desk.WriteJSON(w, http.StatusOK, map[string]any{
-		"progress": progress, "eta_relative": 0, "current_image": nil, "textinfo": nil,
-		"state": map[string]any{
-			"skipped": false, "interrupted": false, "job": job, "job_count": d.requests, "job_no": 0,
-			"sampling_step": d.step, "sampling_steps": d.steps,
-		},
-	})
 }

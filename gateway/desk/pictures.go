@@ -46,6 +46,15 @@ type Wish struct {
 	// Verify says what is done about the proofs of pictures: VerifyProof, VerifyPublic or VerifyNone; "": the first.
 	Verify string
 
+	// Preview is shown up to Previews pictures that are not finished, as PNG files; nil: nobody is. It must not
+	// block. A picture of which something was shown cannot be taken back.
+	Preview  func(file []byte)
+	Previews uint32
+
+	// Init is a picture to begin with, a PNG or JPEG file, and Strength how much of it may change, in thousandths.
+	Init     []byte
+	Strength uint32
+
 	// Progress is told how far the pictures are; nil: nobody is.
 	Progress func(essaim.Progress)
 }
@@ -106,6 +115,10 @@ func (d *Desk) Order(ctx context.Context, wish Wish) (o Order, err error) {
 	if m := o.Model; o.Steps != 0 && (o.Steps < uint32(m.MinSteps) || o.Steps > uint32(m.MaxSteps)) {
 		return o, essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("%d to %d", m.MinSteps, m.MaxSteps), "steps is %d, which model %s cannot do", o.Steps, m.Name)
 	}
+	if o.Init != nil && !o.Model.Inits {
+		return o, essaim.Errorf(essaim.CodeBadInput, "choose a model whose engine does, or leave the picture out", "model %s does not begin with a picture", o.Model.Name)
+	}
+	o.Previews = min(o.Previews, MaxPreviews)
 	if o.Model.Meter != essaim.MeterTask {
 		o.Units = client.Most(o.Model, o.width, o.height, o.Steps)
 	}
@@ -194,6 +207,7 @@ func (d *Desk) drawOne(ctx context.Context, o Order, seed uint64, part *apikey.P
 	f, p, err := d.obtain(ctx, client.Request{
 		Model: o.Model.Digest, Prompt: o.Prompt, Seed: seed, Width: o.width, Height: o.height,
 		Steps: o.Steps, Units: o.Units, MaxPrice: o.price, Consent: o.Consent, Unproven: o.Verify == VerifyNone,
+		Preview: o.Preview, Previews: o.Previews, Init: o.Init, Strength: o.Strength,
 	}, part, o.Progress)
 	if err != nil {
 		return nil, err

@@ -17,14 +17,19 @@ type imagesRequest struct {
 	N              *int    `json:"n"`
 	Size           string  `json:"size"`            // "WxH"; "" or "auto": the model's default
 	ResponseFormat string  `json:"response_format"` // "b64_json" or "url"; "": both
-	Stream         bool    `json:"stream"`
-	Seed           *uint64 `json:"seed"`  // ours; picture i has seed + i
-	Steps          uint32  `json:"steps"` // ours; 0: the model's default
+	OutputFormat   string  `json:"output_format"`   // "png" or ""
+	Stream         bool    `json:"stream"`          // one picture, its previews before it
+	PartialImages  int     `json:"partial_images"`  // previews at most: 0 to 3
+	Seed           *uint64 `json:"seed"`            // ours; picture i has seed + i
+	Steps          uint32  `json:"steps"`           // ours; 0: the model's default
 	// Verify is ours: "proof", the default, "public" or "none"; see desk.Wish.
 	Verify string `json:"verify"`
 	// Consent is ours: a miner that is drawn to check the picture may read the prompt, too.
 	Consent bool `json:"consent"`
 }
+
+// maxPartial is how many previews OpenAI's clients may ask for.
+const maxPartial = 3
 
 type imagesResponse struct {
 	Created int64       `json:"created"` // Unix seconds
@@ -42,14 +47,21 @@ type imageData struct {
 // Errors: CodeBadInput.
 func (q imagesRequest) wish() (desk.Wish, error) {
 	switch {
-	case q.Stream:
-		return desk.Wish{}, essaim.Errorf(essaim.CodeBadInput, "leave stream out", "pictures are not streamed in this dialect")
+	case q.Stream && q.N != nil && *q.N != 1:
+		return desk.Wish{}, essaim.Errorf(essaim.CodeBadInput, "ask several times", "one picture is streamed, not %d", *q.N)
+	case q.PartialImages < 0 || q.PartialImages > maxPartial:
+		return desk.Wish{}, essaim.Errorf(essaim.CodeBadInput, "0 to 3", "partial_images is %d", q.PartialImages)
+	case q.OutputFormat != "" && q.OutputFormat != "png":
+		return desk.Wish{}, essaim.Errorf(essaim.CodeBadInput, "png, the file that the receipt is of", "output_format %.20q is not made here", q.OutputFormat)
 	case !slices.Contains([]string{"", "b64_json", "url"}, q.ResponseFormat):
 		return desk.Wish{}, essaim.Errorf(essaim.CodeBadInput, "b64_json or url", "response_format %.20q is not known", q.ResponseFormat)
 	}
 	w := desk.Wish{Prompt: q.Prompt, Model: q.Model, N: 1, Size: q.Size, Seed: q.Seed, Steps: q.Steps, Consent: q.Consent, Verify: q.Verify}
 	if q.N != nil {
 		w.N = *q.N
+	}
+	if q.Stream {
+		w.Previews = uint32(q.PartialImages)
 	}
 	return w, nil
 }
@@ -68,6 +80,10 @@ func (api *API) images(w http.ResponseWriter, r *http.Request) {
 	var o desk.Order
 	if err == nil {
 		o, err = api.desk.Order(r.Context(), wish)
+	}
+	if err == nil && q.Stream {
+		api.streamImage(w, r, key, o)
+		return
 	}
 	var pictures []desk.Picture
 	var cost essaim.Amount

@@ -154,9 +154,21 @@ func (p Proofs) Run(ctx context.Context, e engine.Engine, t essaim.Task, r engin
 	if err != nil {
 		return engine.Result{}, nil, err
 	}
+	if r.Previews {
+		watched = previewing{watched}
+	}
 	return prover.Run(ctx, watched, proof.Statement{
 		Chain: t.ChainID, Task: t.Digest(), Model: t.Model, Prompt: r.Prompt, Seed: r.Seed, Width: r.Width, Height: r.Height, Steps: r.Steps,
 	}, progress)
+}
+
+// previewing is an engine that shows previews: a statement does not ask for any, for they
+// change nothing that is proven.
+type previewing struct{ proof.Engine }
+
+func (p previewing) RunWatched(ctx context.Context, r engine.Request, progress func(engine.Progress), watch func(quant.Op)) (engine.Result, error) {
+	r.Previews = true
+	return p.Engine.RunWatched(ctx, r, progress, watch)
 }
 
 // Check checks a proof of what a receipt says of a prompt.
