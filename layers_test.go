@@ -36,11 +36,14 @@ var floors = map[string]int{
 	"receipts/sumtree": 2, // the tree, which knows no receipt
 
 	"proof":            4, // of whole runs; its parts:
-	"proof/builtin":    5, // the binary's models
+	"proof/succinct":   5, // another mode of them
+	"proof/builtin":    6, // the binary's models
 	"proof/field":      2,
 	"proof/transcript": 3,
 	"proof/sumcheck":   3,
 	"proof/commit":     3,
+	"proof/lookup":     4,
+	"proof/prooftest":  3,
 
 	"quant/dispute": 3, // the game about a trace
 	"quant/program": 3, // what is known of a run without its model

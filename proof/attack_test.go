@@ -9,6 +9,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/proof/field"
+	"github.com/essaim/essaim/proof/prooftest"
 	"github.com/essaim/essaim/proof/sumcheck"
 	"github.com/essaim/essaim/quant"
 )
@@ -18,22 +19,6 @@ func refused(t *testing.T, why string, err error) {
 	t.Helper()
 	if !errors.Is(err, ErrRefused) {
 		t.Errorf("%s: %v", why, err)
-	}
-}
-
-// lie is a tape's Given that alters one number of one operator's output by some amount.
-func lie(id, at int, by int32) func(quant.Op) (quant.Value, bool) {
-	return func(o quant.Op) (quant.Value, bool) {
-		if o.Out.ID != id {
-			return quant.Value{}, false
-		}
-		out := o.Operator.Apply(o.In, nil)
-		if out.Wide != nil {
-			out.Wide[at%len(out.Wide)] += by
-		} else {
-			out.Narrow[at%len(out.Narrow)] += int16(int8(by | 1)) // within a byte, which is all that a trace has of it
-		}
-		return out, true
 	}
 }
 
@@ -57,7 +42,7 @@ func (c *cheater) try(why string, st Statement, p *Proof) {
 // honestly and states what came out.
 func TestStructuredCheats(t *testing.T) {
 	s := theStage(t, 0)
-	_, honest := s.engine.run(t, s.statement(), nil)
+	_, honest := runToy(t, s.engine, s.statement(), nil)
 	c := &cheater{T: t, stage: s, honest: honest, random: rand.New(rand.NewPCG(1, 1))}
 	c.alterOperators()
 	c.alterTensors()
@@ -75,7 +60,7 @@ func (c *cheater) alterOperators() {
 	for id := 1; id <= c.honest.last.Out.ID; id++ {
 		for range 40 {
 			by := []int32{1, -1, 2, 1 << 8, -1 << 12}[c.random.IntN(5)]
-			st, run := c.engine.run(c.T, c.statement(), lie(id, c.random.IntN(1<<16), by))
+			st, run := runToy(c.T, c.engine, c.statement(), prooftest.Lie(id, c.random.IntN(1<<16), by))
 			if run.Trace() == c.honest.Trace() {
 				c.Fatalf("operator %d: the lie is none", id)
 			}
@@ -88,7 +73,7 @@ func (c *cheater) alterOperators() {
 func (c *cheater) alterTensors() {
 	for _, name := range []string{"a.w", "b.w", "c.w", "d.w", "table", "a.bias", "a.mul", "b.mul", "c.bias", "d.mul", "table.mul"} {
 		for range 40 {
-			tensors, err := quant.ReadTensors(toyFile(0))
+			tensors, err := quant.ReadTensors(prooftest.File(0))
 			if err != nil {
 				c.Fatal(err)
 			}
@@ -98,11 +83,11 @@ func (c *cheater) alterTensors() {
 				w := tensors[name].Int32()
 				w[c.random.IntN(len(w))] += 1 + c.random.Int32N(5)
 			}
-			liar, err := newToy(tensors)
+			liar, err := prooftest.New(tensors)
 			if err != nil {
 				c.Fatal(err)
 			}
-			st, run := liar.run(c.T, c.statement(), nil)
+			st, run := runToy(c.T, liar, c.statement(), nil)
 			if run.Trace() == c.honest.Trace() {
 				continue // one that this run does not use
 			}
@@ -118,11 +103,11 @@ func (c *cheater) alterProgram() {
 			st := c.statement()
 			st.Steps, st.Seed = steps+1, seed
 			liar := *c.engine
-			liar.skip = 1
-			lied, run := liar.run(c.T, st, nil)
+			liar.Skip = 1
+			lied, run := runToy(c.T, &liar, st, nil)
 			c.try("a step skipped", lied, c.prover.prove(c.T, lied, run))
-			liar.skip, liar.exchanged = 0, true
-			lied, run = liar.run(c.T, st, nil)
+			liar.Skip, liar.Exchanged = 0, true
+			lied, run = runToy(c.T, &liar, st, nil)
 			c.try("layers exchanged", lied, c.prover.prove(c.T, lied, run))
 		}
 	}
@@ -134,13 +119,13 @@ func (c *cheater) alterRequests() {
 	for seed := range uint64(40) {
 		st := c.statement()
 		st.Seed = seed
-		lied, run := other.engine.run(c.T, st, nil)
+		lied, run := runToy(c.T, other.engine, st, nil)
 		c.try("the other model's run", lied, c.prover.prove(c.T, lied, run))
 		c.try("the other model's run and weights", lied, other.prover.prove(c.T, lied, run))
 		liar := *other.prover
 		liar.Model = *c.model // says the right root, has other columns
 		c.try("the other model's weights under this root", lied, liar.prove(c.T, lied, run))
-		right, run := c.engine.run(c.T, st, nil)
+		right, run := runToy(c.T, c.engine, st, nil)
 		p := c.prover.prove(c.T, right, run)
 		for _, change := range []func(*Statement){
 			func(s *Statement) { s.Prompt = "red apples" }, func(s *Statement) { s.Seed++ }, func(s *Statement) { s.Result[31]++ },
@@ -156,7 +141,7 @@ func (c *cheater) alterRequests() {
 // the transcript alone can tell.
 func TestFrozenHeart(t *testing.T) {
 	s := theStage(t, 0)
-	st, r := s.engine.run(t, s.statement(), nil)
+	st, r := runToy(t, s.engine, s.statement(), nil)
 	p := s.prover.prove(t, st, r)
 	for why, change := range map[string]func(*Statement){
 		"chain":               func(s *Statement) { s.Chain = "essaim-main" },
@@ -210,14 +195,14 @@ func TestFrozenHeart(t *testing.T) {
 // the bound (2) that refuses it, which the test makes sure of by leaving it out.
 func TestOverflow(t *testing.T) {
 	s := theStage(t, 0)
-	_, honest := s.engine.run(t, s.statement(), nil)
+	_, honest := runToy(t, s.engine, s.statement(), nil)
 	for _, o := range honest.ops {
 		for i := 0; i < len(o.Out.Wide); i += 13 {
 			for _, by := range []int32{field.P, -field.P} {
 				if v := int64(o.Out.Wide[i]) + int64(by); v != int64(int32(v)) {
 					continue
 				}
-				st, r := s.engine.run(t, s.statement(), lie(o.Out.ID, i, by))
+				st, r := runToy(t, s.engine, s.statement(), prooftest.Lie(o.Out.ID, i, by))
 				p := s.prover.prove(t, st, r)
 				err := s.verify(t, p, st)
 				refused(t, "a multiple of P", err)
@@ -235,7 +220,7 @@ func TestOverflow(t *testing.T) {
 	}
 	// Inputs whose products could leave the field.
 	for _, x := range [][]int32{{0, 1 << 24}, {1, 1 << 22, 1, 1 << 22, 2, -1 << 22}, {0, -1 << 31}} {
-		c := claim{pairs: x, out: make([]int32, toyCols)}
+		c := claim{pairs: x, out: make([]int32, prooftest.Cols)}
 		if i, _ := s.model.layout.Find("table"); c.within(s.model.layout.Shapes[i]) == nil {
 			t.Errorf("%v is within the bound", x)
 		}
@@ -265,7 +250,7 @@ func TestMended(t *testing.T) {
 	s := theStage(t, 0)
 	m := s.model
 	for id := 2; id < 12; id++ {
-		st, r := s.engine.run(t, s.statement(), lie(id, 3, 1))
+		st, r := runToy(t, s.engine, s.statement(), prooftest.Lie(id, 3, 1))
 		all, given, err := r.claims(m)
 		if err != nil {
 			t.Fatal(err)
@@ -315,7 +300,7 @@ func isLinear(r *Run, id int) bool {
 // TestEveryFieldCounts alters each field of a valid proof.
 func TestEveryFieldCounts(t *testing.T) {
 	s := theStage(t, 0)
-	st, r := s.engine.run(t, s.statement(), nil)
+	st, r := runToy(t, s.engine, s.statement(), nil)
 	right := s.prover.prove(t, st, r)
 	b := right.Encode()
 	again := func() *Proof {

@@ -126,11 +126,7 @@ func total(all []claim, r, powers []field.Ext) (sum field.Ext) {
 
 // begin is the transcript of a proof about so many statements, before the first one.
 func (m *Model) begin(statements int) *transcript.Transcript {
-	t := new(transcript.Transcript)
-	b := append([]byte{modeClear}, m.root[:]...)
-	b = append(b, m.weights[:]...)
-	t.Absorb("essaim proof 1", binary.LittleEndian.AppendUint32(b, uint32(statements)))
-	return t
+	return m.Begin(modeClear, statements)
 }
 
 // absorb adds a statement and its run.

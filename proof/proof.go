@@ -8,8 +8,8 @@
 // this order: statement (here), run.go (what the prover keeps), claims.go (what is left to show),
 // prove.go, verify.go, encode.go; model.go is what both know of a model.
 //
-// It knows no engine: whoever calls it has one that can walk. In clear mode, the only one there is, nothing is hidden
-// from the verifier, and it must never be called zero-knowledge. The package does no I/O, reads no
+// It knows no engine: whoever calls it has one that can walk. In clear mode, which is this package, nothing is hidden
+// from the verifier; in succinct mode (package succinct) activations are not shown. Neither must ever be called zero-knowledge. The package does no I/O, reads no
 // clock and draws nothing at random: a proof of the same runs is the same bytes.
 package proof
 

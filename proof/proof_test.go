@@ -19,7 +19,7 @@ func TestRightIsAccepted(t *testing.T) {
 	for steps := range 5 {
 		st := s.statement()
 		st.Steps, st.Seed, st.Prompt = steps, uint64(steps), "a cat"[:steps]
-		st, r := s.engine.run(t, st, nil)
+		st, r := runToy(t, s.engine, st, nil)
 		p, err := s.prover.Prove([]Statement{st}, []*Run{r})
 		if err != nil {
 			t.Fatal(err)
@@ -56,7 +56,7 @@ func TestWorkersMakeTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, r := s.engine.run(t, s.statement(), nil)
+	st, r := runToy(t, s.engine, s.statement(), nil)
 	one, err := s.prover.Prove([]Statement{st}, []*Run{r})
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestWorkersMakeTheSame(t *testing.T) {
 // TestGolden holds proof and root of the toy: they are the same on every machine.
 func TestGolden(t *testing.T) {
 	s := theStage(t, 0)
-	st, r := s.engine.run(t, s.statement(), nil)
+	st, r := runToy(t, s.engine, s.statement(), nil)
 	got := essaim.DigestOf(s.prover.prove(t, st, r).Encode())
 	const proof, root = "0ad687081e79fb3b49e015976e15251e6e2684dadb364a6193f727c1bea73c3c", "9b4bb417dbddb65f4434f4220d73eef9fe24ae81d89b1a63d07c33f9ca55d2c5"
 	if got.String() != proof || s.prover.Root().String() != root {
@@ -80,7 +80,7 @@ func TestGolden(t *testing.T) {
 
 func TestEncoding(t *testing.T) {
 	s := theStage(t, 0)
-	st, r := s.engine.run(t, s.statement(), nil)
+	st, r := runToy(t, s.engine, s.statement(), nil)
 	b := s.prover.prove(t, st, r).Encode()
 	p, err := s.model.Decode(b)
 	if err != nil || !bytes.Equal(p.Encode(), b) {
@@ -157,7 +157,7 @@ func TestModel(t *testing.T) {
 // FuzzVerify: bytes from anyone are refused or read, without a panic.
 func FuzzVerify(f *testing.F) {
 	s := theStage(f, 0)
-	st, r := s.engine.run(f, s.statement(), nil)
+	st, r := runToy(f, s.engine, s.statement(), nil)
 	right := s.prover.prove(f, st, r).Encode()
 	f.Add(right)
 	f.Add(right[:200])

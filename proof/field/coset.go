@@ -45,6 +45,11 @@ func (c *Coset) Values(dst []uint32, coefficients []int8) {
 		v := uint32(int32(w))
 		c.work[j][0] = v + P&uint32(int32(w)>>31)
 	}
+	c.transform(dst)
+}
+
+// transform evaluates what is in work.
+func (c *Coset) transform(dst []uint32) {
 	c.work.Mul(c.work, c.twist)
 	c.domain.FFT(c.work, fft.DIF, fft.WithNbTasks(1))
 	Settle()

@@ -31,36 +31,31 @@ func Prove(t Transcript, p, x []field.Ext, lanes int) (rounds []Round, s []field
 		r := sums(p[:half], p[half:n], x[:half], x[half:n])
 		t.AbsorbExt("round", r.C0, r.C2)
 		c := t.Ext()
-		fold(p[:half], p[half:n], &c)
-		fold(x[:half], x[half:n], &c)
+		field.Fold(p[:half], p[half:n], &c)
+		field.Fold(x[:half], x[half:n], &c)
+		field.Settle()
 		rounds, s = append(rounds, r), append(s, c)
 	}
 	return rounds, s
 }
 
+// block is how many elements are computed with at once: few enough to stay in the nearest cache.
+const block = 128
+
 func sums(p0, p1, x0, x1 []field.Ext) (r Round) {
-	p1, x0, x1 = p1[:len(p0)], x0[:len(p0)], x1[:len(p0)]
-	for i := range p0 {
-		var z, dp, dx field.Ext
-		z.Mul(&p0[i], &x0[i])
+	var room [2][block]field.Ext
+	for from := 0; from < len(p0); from += block {
+		n := min(block, len(p0)-from)
+		dp, dx := field.Vector(room[0][:n]), field.Vector(room[1][:n])
+		z := field.Vector(p0[from:][:n]).InnerProduct(x0[from:][:n])
 		r.C0.Add(&r.C0, &z)
-		dp.Sub(&p1[i], &p0[i])
-		dx.Sub(&x1[i], &x0[i])
-		z.Mul(&dp, &dx)
+		dp.Sub(p1[from:][:n], p0[from:][:n])
+		dx.Sub(x1[from:][:n], x0[from:][:n])
+		z = dp.InnerProduct(dx)
 		r.C2.Add(&r.C2, &z)
 	}
+	field.Settle()
 	return r
-}
-
-// fold fixes a bit: p0 becomes p0 + c·(p1 - p0).
-func fold(p0, p1 []field.Ext, c *field.Ext) {
-	p1 = p1[:len(p0)]
-	for i := range p0 {
-		var d field.Ext
-		d.Sub(&p1[i], &p0[i])
-		d.Mul(&d, c)
-		p0[i].Add(&p0[i], &d)
-	}
 }
 
 // Verify follows the rounds from the claimed sum to the claim that is left: that Σ_b p~_b(s)·x~_b(s)
