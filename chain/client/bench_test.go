@@ -226,11 +226,18 @@ func (b *bench) in(height int64) (out []*ctypes.ResultTx) {
 }
 
 func (b *bench) Block(_ context.Context, height *int64) (*ctypes.ResultBlock, error) {
-	block := new(cmttypes.Block)
+	newest := b.app.LastBlockHeight()
+	if height == nil {
+		height = &newest
+	}
+	if *height <= 0 || *height > newest {
+		return nil, fmt.Errorf("height %d must be less than or equal to the current blockchain height %d", *height, newest) // as CometBFT says it
+	}
+	block := &cmttypes.Block{Header: cmttypes.Header{Height: *height, Time: begin.Add(time.Duration(*height) * time.Second), ProposerAddress: make([]byte, 20)}}
 	for _, r := range b.in(*height) {
 		block.Txs = append(block.Txs, r.Tx)
 	}
-	return &ctypes.ResultBlock{Block: block}, nil
+	return &ctypes.ResultBlock{BlockID: cmttypes.BlockID{Hash: make([]byte, 32)}, Block: block}, nil
 }
 
 func (b *bench) BlockResults(_ context.Context, height *int64) (*ctypes.ResultBlockResults, error) {
