@@ -298,6 +298,16 @@ func (v *Verifier) Record(miner essaim.NodeKey, model essaim.Digest) trust.Recor
 	return v.records[subject{miner, model}].Record
 }
 
+// Totals are how many results were judged by now, and how many of them were wrong.
+func (v *Verifier) Totals() (judged, wrong uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, k := range v.records {
+		judged, wrong = judged+uint64(k.Audits), wrong+uint64(k.Wrongs)
+	}
+	return judged, wrong
+}
+
 // Checked says what is known of a task's receipt beyond its signatures.
 //
 // Errors: CodeNotFound if the task was not looked at.
