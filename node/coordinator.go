@@ -128,7 +128,7 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 	if err != nil {
 		return essaim.Errorf(essaim.CodeConflict, "choose another port", "port taken: %w", err)
 	}
-	page, done, err := n.newPage(chain, account)
+	page, history, done, err := n.newPage(chain, account)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -143,7 +143,10 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		return errors.Join(err, listener.Close())
 	}
 	close(n.ready)
-	return g.Run(ctx)
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return history.Run(ctx) })
+	both.Go(func() error { return g.Run(ctx) })
+	return both.Wait()
 }
 
 // keysPayer opens the sessions that pay for the users of API keys: the coordinator is

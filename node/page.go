@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	chainclient "github.com/essaim/essaim/chain/client"
@@ -21,9 +22,11 @@ const (
 	faucetMost  = 20 // gifts a day to one network address
 )
 
-// newPage makes the page for people. The second answer closes its faucet.
-func (n *Node) newPage(chain *chainclient.Client, account *wallet.Account) (*web.Page, func() error, error) {
-	cfg, stop := web.Config{Ledger: shown{chain}, ProofKey: builtin.Proofs{}.Key, Logger: n.opt.Logger}, func() error { return nil }
+// newPage makes the page for people, with a history that is to be run. The last answer closes its faucet.
+func (n *Node) newPage(chain *chainclient.Client, account *wallet.Account) (*web.Page, *web.History, func() error, error) {
+	ledger := shown{chain}
+	history := web.NewHistory(followed{ledger, n}, n.opt.Logger)
+	cfg, stop := web.Config{Ledger: ledger, Views: ledger.views(), History: history, ProofKey: builtin.Proofs{}.Key, Logger: n.opt.Logger}, func() error { return nil }
 	if amount := essaim.Amount(n.cfg.Coordinator.Faucet); amount != 0 {
 		f, err := web.OpenFaucet(web.FaucetConfig{
 			Give: func(ctx context.Context, to essaim.Address, amount essaim.Amount) (essaim.Tx, error) {
@@ -32,11 +35,11 @@ func (n *Node) newPage(chain *chainclient.Client, account *wallet.Account) (*web
 			Amount: amount, Pause: faucetPause, Most: faucetMost, File: filepath.Join(n.cfg.Dir, FaucetFile),
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		cfg.Faucet, stop = f, f.Close
 	}
-	return web.New(cfg), stop, nil
+	return web.New(cfg), history, stop, nil
 }
 
 // shown is the ledger as the page shows it.
@@ -84,4 +87,110 @@ func (s shown) Actors(ctx context.Context) ([]essaim.Actor, error) {
 	}
 	coordinators, err := s.Coordinators(ctx)
 	return append(coordinators, miners...), err
+}
+
+// views are what the page asks of the ledger besides web.Ledger, as package chain/client tells it.
+func (s shown) views() map[string]web.View {
+	node := func(answer func(context.Context, essaim.NodeKey) (any, error)) web.View {
+		return func(ctx context.Context, value func(string) string) (any, error) {
+			k, err := essaim.ParseNodeKey(value("key"))
+			if err != nil {
+				return nil, essaim.Errorf(essaim.CodeBadInput, "a node key has 64 hex digits", "%.100q is not a node key", value("key"))
+			}
+			return answer(ctx, k)
+		}
+	}
+	numbered := func(answer func(context.Context, uint64) (any, error)) web.View {
+		return func(ctx context.Context, value func(string) string) (any, error) {
+			n, err := strconv.ParseUint(value("number"), 10, 63)
+			if err != nil {
+				return nil, essaim.Errorf(essaim.CodeBadInput, "give a number", "%.40q is not a number", value("number"))
+			}
+			return answer(ctx, n)
+		}
+	}
+	return map[string]web.View{
+		"proposals":          func(ctx context.Context, _ func(string) string) (any, error) { return s.Proposals(ctx) },
+		"slashes":            func(ctx context.Context, _ func(string) string) (any, error) { return s.Slashes(ctx, essaim.NodeKey{}) },
+		"nodes/{key}":        node(func(ctx context.Context, k essaim.NodeKey) (any, error) { return s.Standing(ctx, k) }),
+		"nodes/{key}/record": node(func(ctx context.Context, k essaim.NodeKey) (any, error) { return s.Record(ctx, k) }),
+		"nodes/{key}/backers": node(func(ctx context.Context, k essaim.NodeKey) (any, error) {
+			return s.Delegators(ctx, k, mostBackers)
+		}),
+		"proposals/{number}":   numbered(func(ctx context.Context, n uint64) (any, error) { return s.Proposal(ctx, n) }),
+		"blocks/{number}":      numbered(func(ctx context.Context, n uint64) (any, error) { return s.Client.Block(ctx, int64(n)) }),
+		"settlements/{number}": numbered(func(ctx context.Context, n uint64) (any, error) { return s.Settlement(ctx, essaim.SessionID(n)) }),
+		"transactions/{hash}": func(ctx context.Context, value func(string) string) (any, error) {
+			return s.DecodeTx(ctx, value("hash"))
+		},
+		"power/{address}": func(ctx context.Context, value func(string) string) (any, error) {
+			a, err := essaim.ParseAddress(value("address"))
+			if err != nil {
+				return nil, essaim.Errorf(essaim.CodeBadInput, "write it like essaim1… or 0x…", "%.100q is not an address", value("address"))
+			}
+			return s.VotingPower(ctx, a)
+		},
+	}
+}
+
+// mostBackers are listed of a node.
+const mostBackers = 100
+
+// followed is what the page's history follows: the ledger, and what this coordinator counts.
+type followed struct {
+	shown
+	node *Node
+}
+
+func (f followed) Block(ctx context.Context, height int64) (web.Block, error) {
+	b, err := f.shown.Client.Block(ctx, height)
+	out := web.Block{Height: b.Height, Time: b.Time}
+	for _, t := range b.Txs {
+		out.Txs = append(out.Txs, web.Tx{Hash: t.Hash, Height: b.Height, Time: b.Time, Messages: t.Messages, Refused: t.Refused})
+	}
+	return out, err
+}
+
+func (f followed) Now(ctx context.Context) (p web.Point, err error) {
+	if p.Height, err = f.Height(ctx); err != nil {
+		return p, err
+	}
+	totals, err := f.Totals(ctx)
+	if err != nil {
+		return p, err
+	}
+	p.Paid, p.Escrowed = totals.Paid, totals.Escrowed
+	if p.Stake, err = f.TotalStake(ctx); err != nil {
+		return p, err
+	}
+	if p.Prices, err = f.cheapest(ctx); err != nil {
+		return p, err
+	}
+	p.Tasks = f.node.coordinator.Stats().Delivered
+	if f.node.verifier != nil {
+		p.Judged, p.Wrong = f.node.verifier.Totals()
+	}
+	return p, nil
+}
+
+// cheapest is the lowest price of a unit of each model that somebody offers, by name.
+func (f followed) cheapest(ctx context.Context) (map[string]essaim.Amount, error) {
+	models, err := f.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	miners, err := f.Miners(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]essaim.Amount{}
+	for _, m := range models {
+		for _, a := range miners {
+			price, offered := a.Price(m.Digest)
+			if low, known := out[m.Name]; offered && a.RetiredAt == 0 && (!known || price < low) {
+				out[m.Name] = price
+			}
+		}
+	}
+	return out, nil
 }

@@ -54,6 +54,13 @@ func (p *Page) routes() {
 		}
 		return p.cfg.Ledger.Session(r.Context(), essaim.SessionID(id))
 	})
+	if h := p.cfg.History; h != nil {
+		get("transactions", func(*http.Request) (any, error) { return h.Txs(), nil })
+		get("points", func(*http.Request) (any, error) { return h.Points(), nil })
+	}
+	for path, v := range p.cfg.Views {
+		p.view(path, v)
+	}
 	p.mux.HandleFunc("POST "+client.PathLedger+"transactions", p.broadcast)
 	p.mux.HandleFunc("GET "+client.PathProofKey+"{model}", p.proofKey)
 	p.mux.HandleFunc("POST "+client.PathFaucet, p.gift)

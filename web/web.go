@@ -100,6 +100,11 @@ type Config struct {
 	Ledger Ledger
 	Faucet *Faucet // nil: nobody is given coins
 
+	// Views answers more questions about the ledger, by their path below its own; nil: none.
+	Views map[string]View
+
+	History *History // nil: the past is not told
+
 	// ProofKey is the public part of a model's weights, with which its proofs are checked; nil: none are.
 	//
 	// Errors: CodeNotFound for a model that has none.

@@ -28,8 +28,13 @@ func (ledger) Broadcast(context.Context, []byte) (essaim.Tx, []byte, error) {
 
 func ask(t *testing.T, method, path, body string) (*http.Response, string) {
 	t.Helper()
+	return askPage(t, web.New(web.Config{Ledger: ledger{}}), method, path, body)
+}
+
+func askPage(t *testing.T, page *web.Page, method, path, body string) (*http.Response, string) {
+	t.Helper()
 	w := httptest.NewRecorder()
-	web.New(web.Config{Ledger: ledger{}}).ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	page.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
 	b, err := io.ReadAll(w.Result().Body)
 	if err != nil {
 		t.Fatal(err)

@@ -33,6 +33,18 @@ export interface Head { chain_id: string; height: number; block_ms: number; fauc
 export interface Person extends Account { address: string; balance: number; known: boolean }
 export interface Stake { node_key: string; role: string; amount: number; rewards: number }
 
+export interface House { seated: boolean; total: number; voted: number; counted: number; options: Record<string, number> }
+export interface Outcome { height: number; stake: House; work: House; turnout: number; shares: Record<string, number>; cap: number } // shares and turnout: parts of 10^12
+export interface Proposal { id: number; title: string; summary: string; proposer: string; status: string; failure?: string; expedited: boolean; messages: unknown[] | null; deposit: number; until: string; outcome?: Outcome }
+export interface Power { stake: number; total_stake: number; work: number; total_work: number }
+export interface Slash { id: number; actor: string; cause: string; method?: string; evidence: string[] | null; amount: number; at: number; ends_at: number; state: string; appealed: boolean; restitution: number }
+export interface Standing extends Actor { registered_at: number; earned: number; held: number; missed: number; pool: number; unaudited: number }
+export interface Backer { delegator: string; value: number }
+export interface LedgerRecord { opened: number; settled: number; expired: number; paid: number; unpaid: number; slashes: number }
+export interface Listed { hash: string; height: number; time: string; messages: string[]; refused: boolean }
+export interface Block { height: number; time: string; hash: string; proposer: string; txs: { hash: string; messages: string[]; refused: boolean; gas: number }[] }
+export interface Point { time: number; height: number; tasks: number; paid: number; escrowed: number; stake: number; prices: Record<string, number>; judged: number; wrong: number }
+
 /** What a gateway refuses, with what to do about it. */
 export class Refused extends Error {
   code: string
@@ -69,6 +81,17 @@ export class Gateway {
   actors = async (): Promise<Actor[]> => (await this.get<Actor[] | null>('/essaim/v1/ledger/actors')) ?? []
   models = async (): Promise<LedgerModel[]> => (await this.get<LedgerModel[] | null>('/essaim/v1/ledger/models')) ?? []
   session = (id: number): Promise<Session> => this.get(`/essaim/v1/ledger/sessions/${id}`)
+  proposals = async (): Promise<Proposal[]> => (await this.get<Proposal[] | null>('/essaim/v1/ledger/proposals')) ?? []
+  power = (address: string): Promise<Power> => this.get(`/essaim/v1/ledger/power/${address}`)
+  slashes = async (): Promise<Slash[]> => (await this.get<Slash[] | null>('/essaim/v1/ledger/slashes')) ?? []
+  node = (key: string): Promise<Standing> => this.get(`/essaim/v1/ledger/nodes/${key}`)
+  record = (key: string): Promise<LedgerRecord> => this.get(`/essaim/v1/ledger/nodes/${key}/record`)
+  backers = async (key: string): Promise<Backer[]> => (await this.get<Backer[] | null>(`/essaim/v1/ledger/nodes/${key}/backers`)) ?? []
+  block = (height: number): Promise<Block> => this.get(`/essaim/v1/ledger/blocks/${height}`)
+  settlement = (session: number): Promise<unknown> => this.get(`/essaim/v1/ledger/settlements/${session}`)
+  transaction = (hash: string): Promise<unknown> => this.get(`/essaim/v1/ledger/transactions/${hash}`)
+  transactions = (): Promise<Listed[]> => this.get('/essaim/v1/ledger/transactions')
+  points = (): Promise<Point[]> => this.get('/essaim/v1/ledger/points')
   broadcast = (tx: Uint8Array): Promise<{ tx: Tx; answer: string }> => this.post('/essaim/v1/ledger/transactions', { tx: base64(tx) })
   faucet = (address: string): Promise<{ amount: number; tx: Tx }> => this.post('/essaim/v1/faucet', { address })
 

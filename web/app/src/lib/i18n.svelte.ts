@@ -21,6 +21,9 @@ export function other(): void {
 export const t = (key: Key, values: Record<string, string | number> = {}): string =>
   all[language][key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''))
 
+/** The same for a name that the ledger gives, which may have no text here: then it stands for itself. */
+export const tOr = (key: string, otherwise: string): string => (key in en ? t(key as Key) : otherwise)
+
 const AIM = 1_000_000
 
 /** uaim as AIM, all digits that matter. */
@@ -37,3 +40,5 @@ export function readCoins(s: string | number): number {
 export const number = (n: number): string => new Intl.NumberFormat(language).format(n)
 export const date = (ms: number): string => new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }).format(ms)
 export const percent = (bps: number): string => new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 2 }).format(bps / 10_000)
+export const share = (part: number): string => new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 }).format(part)
+export const clock = (ms: number): string => new Intl.DateTimeFormat(language, { timeStyle: 'medium' }).format(ms)

@@ -46,7 +46,7 @@ export interface Message {
   fields: MessageField[]
 }
 
-type MessageField = { n: number; name: string } & ({ text: string } | { amount: number } | { height: number } | { flag: boolean } | { coins: number })
+type MessageField = { n: number; name: string } & ({ text: string } | { amount: number } | { height: number } | { flag: boolean } | { choice: number } | { coins: number })
 
 const essaim = (module: string, name: string, amino: string, fields: MessageField[]): Message => ({ url: `/essaim.${module}.v1.Msg${name}`, amino: `essaim/${amino}`, fields })
 
@@ -72,6 +72,16 @@ export const undelegate = (delegator: string, node: string, amount: number): Mes
 export const claimRewards = (delegator: string): Message =>
   essaim('registry', 'Claim', 'ClaimRewards', [{ n: 1, name: 'delegator', text: delegator }])
 
+/** What a vote may say, in the order of x/gov's numbers, which begin at 1. */
+export const voteOptions = ['yes', 'abstain', 'no', 'veto'] as const
+export type VoteOption = (typeof voteOptions)[number]
+
+export const vote = (voter: string, proposal: number, option: VoteOption): Message => ({
+  url: '/cosmos.gov.v1.MsgVote',
+  amino: 'cosmos-sdk/v1/MsgVote',
+  fields: [{ n: 1, name: 'proposal_id', height: proposal }, { n: 2, name: 'voter', text: voter }, { n: 3, name: 'option', choice: voteOptions.indexOf(option) + 1 }],
+})
+
 // Protocol Buffers, written only.
 function varint(n: number | bigint): Bytes {
   const out: number[] = []
@@ -91,6 +101,7 @@ function wire(m: Message): Bytes {
     if ('amount' in f) return number(f.n, f.amount)
     if ('height' in f) return number(f.n, f.height)
     if ('flag' in f) return number(f.n, f.flag ? 1 : 0)
+    if ('choice' in f) return number(f.n, f.choice)
     return chunk(f.n, concat(words(1, DENOM), words(2, String(f.coins))))
   }))
 }
@@ -103,6 +114,7 @@ function amino(m: Message): object {
     if ('amount' in f && f.amount) value[f.name] = String(f.amount)
     if ('height' in f && f.height) value[f.name] = String(f.height)
     if ('flag' in f && f.flag) value[f.name] = true
+    if ('choice' in f) value[f.name] = f.choice
     if ('coins' in f) value[f.name] = [{ amount: String(f.coins), denom: DENOM }]
   }
   return { type: m.amino, value }
