@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +14,11 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/node"
@@ -29,9 +33,9 @@ type visitor struct {
 	shots string // folder of screenshots; "": none are taken
 }
 
-// browse opens a page in a real browser with a profile of its own. What the page's own scripts
-// complain about fails the test.
-func browse(t *testing.T, url string) *visitor {
+// browse opens a page in a real browser with a profile of its own, in which scripts run before the page's. What the
+// page's own scripts complain about fails the test.
+func browse(t *testing.T, url string, scripts ...string) *visitor {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -65,7 +69,14 @@ func browse(t *testing.T, url string) *visitor {
 	if err := chromedp.Run(ctx); err != nil { // starts the browser, for as long as ctx lives
 		t.Fatal(err)
 	}
-	v.do(network.Enable(), browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(v.saved), chromedp.Navigate(url))
+	v.do(network.Enable(), browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(v.saved))
+	for _, s := range scripts {
+		v.do(chromedp.ActionFunc(func(ctx context.Context) error {
+			_, err := page.AddScriptToEvaluateOnNewDocument(s).Do(ctx)
+			return err
+		}))
+	}
+	v.do(chromedp.Navigate(url))
 	return v
 }
 
@@ -173,6 +184,7 @@ func TestPage(t *testing.T) {
 	}
 
 	address := v.spends(r, receipt)
+	v.votes(r, address)
 	v.settles(r, receipt, address)
 	v.leaves(address)
 }
@@ -213,6 +225,49 @@ func (v *visitor) spends(r *running, receipt essaim.Receipt) essaim.Address {
 	}
 
 	return address
+}
+
+// votes with what it has staked, and looks at the ledger.
+func (v *visitor) votes(r *running, address essaim.Address) {
+	v.Helper()
+	chain := r.Chain()
+	deposit, err := chain.LeastDeposit(v.Context(), false)
+	if err != nil {
+		v.Fatal(err)
+	}
+	id, _, err := chain.ProposeText(v.Context(), r.Account(operatorName), chainclient.Draft{Title: "Draw more apples", Summary: "Shall there be more apples?", Deposit: deposit})
+	if err != nil {
+		v.Fatal(err)
+	}
+	v.visit("votes")
+	v.sees("proposal", "Draw more apples")
+	v.sees("power", "1 AIM of stake")
+	v.click("vote-yes")
+	v.do(chromedp.WaitVisible("dialog pre"))
+	v.click("sign")
+	v.sees("note", "You voted “yes” on proposal")
+	v.sees("proposal", "yes 100%")
+	v.shot("votes")
+	p, err := chain.Proposal(v.Context(), id)
+	if err != nil || p.Outcome == nil || p.Outcome.Stake.Options["yes"] != essaim.AIM {
+		v.Errorf("proposal %+v: %v", p, err)
+	}
+
+	v.visit("ledger")
+	for _, what := range []string{"OpenSession", "Delegate", "SubmitProposal", "Vote"} {
+		v.sees("tx", what)
+	}
+	v.shot("ledger")
+	v.fill("find", strconv.FormatInt(p.Outcome.Height, 10))
+	v.click("find-now")
+	v.do(chromedp.WaitVisible(`//h1[contains(., "Block")]`, chromedp.BySearch))
+	if staked, err := chain.Delegations(v.Context(), address); err != nil || len(staked) != 1 {
+		v.Errorf("staked %+v: %v", staked, err)
+	} else {
+		v.visit("node/" + staked[0].Actor.String())
+		v.do(chromedp.WaitVisible(`//span[contains(., "`+address.String()+`")]`, chromedp.BySearch))
+		v.shot("node")
+	}
 }
 
 // settles ends the session: what was not spent comes back.

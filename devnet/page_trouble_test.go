@@ -1,0 +1,237 @@
+package devnet
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/wallet"
+)
+
+// provider is what an Ethereum wallet puts into a page (EIP-1193); its answers come from the test.
+const provider = `(() => {
+  const waiting = new Map(); let n = 0
+  window.walletAnswers = (id, result, error) => { const w = waiting.get(id); waiting.delete(id); error ? w.fail(Object.assign(new Error(error), { code: 4001 })) : w.ok(result) }
+  window.ethereum = { request: (r) => new Promise((ok, fail) => { const id = ++n; waiting.set(id, { ok, fail }); window.walletAsks(JSON.stringify({ id, ...r })) }) }
+})()`
+
+// ethereumWallet answers a page's questions as a person with a wallet would.
+type ethereumWallet struct {
+	*testing.T
+	*wallet.Account
+	shown  atomic.Pointer[string] // the last text that was to be signed
+	refuse atomic.Bool
+}
+
+// serve answers what the page asks through the binding walletAsks.
+func (w *ethereumWallet) serve(v *visitor) {
+	chromedp.ListenTarget(v.ctx, func(e any) {
+		call, ok := e.(*runtime.EventBindingCalled)
+		if !ok {
+			return
+		}
+		var ask struct {
+			ID     int      `json:"id"`
+			Method string   `json:"method"`
+			Params []string `json:"params"`
+		}
+		if err := json.Unmarshal([]byte(call.Payload), &ask); err != nil {
+			w.Error(err)
+			return
+		}
+		answer, refusal := w.answer(ask.Method, ask.Params)
+		said, err := json.Marshal([]any{ask.ID, answer, refusal})
+		if err != nil {
+			w.Error(err)
+		}
+		go func() { // an event's listener must not wait for the browser
+			if err := chromedp.Run(v.ctx, chromedp.Evaluate("window.walletAnswers(..."+string(said)+")", nil)); err != nil && w.Context().Err() == nil {
+				w.Error(err)
+			}
+		}()
+	})
+}
+
+func (w *ethereumWallet) answer(method string, params []string) (answer any, refusal string) {
+	switch method {
+	case "eth_requestAccounts":
+		return []string{w.Address().Hex()}, ""
+	case "personal_sign":
+		text, err := hex.DecodeString(strings.TrimPrefix(params[0], "0x"))
+		if err != nil || !strings.EqualFold(params[1], w.Address().Hex()) {
+			w.Errorf("personal_sign of %q by %s: %v", text, params[1], err)
+		}
+		words := string(text)
+		w.shown.Store(&words)
+		if w.refuse.Load() {
+			return nil, "User rejected the request."
+		}
+		sig, err := w.Sign(fmt.Appendf(nil, "\x19Ethereum Signed Message:\n%d%s", len(text), text))
+		if err != nil {
+			w.Error(err)
+		}
+		return "0x" + hex.EncodeToString(sig), ""
+	}
+	return nil, "Unsupported method"
+}
+
+// TestPageEthereum is somebody with a wallet that knows only Ethereum: it shows each transaction as a text and signs
+// it with personal_sign; the page never has the key.
+func TestPageEthereum(t *testing.T) {
+	r := start(t, Config{Miners: 1, Serve: true, HTTP: "127.0.0.1:0"})
+	me, _, err := wallet.Open(t.TempDir()).Create("me", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := browse(t, r.Info().Gateway+"/", provider)
+	w := &ethereumWallet{T: t, Account: me}
+	w.serve(v)
+	v.do(runtime.AddBinding("walletAsks"), chromedp.Evaluate(`location.hash = "#/wallet"`, nil))
+
+	v.click("connect")
+	v.sees("address", me.Address().String())
+	v.click("faucet")
+	v.sees("note", "have arrived")
+	v.fill("to", essaim.Address{7}.Hex())
+	v.fill("amount", "1.25")
+	w.refuse.Store(true)
+	v.click("send")
+	v.sees("failure", "User rejected")
+	if b, err := r.Chain().Balance(t.Context(), me.Address()); err != nil || b != 10*essaim.AIM {
+		t.Errorf("after a refusal there are %s: %v", b, err)
+	}
+	w.refuse.Store(false)
+	v.click("send")
+	v.sees("note", "1.25 AIM were sent")
+	if b, err := r.Chain().Balance(t.Context(), essaim.Address{7}); err != nil || b != 1_250_000 {
+		t.Errorf("%s arrived: %v", b, err)
+	}
+	for _, word := range []string{`"cosmos-sdk/MsgSend"`, `"1250000"`, essaim.Address{7}.String(), r.Info().ChainID, `"timeout_height"`} {
+		if !strings.Contains(*w.shown.Load(), word) {
+			t.Errorf("the wallet shows no %s:\n%s", word, *w.shown.Load())
+		}
+	}
+
+	// A picture needs one signature, for the session; then pictures need none.
+	v.draws("a red apple")
+	if s := *w.shown.Load(); !strings.Contains(s, "essaim/OpenSession") {
+		t.Errorf("the wallet was shown\n%s", s)
+	}
+}
+
+// TestPageInTrouble: the network goes, the coordinator dies and comes back, coins run out, a session expires. The
+// page says so, loses nothing and goes on.
+func TestPageInTrouble(t *testing.T) {
+	r := start(t, Config{Miners: 1, Serve: true, HTTP: "127.0.0.1:0"})
+	// Sessions of this page last some blocks only once shortSessions is set.
+	v := browse(t, r.Info().Gateway+"/", `(() => {
+  const ask = window.fetch
+  window.fetch = async (url, init) => {
+    const answer = await ask(url, init)
+    if (!window.shortSessions || !String(url).endsWith('/info')) return answer
+    window.shortInfos = (window.shortInfos ?? 0) + 1
+    return new Response(JSON.stringify({ ...(await answer.json()), expiry_blocks: 45 }))
+  }
+})()`)
+	v.draws("a red apple")
+
+	v.do(network.EmulateNetworkConditions(true, 0, -1, -1))
+	v.sees("offline", "cannot be reached")
+	v.shot("offline")
+	v.do(network.EmulateNetworkConditions(false, 0, -1, -1), chromedp.WaitNotPresent(at("offline")))
+
+	r.stopCoordinator()
+	v.sees("offline", "cannot be reached")
+	v.click("draw")
+	v.sees("failure", "cannot be reached")
+	v.shot("no-coordinator")
+	<-r.parts.ended
+	var err error
+	if r.coordinator, err = r.parts.run(t.Context(), r.coordinatorConfig(), r.options()); err != nil {
+		t.Fatal(err)
+	}
+	v.do(chromedp.WaitNotPresent(at("offline")))
+	v.click("draw")
+	v.do(chromedp.WaitVisible(at("made") + " img"))
+
+	address := r.expires(v)
+	r.empties(v, address)
+}
+
+// draws goes to the first page and has a picture drawn.
+func (v *visitor) draws(prompt string) {
+	v.Helper()
+	v.visit("")
+	v.do(chromedp.WaitVisible("#prompt"), chromedp.SendKeys("#prompt", prompt))
+	v.click("draw")
+	v.do(chromedp.WaitVisible(at("made") + " img"))
+}
+
+// expires waits until the page's session is over; the next picture opens another.
+func (r *running) expires(v *visitor) essaim.Address {
+	v.Helper()
+	v.visit("wallet")
+	address, err := essaim.ParseAddress(strings.Fields(strings.ReplaceAll(v.text("address"), "Copy", ""))[0])
+	if err != nil {
+		v.Fatal(err)
+	}
+	sessions := func() []essaim.Session {
+		s, err := r.Chain().Sessions(v.Context(), address)
+		if err != nil {
+			v.Fatal(err)
+		}
+		return s
+	}
+	v.click("settle")
+	v.sees("note", "came back")
+	v.do(chromedp.Evaluate(`window.shortSessions = true`, nil), chromedp.WaitNotPresent(at("settle")))
+	v.do(chromedp.Poll(`window.shortInfos > 1`, nil, chromedp.WithPollingTimeout(0))) // the page has heard of it
+	v.draws("a green tree")
+	first := sessions()
+	short := first[len(first)-1]
+	if err := r.Chain().WaitHeight(v.Context(), short.Expiry+1); err != nil {
+		v.Fatal(err)
+	}
+	v.visit("wallet")
+	v.draws("a blue house")
+	now := sessions()
+	if len(now) != len(first)+1 {
+		v.Errorf("%d sessions, want one more than %d", len(now), len(first))
+	}
+	for _, s := range first {
+		if s, err := r.Chain().Session(v.Context(), s.ID); err != nil || s.State != essaim.SessionSettled {
+			v.Errorf("the first session is %+v: %v", s, err)
+		}
+	}
+	return address
+}
+
+// empties sends all coins away, so that no picture can be paid for.
+func (r *running) empties(v *visitor, address essaim.Address) {
+	v.Helper()
+	v.visit("wallet")
+	v.click("settle")
+	v.sees("note", "came back")
+	all, err := r.Chain().Balance(v.Context(), address)
+	if err != nil {
+		v.Fatal(err)
+	}
+	v.fill("to", essaim.Address{9}.String())
+	v.fill("amount", strings.TrimSuffix(all.String(), " AIM"))
+	v.click("send")
+	v.click("sign")
+	v.sees("note", "were sent")
+	v.visit("")
+	v.do(chromedp.WaitVisible("#prompt"), chromedp.SendKeys("#prompt", "a yellow star"))
+	v.click("draw")
+	v.sees("failure", "given coins already")
+	v.shot("empty")
+}
