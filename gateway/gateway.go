@@ -3,7 +3,7 @@
 //
 // The essaim dialect (essaim.go) is for clients that hold their own session: the
 // gateway passes on what they sign and seal, and sees sizes, not words. The other
-// dialects are packages, gateway/openai, gateway/ollama and gateway/a1111, for every
+// dialects are packages, gateway/openai, gateway/ollama, gateway/a1111 and gateway/horde, for every
 // program that has an API key: there the gateway itself holds the session, seals the
 // prompt and opens the result (gateway/desk). Whoever runs it could read such
 // prompts, so users must trust them; this program neither keeps nor logs prompts, nor the
@@ -36,6 +36,7 @@ import (
 	"github.com/essaim/essaim/gateway/a1111"
 	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/gateway/desk"
+	"github.com/essaim/essaim/gateway/horde"
 	"github.com/essaim/essaim/gateway/jobs"
 	"github.com/essaim/essaim/gateway/ollama"
 	"github.com/essaim/essaim/gateway/openai"
@@ -80,6 +81,7 @@ type Gateway struct {
 	metrics *metrics
 	purse   *purse.Purse // nil without a Payer
 	jobs    *jobs.Jobs
+	horde   *horde.API
 	handler http.Handler
 	halt    context.Context // ends when requests under way must end
 	stop    context.CancelFunc
@@ -138,6 +140,8 @@ func (g *Gateway) routes() *http.ServeMux {
 	openai.New(d).Routes(dialects)
 	ollama.New(d).Routes(dialects)
 	a1111.New(d).Routes(dialects)
+	g.horde = horde.New(horde.Config{Desk: d, Coordinator: g.cfg.Coordinator, Halt: g.halt})
+	g.horde.Routes(dialects)
 	g.jobs = jobs.New(jobs.Config{Authenticate: d.Authenticate, Coordinator: g.cfg.Coordinator, Halt: g.halt, Log: g.log, Private: g.cfg.PrivateHooks})
 	g.jobs.Routes(mux)
 	for _, below := range []string{"/v1/", "/api/", "/sdapi/"} {
@@ -175,6 +179,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	err := g.serve(ctx)
 	g.stop() // jobs whose clients have left end now
 	g.jobs.Wait()
+	g.horde.Wait()
 	end()
 	group.Wait()
 	return err

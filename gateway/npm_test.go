@@ -20,6 +20,7 @@ import (
 const (
 	npmOpenAI = "openai@7.55.0"
 	npmOllama = "ollama@0.6.4"
+	npmHorde  = "@zeldafan0225/ai_horde@5.2.0"
 )
 
 // script runs one of testdata's with a package of npm.
@@ -124,7 +125,7 @@ func install(t *testing.T, of string) string {
 			t.Skipf("%s is not on this machine, so a JavaScript client cannot be run", tool)
 		}
 	}
-	dir := filepath.Join(os.TempDir(), "essaim-test-npm-"+strings.ReplaceAll(of, "@", "-"))
+	dir := filepath.Join(os.TempDir(), "essaim-test-npm-"+strings.NewReplacer("@", "-", "/", "-").Replace(of))
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}

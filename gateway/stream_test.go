@@ -134,7 +134,7 @@ func TestOpenAINodeStreams(t *testing.T) {
 // and one whose engine does not is refused with the reason.
 func TestImg2img(t *testing.T) {
 	r := newRig(t)
-	file := base64.StdEncoding.EncodeToString(pngOf(t, 700, 500))
+	file := base64Of(pngOf(t, 700, 500))
 	const path = "/sdapi/v1/img2img"
 	ask := func(change string) (int, string) {
 		resp, b := r.send(t, "POST", path, `{"prompt":"a red apple","width":32,"height":32,"seed":1,"init_images":["data:image/png;base64,`+file+`"]`+change+`}`, "Authorization", r.basic())
@@ -199,3 +199,5 @@ func TestProgressShowsPreviews(t *testing.T) {
 		}
 	}
 }
+
+func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }

@@ -69,6 +69,9 @@ type Order struct {
 	price         essaim.Amount // of one picture at most
 }
 
+// Most is what the order costs at most.
+func (o Order) Most() essaim.Amount { return o.price * essaim.Amount(o.N) }
+
 // Picture is one that was drawn.
 type Picture struct {
 	Data   []byte
