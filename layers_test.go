@@ -91,6 +91,8 @@ var floors = map[string]int{
 	"gateway/openai": 6,
 	"gateway/ollama": 6,
 	"gateway/a1111":  6,
+	"gateway/horde":  6,
+	"gateway/batch":  6,
 	"coordinator":    5, // roles
 	"web":            5,
 	"miner":          5,

@@ -10,6 +10,8 @@
 // texts that answer them. Pictures and receipts of those dialects are public under their
 // CID (ipfs.go).
 //
+// Batches of requests that outlive the program are gateway/batch.
+//
 // What is found out later of the tasks of API keys' users is in doubts.go, what every
 // request goes through in middleware.go; the sessions that pay for those users are package
 // purse, the keys and the books of what they spend package apikey.
@@ -35,6 +37,7 @@ import (
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/a1111"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/batch"
 	"github.com/essaim/essaim/gateway/desk"
 	"github.com/essaim/essaim/gateway/horde"
 	"github.com/essaim/essaim/gateway/jobs"
@@ -61,6 +64,10 @@ type Config struct {
 	Payer purse.Payer   // opens the sessions that pay for API-key users; needed with Keys
 	Roll  purse.Roll    // when a new session is opened
 
+	// Batches is the folder of batches' files, which are sealed with the 32 bytes of BatchKey; "": there are none.
+	Batches  string
+	BatchKey []byte
+
 	LedgerURL string // told to clients if the coordinator names none
 	// PrivateHooks lets webhooks go to private networks, and by plain HTTP.
 	PrivateHooks bool
@@ -82,6 +89,7 @@ type Gateway struct {
 	purse   *purse.Purse // nil without a Payer
 	jobs    *jobs.Jobs
 	horde   *horde.API
+	batch   *batch.API // nil without a folder
 	handler http.Handler
 	halt    context.Context // ends when requests under way must end
 	stop    context.CancelFunc
@@ -112,7 +120,11 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Payer != nil {
 		g.purse = purse.New(cfg.Payer, cfg.Keys, cfg.Roll, cfg.Logger)
 	}
-	g.handler = g.wrap(g.routes())
+	mux, err := g.routes()
+	if err != nil {
+		return nil, err
+	}
+	g.handler = g.wrap(mux)
 	return g, nil
 }
 
@@ -120,7 +132,7 @@ func New(cfg Config) (*Gateway, error) {
 // where sessions are to be closed.
 func (g *Gateway) Handler() http.Handler { return g.handler }
 
-func (g *Gateway) routes() *http.ServeMux {
+func (g *Gateway) routes() (*http.ServeMux, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+client.PathInfo, g.info)
 	mux.HandleFunc("POST "+client.PathQuote, g.quote)
@@ -142,6 +154,13 @@ func (g *Gateway) routes() *http.ServeMux {
 	a1111.New(d).Routes(dialects)
 	g.horde = horde.New(horde.Config{Desk: d, Coordinator: g.cfg.Coordinator, Halt: g.halt})
 	g.horde.Routes(dialects)
+	if g.cfg.Batches != "" && g.cfg.Keys != nil {
+		var err error
+		if g.batch, err = batch.Open(batch.Config{Dir: g.cfg.Batches, Key: g.cfg.BatchKey, Desk: d, Keys: g.cfg.Keys, Next: dialects, Halt: g.halt, Log: g.log}); err != nil {
+			return nil, err
+		}
+		g.batch.Routes(mux)
+	}
 	g.jobs = jobs.New(jobs.Config{Authenticate: d.Authenticate, Coordinator: g.cfg.Coordinator, Halt: g.halt, Log: g.log, Private: g.cfg.PrivateHooks})
 	g.jobs.Routes(mux)
 	for _, below := range []string{"/v1/", "/api/", "/sdapi/"} {
@@ -157,7 +176,7 @@ func (g *Gateway) routes() *http.ServeMux {
 		mux.Handle(client.PathFaucet, g.cfg.Page)
 		mux.Handle(client.PathProofKey, g.cfg.Page)
 	}
-	return mux
+	return mux, nil
 }
 
 // Run takes up the sessions that an earlier run has left, serves the listener, if there
@@ -180,6 +199,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.stop() // jobs whose clients have left end now
 	g.jobs.Wait()
 	g.horde.Wait()
+	if g.batch != nil {
+		g.batch.Wait()
+	}
 	end()
 	group.Wait()
 	return err
@@ -192,6 +214,9 @@ func (g *Gateway) takeUp(ctx context.Context) {
 	}
 	if g.cfg.Keys != nil {
 		g.decide(ctx)
+	}
+	if g.batch != nil {
+		g.batch.Resume()
 	}
 }
 

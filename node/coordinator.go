@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -35,6 +37,9 @@ const (
 
 	// KeysFile is where a coordinator's folder keeps API keys.
 	KeysFile = "apikeys.db"
+
+	// batchFolder is where it keeps the files of batches, sealed.
+	batchFolder = "batches"
 
 	// LogFile is where it keeps tasks, receipts and settlements.
 	LogFile = "log.db"
@@ -133,7 +138,12 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		return errors.Join(err, listener.Close())
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	sealing, err := n.batchKey()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	g, err := gateway.New(gateway.Config{
+		Batches: filepath.Join(n.cfg.Dir, batchFolder), BatchKey: sealing,
 		Page:        page,
 		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
 		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan, Proofs: builtin.Proofs{}}},
@@ -147,6 +157,15 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 	both.Go(func() error { return history.Run(ctx) })
 	both.Go(func() error { return g.Run(ctx) })
 	return both.Wait()
+}
+
+// batchKey seals the files of batches. It comes from the node key, so that nothing else is to be kept.
+func (n *Node) batchKey() ([]byte, error) {
+	keys, err := wallet.LoadNodeKeys(n.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return hkdf.Key(sha256.New, keys.Sign.Seed(), nil, "essaim batches", 32)
 }
 
 // keysPayer opens the sessions that pay for the users of API keys: the coordinator is

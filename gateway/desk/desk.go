@@ -49,6 +49,9 @@ func New(cfg Config) *Desk { return &Desk{cfg: cfg} }
 //
 // Errors: CodeRefused.
 func (d *Desk) Authenticate(r *http.Request) (apikey.Key, error) {
+	if key, ok := r.Context().Value(ownerKey{}).(apikey.Key); ok {
+		return key, nil
+	}
 	secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	switch {
 	case d.cfg.Keys == nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/gateway/apikey"
 )
 
 // Watch is how somebody outside follows a request and takes it back.
@@ -13,6 +14,13 @@ type Watch struct {
 }
 
 type watchKey struct{}
+
+type ownerKey struct{}
+
+// WithKey makes requests with a context those of a key that is known already, and need not be shown.
+func WithKey(ctx context.Context, key apikey.Key) context.Context {
+	return context.WithValue(ctx, ownerKey{}, key)
+}
 
 // WithWatch makes requests with a context watched.
 func WithWatch(ctx context.Context, w *Watch) context.Context {
