@@ -57,3 +57,6 @@ func Unpack(b []byte, all []int32) (rest []byte, ok bool) { return unpack(b, all
 
 // MaxElements is how many numbers a proof gives in the clear at most.
 const MaxElements = maxElements
+
+// Engine is the one that the checker walks with.
+func (c *Checker) Engine() Walker { return c.engine }

@@ -65,7 +65,7 @@ func (d *demo) prove(ctx context.Context) (err error) {
 		return err
 	}
 	began := time.Now()
-	if d.file, d.statement, d.proof, err = drawn(ctx, d.prover, d.statement); err != nil {
+	if d.file, d.statement, d.proof, err = newMode().drawn(ctx, d.prover, d.statement); err != nil {
 		return err
 	}
 	d.Say("%q, seed %d: drawn and proven in %d ms", d.statement.Prompt, d.statement.Seed, time.Since(began).Milliseconds())

@@ -26,6 +26,7 @@ import (
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/proof"
 	"github.com/essaim/essaim/proof/builtin"
+	"github.com/essaim/essaim/proof/succinct"
 	"github.com/essaim/essaim/quant"
 	"github.com/essaim/essaim/verify"
 	"github.com/essaim/essaim/wallet"
@@ -52,8 +53,8 @@ func Command(s *Shell) *cobra.Command {
 		Long: `A proof says that a whole run of the picture engine, every layer up to the pixels, was
 computed with the registered weights. Who checks it needs neither weights nor trust.
 
-It hides nothing: prompt and activations are in the clear. What it does not prove is in
-docs/protocol/proof.md.`,
+Prompt and picture are public, and activations are in the clear, but in succinct mode; neither mode is
+zero-knowledge. What is not proven is in docs/protocol/proof.md and proof-succinct.md.`,
 	}
 	cmd.AddCommand(newMake(s), newCheck(s), newKey(s), newRoot(s), newConvict(s))
 	return cmd
@@ -93,14 +94,22 @@ func (r *request) statement(prompt string) (proof.Statement, error) {
 
 func newMake(s *Shell) *cobra.Command {
 	var r request
-	var out string
+	var out, receipt string
+	mode := newMode()
 	cmd := &cobra.Command{
 		Use:   "make PROMPT",
 		Short: "Draw a picture on this machine and prove it",
-		Long:  `Writes FILE and FILE.proof. The first time on a machine the weights are committed to, which takes some seconds.`,
-		Args:  cobra.ExactArgs(1),
+		Long: `Writes FILE and FILE.proof. The first time on a machine the weights are committed to, which takes some seconds.
+
+With --mode succinct the proof shows nothing of the network but its output: that is what to give to people who
+are to know that this picture is the model's, and for which prompt, and no more. With --receipt it is of
+the picture that a receipt is about, and ` + "`essaim receipt verify --proof`" + ` takes it, too.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			st, err := r.statement(args[0])
+			if err == nil && receipt != "" {
+				st, err = ofReceipt(receipt, args[0])
+			}
 			if err != nil {
 				return err
 			}
@@ -108,9 +117,12 @@ func newMake(s *Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			file, _, b, err := drawn(cmd.Context(), p, st)
+			file, made, b, err := mode.drawn(cmd.Context(), p, st)
 			if err != nil {
 				return err
+			}
+			if receipt != "" && made.Result != st.Result {
+				return s.No(essaim.Errorf(essaim.CodeRefused, "give the prompt as it was asked for", "the model draws another picture than the receipt is about"))
 			}
 			for name, content := range map[string][]byte{out: file, out + ".proof": b} {
 				if err := os.WriteFile(name, content, 0o644); err != nil {
@@ -125,6 +137,8 @@ func newMake(s *Shell) *cobra.Command {
 		},
 	}
 	r.flags(cmd)
+	mode.flag(cmd)
+	cmd.Flags().StringVar(&receipt, "receipt", "", "file of a receipt: prove its picture, with its seed, size, chain and task")
 	cmd.Flags().StringVarP(&out, "out", "o", "picture.png", "file to write")
 	return cmd
 }
@@ -134,7 +148,7 @@ func newCheck(s *Shell) *cobra.Command {
 	var key, proofFile string
 	cmd := &cobra.Command{
 		Use:   "check FILE PROMPT",
-		Short: "Check a picture's proof, without the weights",
+		Short: "Check a picture's proof, of either mode, without the weights",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			st, err := r.statement(args[1])
@@ -161,7 +175,7 @@ func newCheck(s *Shell) *cobra.Command {
 				return s.No(essaim.Errorf(essaim.CodeBadInput, "name the PNG file that was drawn", "%s: %w", args[0], err))
 			}
 			st.Result = verify.PixelsDigest(picture)
-			if err := c.Check(cmd.Context(), b, st); err != nil {
+			if err := succinct.Check(cmd.Context(), c, b, st); err != nil {
 				return s.No(essaim.Errorf(essaim.CodeBadInput, "give prompt, seed and size as they were asked for", "%w", err))
 			}
 			if s.JSON() {
@@ -239,20 +253,6 @@ func read(name string) ([]byte, error) {
 // newProver has the built-in model's prover.
 func newProver() (*proof.Prover, error) {
 	return builtin.Proofs{}.Prover(essaim.DigestOf(pixel.Manifest()))
-}
-
-// drawn draws what a statement asks for, and proves it: the picture's file, the statement with its result, the proof.
-func drawn(ctx context.Context, p *proof.Prover, st proof.Statement) ([]byte, proof.Statement, []byte, error) {
-	e, err := pixel.New()
-	if err != nil {
-		return nil, st, nil, err
-	}
-	result, b, err := p.Run(ctx, e, st, nil)
-	if err != nil {
-		return nil, st, nil, essaim.Errorf(essaim.CodeBadInput, "ask for what the model knows, in a size that it draws", "%w", err)
-	}
-	st.Result = result.PixelsDigest
-	return result.Data, st, b, nil
 }
 
 // newChecker makes a checker of a file of the model's public part, or of the binary's own weights.

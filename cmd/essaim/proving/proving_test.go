@@ -63,6 +63,11 @@ func TestCommands(t *testing.T) {
 	do(true, "check", picture, "red apple", "--seed", "3", "--size", "64x64", "--chain", "essaim-1")
 	do(true, "check", picture, "red apple", "--seed", "3", "--size", "small")
 	do(true, "check", picture, "red apple", "--seed", "3", "--size", "64x64", "--key", picture)
+	do(false, "make", "red apple", "--seed", "3", "--size", "64x64", "--mode", "succinct", "--out", picture)
+	do(false, "check", picture, "red apple", "--seed", "3", "--size", "64x64", "--key", key)
+	do(true, "check", picture, "red apple", "--seed", "4", "--size", "64x64")
+	do(true, "make", "red apple", "--mode", "secret", "--out", picture)
+	do(true, "make", "red apple", "--receipt", picture, "--out", picture)
 }
 
 // TestDemo plays the story.

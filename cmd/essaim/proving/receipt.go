@@ -12,7 +12,9 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/proof"
 	"github.com/essaim/essaim/proof/builtin"
+	"github.com/essaim/essaim/proof/succinct"
 )
 
 // Line says to people what the proof of a picture came to.
@@ -50,11 +52,12 @@ func Evidence(err error, picture string) error {
 }
 
 // CheckReceipt checks the proof that a receipt names, without the weights, and says what that came to. The proof is in a
-// file or, with a name of "", beside the receipt's; what is not there is asked of a gateway, if one is named.
+// file or, with a name of "", beside the receipt's; what is not there is asked of a gateway, if one is named. A proof in succinct
+// mode that somebody has made of the same picture is as good as the one that the receipt names.
 //
 // Errors: CodeNotFound for a proof that is nowhere; CodeRefused for one that does not hold.
 func CheckReceipt(ctx context.Context, r essaim.Receipt, receipt, prompt, name, gateway string) (string, error) {
-	if r.Proof.IsZero() {
+	if r.Proof.IsZero() && name == "" {
 		return "", essaim.Errorf(essaim.CodeRefused, "it was drawn with --verify none, or by a model whose runs are not proven", "check proof: the receipt names none")
 	}
 	if name == "" {
@@ -67,6 +70,9 @@ func CheckReceipt(ctx context.Context, r essaim.Receipt, receipt, prompt, name, 
 	if err != nil {
 		return "", essaim.Errorf(essaim.CodeNotFound, "name the file with --proof=FILE, or the gateway that has it with --gateway", "read proof: %w", err)
 	}
+	if proof.ModeOf(b) == succinct.Mode { // made later, by anybody: what it proves counts, not its name
+		return checkSuccinct(ctx, r, prompt, b)
+	}
 	if d := essaim.DigestOf(b); d != r.Proof {
 		return "", essaim.Errorf(essaim.CodeRefused, "the file was changed, or belongs to another receipt", "check proof: it is %s, the receipt names %s", essaim.CIDOf(d), essaim.CIDOf(r.Proof))
 	}
@@ -75,6 +81,19 @@ func CheckReceipt(ctx context.Context, r essaim.Receipt, receipt, prompt, name, 
 		return "", fmt.Errorf("check proof: %w", err)
 	}
 	return checked(len(b), time.Since(began)), nil
+}
+
+// checkSuccinct checks a proof in succinct mode of what a receipt says.
+func checkSuccinct(ctx context.Context, r essaim.Receipt, prompt string, b []byte) (string, error) {
+	c, err := builtin.Proofs{}.Checker(r.Model)
+	if err != nil {
+		return "", err
+	}
+	began := time.Now()
+	if err := succinct.Check(ctx, c, b, proof.Of(r, prompt)); err != nil {
+		return "", essaim.Errorf(essaim.CodeRefused, "the proof is of another picture or prompt, or was changed", "check proof: %w", err)
+	}
+	return checked(len(b), time.Since(began)) + " or any activation", nil
 }
 
 // fetch asks a gateway for a blob.
