@@ -97,7 +97,12 @@ var floors = map[string]int{
 	"web":            5,
 	"miner":          5,
 	"cuckoo":         6, // another network's machines, as an engine
-	"verifier":       5,
+
+	"bot/book":                  4, // what a bot remembers
+	"bot":                       5,
+	"bot/telegram":              6,
+	"bot/telegram/telegramtest": 6,
+	"verifier":                  5,
 
 	"engine/all":        5, // lists of the drivers in the binary, and fakes for tests
 	"blob/all":          4,
@@ -117,6 +122,7 @@ var floors = map[string]int{
 	"cmd/essaim/dispute":  10,
 	"cmd/essaim/checked":  10,
 	"cmd/essaim/proving":  10,
+	"cmd/essaim/bots":     10,
 	"cmd/essaim":          11,
 	"e2e":                 10,
 

@@ -51,6 +51,9 @@ type Ledger interface {
 	// come; all others say that the ledger has refused it. Nothing has moved then.
 	Deliver(ctx context.Context, p Prepared, again bool) error
 
+	// Sessions lists all that an account has opened.
+	Sessions(ctx context.Context, payer essaim.Address) ([]essaim.Session, error)
+
 	// Payer binds an account, as package client wants it.
 	Payer(a *wallet.Account) client.Ledger
 
@@ -298,6 +301,9 @@ func (b *Bot) Run(ctx context.Context) error {
 	}()
 	tick := time.NewTicker(round)
 	defer tick.Stop()
+	if err := b.adoptAll(ctx, 0); err != nil && ctx.Err() == nil {
+		b.log.Warn("a session will be taken up later", "err", err)
+	}
 	for {
 		if err := b.tend(ctx); err != nil && ctx.Err() == nil {
 			b.log.Warn("something will be done later", "err", err)
@@ -313,7 +319,7 @@ func (b *Bot) Run(ctx context.Context) error {
 // tend does what nobody asks for just now: payments that were not finished, letters that were not
 // answered, tips that go back, sessions that lie idle.
 func (b *Bot) tend(ctx context.Context) error {
-	err := errors.Join(b.finishMoves(ctx), b.returnHeld(ctx), b.closeIdle(ctx), b.cfg.Book.Prune(picturesKept))
+	err := errors.Join(b.finishMoves(ctx), b.returnHeld(ctx), b.adoptAll(ctx, adoptAfter), b.closeIdle(ctx), b.cfg.Book.Prune(picturesKept))
 	letters, readErr := b.cfg.Book.Waiting(ctx, b.cfg.Name)
 	for _, l := range letters {
 		b.enqueue(l)

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"strings"
 	"time"
@@ -116,10 +117,11 @@ func (l *letter) paint(ctx context.Context, d book.Draw) (book.Draw, error) {
 	if d.State == book.Lost {
 		payer = l.own[book.House]
 	}
-	report := l.progress(ctx, &d)
+	report, stop := l.progress(ctx, &d)
 	unlock := l.locks.lock(payer.Address)
 	p, err := l.ask(ctx, d, payer, report)
 	unlock()
+	stop()
 	if err != nil {
 		return l.unpainted(ctx, d, err)
 	}
@@ -217,6 +219,9 @@ func (l *letter) ask(ctx context.Context, d book.Draw, payer book.Person, report
 
 // openSession continues the payer's session if it can pay a picture, or opens another.
 func (l *letter) openSession(ctx context.Context, payer book.Person, most essaim.Amount, fresh bool) (*client.Session, error) {
+	if err := l.adopt(ctx, payer, 0); err != nil {
+		return nil, err
+	}
 	s, err := l.session(ctx, payer)
 	if err != nil {
 		return nil, err
@@ -245,10 +250,16 @@ func (l *letter) openSession(ctx context.Context, payer book.Person, most essaim
 	if err != nil {
 		return nil, err
 	}
+	if _, cfg.Key, err = ed25519.GenerateKey(nil); err == nil {
+		err = l.cfg.Book.Begin(payer, cfg.Key)
+	}
+	if err != nil {
+		return nil, err
+	}
 	if s, err = client.Open(ctx, cfg, min(have, max(deposits*most, info.MinDeposit))); err != nil {
 		return nil, err
 	}
-	return s, l.cfg.Book.Keep(payer, s.Record().ID, s.Save())
+	return s, l.cfg.Book.Keep(payer, s.Record().ID, s.Record().SessionKey, s.Save())
 }
 
 // quote chooses a model and asks what it costs.
@@ -271,9 +282,9 @@ func (b *Bot) quote(ctx context.Context) (m essaim.ModelInfo, q essaim.Quote, er
 	return m, q, essaim.Errorf(essaim.CodeUnavailable, "", "nobody draws now")
 }
 
-// progress begins a message that tells how far a picture is, and keeps it up to date. That it
-// cannot be told stops nothing.
-func (l *letter) progress(ctx context.Context, d *book.Draw) func(essaim.Progress) {
+// progress begins a message that tells how far a picture is, and keeps it up to date until stop.
+// That it cannot be told stops nothing, and what comes too fast is left out.
+func (l *letter) progress(ctx context.Context, d *book.Draw) (report func(essaim.Progress), stop func()) {
 	short := clip(d.Prompt, 200)
 	if d.Progress == "" {
 		n := Note{Chat: l.Chat, Text: l.words(drawing, short)}
@@ -286,18 +297,29 @@ func (l *letter) progress(ctx context.Context, d *book.Draw) func(essaim.Progres
 		}
 		if err != nil {
 			l.log.Info("progress cannot be told", "draw", d.ID, "err", err)
-			return nil
+			return nil, func() {}
 		}
 		d.Progress = message
 	}
+	message, texts, done := d.Progress, make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		for t := range texts {
+			_ = l.cfg.Platform.Edit(ctx, l.Chat, message, t) // the picture tells it all
+		}
+	}()
 	var last time.Time
-	return func(p essaim.Progress) {
-		if p.Steps == 0 || time.Since(last) < editPause && p.Step < p.Steps {
+	report = func(p essaim.Progress) {
+		if p.Steps == 0 || time.Since(last) < editPause {
 			return
 		}
-		last = time.Now()
-		_ = l.cfg.Platform.Edit(ctx, l.Chat, d.Progress, l.words(drawingAt, short, bar(p.Step, p.Steps), p.Step, p.Steps)) // the picture tells it all
+		select {
+		case texts <- l.words(drawingAt, short, bar(p.Step, p.Steps), p.Step, p.Steps):
+			last = time.Now()
+		default:
+		}
 	}
+	return report, func() { close(texts); <-done }
 }
 
 func bar(done, all int) string {

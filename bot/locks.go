@@ -37,3 +37,14 @@ func (l *locks) lock(a essaim.Address) (unlock func()) {
 		}
 	}
 }
+
+// try is lock if nobody has the account now; else nil.
+func (l *locks) try(a essaim.Address) (unlock func()) {
+	l.mu.Lock()
+	busy := l.held[a] != nil
+	l.mu.Unlock()
+	if busy {
+		return nil // it would be a pity to wait; the next round comes
+	}
+	return l.lock(a)
+}

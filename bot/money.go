@@ -3,6 +3,8 @@ package bot
 import (
 	"context"
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/bot/book"
@@ -57,6 +59,9 @@ func (b *Bot) sign(ctx context.Context, payer book.Person, m book.Move) (Prepare
 		return Prepared{}, err
 	}
 	if have < m.Amount {
+		if err := b.adopt(ctx, payer, 0); err != nil {
+			return Prepared{}, err
+		}
 		if err := b.closeSession(ctx, payer); err != nil {
 			return Prepared{}, err
 		}
@@ -188,9 +193,86 @@ func (b *Bot) closeSession(ctx context.Context, p book.Person) error {
 func (b *Bot) closeIdle(ctx context.Context) error {
 	idle, err := b.cfg.Book.Idle(ctx, b.cfg.Now().Add(-b.cfg.Limits.Idle))
 	for _, p := range idle {
-		unlock := b.locks.lock(p.Address)
-		err = errors.Join(err, b.closeSession(ctx, p))
-		unlock()
+		if unlock := b.locks.try(p.Address); unlock != nil {
+			err = errors.Join(err, b.closeSession(ctx, p))
+			unlock()
+		}
 	}
 	return err
+}
+
+const (
+	adoptAfter  = time.Minute // after which the opening of a session has ended, one way or the other, unless the bot was stopped
+	adoptWithin = time.Hour   // in which a transaction comes, or never
+)
+
+// adoptAll takes up sessions that the bot was stopped over before it could keep them.
+func (b *Bot) adoptAll(ctx context.Context, after time.Duration) error {
+	list, err := b.cfg.Book.Openings(ctx)
+	for _, o := range list {
+		p, one := b.cfg.Book.ByID(ctx, o.Person)
+		if one == nil {
+			if unlock := b.locks.try(p.Address); unlock != nil {
+				one = b.adopt(ctx, p, after)
+				unlock()
+			}
+		}
+		err = errors.Join(err, one)
+	}
+	return err
+}
+
+// adopt takes up somebody's sessions that were opened and not kept. The account's lock is held.
+func (b *Bot) adopt(ctx context.Context, p book.Person, after time.Duration) error {
+	list, err := b.cfg.Book.Openings(ctx)
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, func(o book.Opening) bool { return o.Person != p.ID || b.cfg.Now().Sub(o.At) < after })
+	if len(list) == 0 {
+		return nil
+	}
+	sessions, err := b.cfg.Ledger.Sessions(ctx, p.Address)
+	if err != nil {
+		return errors.Join(errLater, err)
+	}
+	for _, o := range list {
+		key := essaim.NodeKeyOf(o.Key)
+		i := slices.IndexFunc(sessions, func(s essaim.Session) bool { return s.SessionKey == key })
+		switch {
+		case i >= 0 && sessions[i].State == essaim.SessionOpen:
+			err = b.take(ctx, p, sessions[i].ID, o)
+		case i >= 0 || b.cfg.Now().Sub(o.At) > adoptWithin:
+			err = b.cfg.Book.Opened(key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take uses a session, or settles it if there is another.
+func (b *Bot) take(ctx context.Context, p book.Person, id essaim.SessionID, o book.Opening) error {
+	cfg, err := b.payer(p)
+	if err != nil {
+		return err
+	}
+	s, err := client.Adopt(ctx, cfg, id, o.Key)
+	if err != nil {
+		return errors.Join(errLater, err)
+	}
+	other, err := b.session(ctx, p)
+	if err != nil {
+		return err
+	}
+	if other == nil {
+		return b.cfg.Book.Keep(p, id, essaim.NodeKeyOf(o.Key), s.Save())
+	}
+	if other.Record().ID != id {
+		if _, err := s.Close(ctx); err != nil {
+			return errors.Join(errLater, err)
+		}
+	}
+	return b.cfg.Book.Opened(essaim.NodeKeyOf(o.Key))
 }

@@ -41,9 +41,10 @@ type rig struct {
 	balance map[essaim.Address]essaim.Amount
 	nonce   map[essaim.Address]uint64
 	txs     map[string]error
-	log     []string // payments as they came
-	escrow  map[essaim.SessionID]essaim.Address
-	earned  essaim.Amount // by miners
+	log     []string                            // payments as they came
+	escrow  map[essaim.SessionID]essaim.Address // open sessions
+	opened  map[essaim.SessionID]essaim.Address // all sessions
+	earned  essaim.Amount                       // by miners
 	said    []bot.Note
 	number  int
 	changed chan struct{}
@@ -55,7 +56,7 @@ const funds = 10 * essaim.AIM
 func newRig(t testing.TB) *rig {
 	r := &rig{
 		t: t, net: clienttest.New(t, 2), dir: t.TempDir(), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), dead: make(chan struct{}),
-		balance: map[essaim.Address]essaim.Amount{}, nonce: map[essaim.Address]uint64{}, txs: map[string]error{}, escrow: map[essaim.SessionID]essaim.Address{},
+		balance: map[essaim.Address]essaim.Amount{}, nonce: map[essaim.Address]uint64{}, txs: map[string]error{}, escrow: map[essaim.SessionID]essaim.Address{}, opened: map[essaim.SessionID]essaim.Address{},
 		changed: make(chan struct{}),
 	}
 	r.net.OnClose = r.settled
@@ -249,6 +250,20 @@ func (r *rig) Resolve(_ context.Context, name string) (essaim.Address, error) {
 	return essaim.Address{}, essaim.Errorf(essaim.CodeNotFound, "", "no name %q", name)
 }
 
+func (r *rig) Sessions(_ context.Context, payer essaim.Address) (out []essaim.Session, err error) {
+	all := r.net.Sessions()
+	return around(r, func() ([]essaim.Session, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for id, p := range r.opened {
+			if p == payer {
+				out = append(out, all[id-1])
+			}
+		}
+		return out, nil
+	})
+}
+
 var outside = essaim.Address{9, 9, 9}
 
 func (r *rig) Payer(a *wallet.Account) client.Ledger { return payer{r.net, r, a.Address()} }
@@ -271,6 +286,7 @@ func (p payer) OpenSession(ctx context.Context, coordinator essaim.NodeKey, depo
 		p.r.mu.Lock()
 		p.r.balance[p.a] -= deposit
 		p.r.escrow[id] = p.a
+		p.r.opened[id] = p.a
 		p.r.nonce[p.a]++
 		p.r.mu.Unlock()
 		err = p.r.step()

@@ -19,6 +19,7 @@ package client
 
 import (
 	"context"
+	"crypto/ed25519"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -95,6 +96,9 @@ type Config struct {
 	// Limit is the most that the session may spend, if that is less than its deposit: no
 	// task is signed beyond it. 0: the deposit, or what the saved session says.
 	Limit essaim.Amount
+
+	// Key is the key of a session that is opened; nil: a fresh one. See Adopt.
+	Key ed25519.PrivateKey
 }
 
 // Request asks for a picture, or for what else a model does: see Chat and Embed.

@@ -67,9 +67,11 @@ func Open(ctx context.Context, cfg Config, deposit essaim.Amount) (*Session, err
 	if err != nil {
 		return nil, err
 	}
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, essaim.Errorf(essaim.CodeInternal, "", "make a session key: %w", err)
+	key := cfg.Key
+	if key == nil {
+		if _, key, err = ed25519.GenerateKey(rand.Reader); err != nil {
+			return nil, essaim.Errorf(essaim.CodeInternal, "", "make a session key: %w", err)
+		}
 	}
 	expiry := height + openRounds*max(info.ExpiryAhead, 1)
 	id, tx, err := cfg.Ledger.OpenSession(ctx, info.Coordinator, deposit, essaim.NodeKeyOf(key), expiry)

@@ -55,6 +55,7 @@ CREATE TABLE IF NOT EXISTS draws (
 	proven INTEGER NOT NULL DEFAULT 0, progress TEXT NOT NULL DEFAULT '', at INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS draws_by_person ON draws (person, id);
 CREATE TABLE IF NOT EXISTS sessions (person INTEGER PRIMARY KEY, session INTEGER NOT NULL, saved BLOB NOT NULL, used INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS openings (key TEXT PRIMARY KEY, person INTEGER NOT NULL, seed BLOB NOT NULL, at INTEGER NOT NULL);
 `
 
 // Book is the open file. Make it with Open.

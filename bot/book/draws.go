@@ -2,6 +2,7 @@ package book
 
 import (
 	"context"
+	"crypto/ed25519"
 	"strconv"
 	"time"
 
@@ -118,9 +119,48 @@ func (b *Book) keep(p Person, id essaim.SessionID, session []byte) durable.Stmt 
 	}
 }
 
-// Keep notes the session that pays for somebody's pictures: one at a time.
-func (b *Book) Keep(p Person, id essaim.SessionID, session []byte) error {
-	_, err := b.write(b.keep(p, id, session))
+// Keep notes the session that pays for somebody's pictures: one at a time. key is its key.
+func (b *Book) Keep(p Person, id essaim.SessionID, key essaim.NodeKey, session []byte) error {
+	_, err := b.write(b.keep(p, id, session), opened(key))
+	return err
+}
+
+// Opening is a session that is being opened: its key is kept first, so that no crash loses the
+// deposit.
+type Opening struct {
+	Person int64
+	Key    ed25519.PrivateKey
+	At     time.Time
+}
+
+// Begin notes the key of a session before it is opened.
+func (b *Book) Begin(p Person, key ed25519.PrivateKey) error {
+	return b.do("INSERT INTO openings (key, person, seed, at) VALUES (?, ?, ?, ?)", essaim.NodeKeyOf(key).String(), p.ID, b.seal(key.Seed(), "session"), b.stamp())
+}
+
+// Openings lists the keys of which it is not known whether they have a session.
+func (b *Book) Openings(ctx context.Context) ([]Opening, error) {
+	return rows(ctx, b, func(scan func(...any) error) (o Opening, err error) {
+		var sealed []byte
+		var at int64
+		if err = scan(&o.Person, &sealed, &at); err != nil {
+			return o, err
+		}
+		seed, err := b.open(sealed, "session")
+		if err == nil {
+			o.Key, o.At = ed25519.NewKeyFromSeed(seed), time.Unix(at, 0)
+		}
+		return o, err
+	}, "SELECT person, seed, at FROM openings ORDER BY at")
+}
+
+func opened(key essaim.NodeKey) durable.Stmt {
+	return durable.Stmt{Query: "DELETE FROM openings WHERE key = ?", Args: []any{key.String()}}
+}
+
+// Opened forgets a key: its session is kept, over, or never came.
+func (b *Book) Opened(key essaim.NodeKey) error {
+	_, err := b.write(opened(key))
 	return err
 }
 
