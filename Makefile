@@ -5,7 +5,7 @@ PROMPT  ?= a red apple
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: build imagine demo demo-stake demo-settlement demo-proof demo-verification demo-engines checker certificate test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
+.PHONY: build imagine demo demo-stake demo-settlement demo-proof demo-bot demo-verification demo-engines checker certificate test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
 
 build: ## build bin/essaim
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/essaim
@@ -24,6 +24,9 @@ demo-settlement: build ## ten thousand tasks in two transactions, and two lies c
 
 demo-proof: build ## a picture, its proof, its check without weights, and a liar convicted in one move, told and checked
 	@./$(BIN) demo-proof
+
+demo-bot: build ## people chat with a bot on a network and a Telegram of its own, told and checked
+	@./$(BIN) demo-bot
 
 checker: ## the page's checker of proofs, web/certificate/built: after changes of what it checks
 	GOOS=js GOARCH=wasm $(GO) build -trimpath -ldflags '-s -w' -o bin/checker.wasm ./web/certificate/wasm

@@ -137,7 +137,7 @@ ok  the picture is the file that was signed
     model %s, seed %d
     task %s
 %s
-The file below proves it offline: essaim receipt verify FILE`,
+The attached file proves it offline: essaim receipt verify FILE`,
 		`Dessin %d, vérifié à l'instant :
 ok  la tâche est signée par la clé de votre session
 ok  le mineur %s a signé qu'il l'a dessiné

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/bots"
 	"github.com/essaim/essaim/cmd/essaim/dispute"
 	"github.com/essaim/essaim/cmd/essaim/operator"
 	"github.com/essaim/essaim/cmd/essaim/proving"
@@ -71,6 +72,7 @@ Start with:
   essaim demo-settlement          ten thousand tasks, two transactions, two lies caught
   essaim demo-verification        a wrong picture found, judged and paid back
   essaim demo-proof               a picture, its proof, its check, and a liar convicted
+  essaim demo-bot                 three people chat with a bot, in two languages
 
 Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found, 5 not
 enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`,
@@ -108,6 +110,10 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	}
 	root.AddCommand(dispute.Command(disputes), dispute.Demo(disputes))
 	root.AddCommand(operator.Commands(operators(c))...)
+	root.AddCommand(bots.Commands(&bots.Shell{
+		Stdin: c.stdin, Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Home: func() string { return c.home }, Dial: c.dialLedger,
+		Gateway: c.gatewayURL, Account: c.account, User: devnet.User, Logger: c.logger, Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
+	})...)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
