@@ -301,9 +301,7 @@ func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt, jo
 		return nil, nil, fmt.Errorf("sign receipt: %w", err)
 	}
 	if m.cfg.Court != nil && a.runner.model.Exact {
-		if err := m.receipts.keep(r.Digest(), a.offer.Task, a.offer.Input); err != nil {
-			return nil, nil, fmt.Errorf("keep what the receipt is of: %w", err)
-		}
+		m.receipts.keep(r.Digest(), a.offer.Task, a.offer.Input)
 	}
 	if err := m.store(ctx, a.link.peer, r, signed, sealed); err != nil {
 		return nil, nil, err

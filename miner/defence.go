@@ -42,13 +42,12 @@ const (
 	prunePause = 10 * time.Minute
 )
 
-// keep stores what defends a receipt.
-func (f *receiptFile) keep(receipt essaim.Digest, task, input []byte) error {
-	_, err := f.file.Write(durable.Stmt{
+// keep stores what defends a receipt. It is safe when the receipt is, whose add follows.
+func (f *receiptFile) keep(receipt essaim.Digest, task, input []byte) {
+	f.file.AppendPatient(durable.Stmt{
 		Query: `INSERT OR REPLACE INTO defences (receipt, task, input, stored) VALUES (?, ?, ?, ?)`,
 		Args:  []any{receipt[:], task, input, time.Now().UnixMilli()},
 	})
-	return err
 }
 
 // forget drops what is too old, or too much.

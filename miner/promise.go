@@ -111,7 +111,7 @@ func (f *receiptFile) blocked(ctx context.Context, k essaim.NodeKey) (reason str
 		return known.reason, known.blocked, nil
 	}
 	now := served{at: time.Now(), blocked: true}
-	err = f.file.QueryRow(ctx, `SELECT reason FROM blocked WHERE coordinator = ?`, k[:]).Scan(&now.reason)
+	err = f.file.Glance(ctx, `SELECT reason FROM blocked WHERE coordinator = ?`, k[:]).Scan(&now.reason)
 	if errors.Is(err, sql.ErrNoRows) {
 		now.blocked, err = false, nil
 	}
@@ -215,7 +215,7 @@ func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, r essaim.Rec
 	if err != nil {
 		return false, err
 	}
-	if _, err := wait(); err != nil {
+	if err := wait(); err != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.opened(from, digest)
@@ -227,7 +227,7 @@ func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, r essaim.Rec
 
 // startAck is the part of ack that goes one by one: each promise says at least what those
 // before it have acknowledged. The disk is waited for outside.
-func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, digest essaim.Digest, price essaim.Amount, a essaim.Ack, signed []byte) (first bool, wait func() (int64, error), err error) {
+func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, digest essaim.Digest, price essaim.Amount, a essaim.Ack, signed []byte) (first bool, wait func() error, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k := promiseKey{from, a.Session, a.Model}
@@ -255,7 +255,7 @@ func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, digest 
 	}
 	f.promised[k] = p
 	delete(f.open[from], digest)
-	return first, f.file.StartPatient(
+	return first, f.file.AppendPatient(
 		durable.Stmt{
 			Query: `UPDATE receipts SET ack = ?, refusal = NULL WHERE digest = ? AND ack IS NULL`,
 			Args:  []any{signed, digest[:]},

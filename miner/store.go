@@ -104,13 +104,13 @@ func (f *receiptFile) add(coordinator essaim.NodeKey, digest essaim.Digest, sign
 	f.opened(coordinator, digest)
 	f.mu.Unlock()
 	stmts := []durable.Stmt{{
-		Query: `INSERT INTO receipts (digest, coordinator, receipt, stored) VALUES (?, ?, ?, ?)`,
+		Query: `INSERT OR IGNORE INTO receipts (digest, coordinator, receipt, stored) VALUES (?, ?, ?, ?)`,
 		Args:  []any{digest[:], coordinator[:], signed, time.Now().UnixMilli()},
 	}}
 	if result != nil {
-		stmts = append(stmts, durable.Stmt{Query: `INSERT INTO results (receipt, result) VALUES (?, ?)`, Args: []any{digest[:], result}})
+		stmts = append(stmts, durable.Stmt{Query: `INSERT OR IGNORE INTO results (receipt, result) VALUES (?, ?)`, Args: []any{digest[:], result}})
 	}
-	_, err := f.file.Write(stmts...)
+	err := f.file.Append(stmts...)()
 	if err != nil {
 		f.answered(coordinator, digest) // it is not sent
 	}

@@ -10,7 +10,7 @@ import (
 
 // patience is how long a new task is not written down: one that is delivered by then is
 // written once, with its receipt.
-const patience = 20 * time.Millisecond
+const patience = 250 * time.Millisecond
 
 // Entry is a task on its way into the log. It ends with Accept or End. It is safe for
 // concurrent use.
@@ -43,7 +43,7 @@ func (e *Entry) write() {
 	defer e.mu.Unlock()
 	if !e.over {
 		e.written = true
-		e.log.file.StartPatient(admission(e.digest, e.task, e.signed, e.voucher)...)
+		e.log.file.AppendPatient(admission(e.digest, e.task, e.signed, e.voucher)...)
 	}
 }
 
@@ -56,22 +56,23 @@ func (e *Entry) end() bool {
 	return e.written
 }
 
-// Accept is Log.Accept.
+// Accept is Log.Accept. It does not wait for the rows, which cannot refuse it: nobody else has
+// the number, or ends the task.
 func (e *Entry) Accept(r essaim.Receipt, f essaim.ReceiptFile, result []byte, state essaim.TaskState) error {
-	if e.end() {
-		return e.log.Accept(e.digest, r, f, result, state)
-	}
+	e.end()
 	now := time.Now().UnixMilli()
 	stmts := []durable.Stmt{
-		{Query: `INSERT INTO tasks (session, seq, digest, model, task, state, attempts, admitted, miner, price, receipt, sealed, accepted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		{Query: `INSERT INTO tasks (session, seq, digest, model, task, state, attempts, admitted, miner, price, receipt, sealed, accepted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (session, seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, miner = excluded.miner, price = excluded.price, task = excluded.task,
+			receipt = excluded.receipt, sealed = excluded.sealed, accepted = excluded.accepted WHERE digest = excluded.digest AND receipt IS NULL`,
 			Args: []any{int64(r.Session), int64(r.Seq), e.digest[:], r.Model[:], f.Task, string(state), int64(r.Attempt), now, r.Miner[:], int64(r.Price), f.Receipt, r.Sealed[:], now}},
-		{Query: `INSERT INTO results (session, seq, sum, result) VALUES (?, ?, ?, ?)`,
+		{Query: `INSERT INTO results (session, seq, sum, result) SELECT ?, ?, ?, ? WHERE changes() = 1`,
 			Args: []any{int64(r.Session), int64(r.Seq), sumOf(f), result}},
 	}
 	if e.voucher != nil {
 		stmts = append(stmts, e.voucher.put())
 	}
-	return e.log.accepted(e.digest, stmts...)
+	return e.log.file.Append(stmts...)()
 }
 
 // End is Log.End.

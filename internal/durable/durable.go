@@ -5,10 +5,15 @@
 // A write is on the disk when Write returns; kill -9 or a power cut after that does
 // not lose it. The package knows nothing of what the rows mean.
 //
+// What nothing in the file can refuse may go ahead of the rows (Append): it is safe as soon as
+// it is in a log beside the file, which costs a tenth of a transaction, and gets into the rows
+// with some hundred others. Reads wait for that.
+//
 // # Concurrency
 //
 // A File is safe for concurrent use. One goroutine, which Open starts and Close ends,
-// does all writes; reads go beside it and see what was committed.
+// does all writes, and one more the log ahead of them; reads go beside them and see what was
+// written before. Several processes may have a file open; one of them may append.
 package durable
 
 import (
@@ -18,29 +23,44 @@ import (
 	"net/url"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// maxBatch bounds a transaction, so that the first write in it does not wait long.
-const maxBatch = 256
+const (
+	// maxBatch bounds a transaction, so that the first write in it does not wait long.
+	maxBatch = 1024
+
+	// maxLine is how many writes may wait for the writer before those who start more have to.
+	maxLine = 8 * maxBatch
+)
 
 // ErrClosed is returned by Write after Close.
 var ErrClosed = errors.New("durable: file is closed")
 
 // File is an open SQLite file.
 type File struct {
-	db     *sql.DB
-	conn   *sql.Conn // the writer's own
-	stmts  map[string]*sql.Stmt
-	writes chan *write
-	done   chan struct{} // closed when the writer has ended
+	db    *sql.DB
+	conn  *sql.Conn // the writer's own
+	stmts map[string]*sql.Stmt
+	done  chan struct{} // closed when the writer has ended
+	wake  chan struct{} // filled when the writer is to look at the line
 
-	mu     sync.RWMutex // held for reading while a write is handed over
-	closed bool         // guarded by mu
+	mu     sync.Mutex
+	room   *sync.Cond // there may be room in line
+	line   []*write   // what waits for the writer, in order; guarded by mu
+	due    time.Time  // when the first of them is to be written; guarded by mu
+	closed bool       // guarded by mu
+	stuck  error      // why the rows do not take what was appended; guarded by mu
+	ahead  *ahead     // nil: nothing was appended yet; guarded by mu
+	newest uint64     // number of the last write in the log ahead; guarded by mu
 
+	behind atomic.Int64 // writes that were appended and are not in the rows
+
+	path    string
 	reading sync.Mutex
 	reads   map[string]*sql.Stmt // by query; guarded by reading
 }
@@ -55,10 +75,13 @@ type Stmt struct {
 // write is one change: statements that are done together or not at all.
 type write struct {
 	stmts    []Stmt
-	patient  bool
+	due      time.Time
 	affected int64
 	err      error
-	done     chan struct{}
+	done     chan struct{} // closed when it is in the rows, or will never be
+
+	number uint64        // in the log ahead; 0: it is not for it
+	safe   chan struct{} // closed when it is there
 }
 
 // checkpoint lets 16 MiB gather before pages are moved to where they belong: those that
@@ -85,7 +108,11 @@ func Open(path, schema string) (*File, error) {
 	}
 	f := &File{
 		db: db, conn: conn, stmts: map[string]*sql.Stmt{}, reads: map[string]*sql.Stmt{},
-		writes: make(chan *write, maxBatch), done: make(chan struct{}),
+		done: make(chan struct{}), wake: make(chan struct{}, 1), path: path,
+	}
+	f.room = sync.NewCond(&f.mu)
+	if err := f.catchUp(); err != nil {
+		return nil, errors.Join(err, f.free())
 	}
 	go f.writer()
 	return f, nil
@@ -97,13 +124,19 @@ func (f *File) Close() error {
 	f.mu.Lock()
 	again := f.closed
 	f.closed = true
+	f.room.Broadcast()
 	f.mu.Unlock()
 	if again {
 		return nil
 	}
-	close(f.writes)
+	f.poke()
 	<-f.done
-	errs := make([]error, 0, len(f.stmts)+2)
+	err := f.ahead.close() // nobody appends any more
+	return errors.Join(err, f.free())
+}
+
+func (f *File) free() error {
+	var errs []error
 	for _, s := range f.stmts {
 		errs = append(errs, s.Close())
 	}
@@ -128,7 +161,7 @@ func (f *File) Write(stmts ...Stmt) (affected int64, err error) {
 // returns when the write is on the disk. Writes are done in the order in which they were
 // started, so whoever holds a lock need not keep it while the disk works.
 func (f *File) Start(stmts ...Stmt) (wait func() (affected int64, err error)) {
-	return f.start(&write{stmts: stmts, done: make(chan struct{})})
+	return f.start(stmts, 0)
 }
 
 // patience is how long a write that can wait does.
@@ -137,25 +170,54 @@ const patience = 5 * time.Millisecond
 // StartPatient is Start for a write that nobody waits for just now: it goes with the next
 // one that cannot wait, or alone after some milliseconds. The order stays.
 func (f *File) StartPatient(stmts ...Stmt) (wait func() (affected int64, err error)) {
-	return f.start(&write{stmts: stmts, patient: true, done: make(chan struct{})})
+	return f.start(stmts, patience)
 }
 
-func (f *File) start(w *write) (wait func() (affected int64, err error)) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	if f.closed {
-		return func() (int64, error) { return 0, ErrClosed }
+func (f *File) start(stmts []Stmt, patience time.Duration) (wait func() (affected int64, err error)) {
+	w := &write{stmts: stmts, due: time.Now().Add(patience), done: make(chan struct{})}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(w); err != nil {
+		return func() (int64, error) { return 0, err }
 	}
-	f.writes <- w
 	return func() (int64, error) {
 		<-w.done
 		return w.affected, w.err
 	}
 }
 
+// enter puts a write into the line. f.mu is held.
+func (f *File) enter(w *write) error {
+	for len(f.line) >= maxLine && !f.closed {
+		f.room.Wait()
+	}
+	if f.closed {
+		return ErrClosed
+	}
+	if len(f.line) == 0 || w.due.Before(f.due) {
+		f.due = w.due
+		f.poke()
+	}
+	if f.line = append(f.line, w); len(f.line) == maxBatch {
+		f.poke()
+	}
+	return nil
+}
+
+// poke has the writer look at the line.
+func (f *File) poke() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
 // Query reads rows; the caller closes them. Query texts are prepared once and kept, as
 // those of a Stmt.
 func (f *File) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := f.level(); err != nil {
+		return nil, err
+	}
 	s, err := f.prepared(query)
 	if err != nil {
 		return nil, err
@@ -165,11 +227,35 @@ func (f *File) Query(ctx context.Context, query string, args ...any) (*sql.Rows,
 
 // QueryRow reads at most one row.
 func (f *File) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	if err := f.level(); err != nil {
+		ctx = refused(ctx, err)
+	}
+	return f.Glance(ctx, query, args...)
+}
+
+// Glance is QueryRow that waits for nothing, for tables that nobody appends to.
+func (f *File) Glance(ctx context.Context, query string, args ...any) *sql.Row {
 	s, err := f.prepared(query)
 	if err != nil {
 		return f.db.QueryRowContext(ctx, query, args...) // the row tells the error
 	}
 	return s.QueryRowContext(ctx, args...)
+}
+
+// level waits until what was appended is in the rows.
+func (f *File) level() error {
+	if f.behind.Load() == 0 {
+		return nil
+	}
+	_, err := f.Write()
+	return err
+}
+
+// refused is a context that has ended with err, which a query then answers.
+func refused(ctx context.Context, err error) context.Context {
+	ctx, cancel := context.WithCancelCause(ctx)
+	cancel(err)
+	return ctx
 }
 
 // prepared is a query's statement: reading a row takes less time than the parser does.
@@ -210,53 +296,85 @@ func IsRefused(err error) bool {
 
 func (f *File) writer() {
 	defer close(f.done)
-	for first := range f.writes {
-		batch := f.gather(first)
-		if err := f.commit(batch); err != nil {
-			for _, w := range batch {
-				w.err = err
-			}
-		}
+	for batch := f.gather(); len(batch) > 0; batch = f.gather() {
+		err := f.commit(batch)
+		f.mu.Lock()
+		f.stuck = nil
+		closed := f.closed
+		f.mu.Unlock()
+		var again []*write
 		for _, w := range batch {
+			switch {
+			case err != nil && w.number != 0 && !closed:
+				again = append(again, w)
+				continue
+			case err != nil:
+				w.err = err
+			case w.number != 0:
+				f.behind.Add(-1)
+			}
 			close(w.done)
+		}
+		if len(again) > 0 {
+			f.insist(again, err)
 		}
 	}
 }
 
-// gather takes what waits already, and what comes from goroutines that could run by now:
-// they share the flush, and where nobody else has work this costs nothing. Only while all of
-// it is patient it waits for more.
-func (f *File) gather(first *write) []*write {
-	batch, urgent, yielded := []*write{first}, !first.patient, false
-	var late <-chan time.Time // made when it is needed
-	for len(batch) < maxBatch {
-		var w *write
-		var ok bool
-		select {
-		case w, ok = <-f.writes:
-			yielded = false
-		default:
-			if !yielded {
-				yielded = true
-				runtime.Gosched()
-				continue
-			}
-			if urgent {
-				return batch
-			}
-			if late == nil {
-				late = time.After(patience)
-			}
-			select {
-			case w, ok = <-f.writes:
-			case <-late:
-			}
-		}
-		if !ok {
-			return batch
-		}
-		batch, urgent = append(batch, w), urgent || !w.patient
+// insist puts appended writes back into the line: they have happened, whatever the rows say.
+func (f *File) insist(again []*write, why error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stuck = why
+	for _, w := range again {
+		w.due = time.Now().Add(retry)
 	}
+	f.line = append(again, f.line...)
+	f.due = f.line[0].due
+}
+
+// gather takes what is in line when the first of it is due, with what comes from goroutines
+// that could run by now: they share the flush, and where nobody else has work this costs
+// nothing. It returns nothing when the file is closed and all is written.
+func (f *File) gather() []*write {
+	for seen := 0; ; {
+		f.mu.Lock()
+		n, closed, left := len(f.line), f.closed, time.Until(f.due)
+		if n >= maxBatch || n > 0 && n == seen {
+			defer f.mu.Unlock()
+			return f.take()
+		}
+		f.mu.Unlock()
+		switch {
+		case n == 0 && closed:
+			return nil
+		case n == 0:
+			<-f.wake
+		case left <= 0 || closed:
+			seen = n
+			runtime.Gosched()
+		default:
+			late := time.NewTimer(left)
+			select {
+			case <-f.wake:
+			case <-late.C:
+			}
+			late.Stop()
+		}
+	}
+}
+
+// take takes a batch out of the line. f.mu is held.
+func (f *File) take() []*write {
+	n := min(len(f.line), maxBatch)
+	batch := f.line[:n:n]
+	f.line = f.line[n:]
+	for i, w := range f.line {
+		if i == 0 || w.due.Before(f.due) {
+			f.due = w.due
+		}
+	}
+	f.room.Broadcast()
 	return batch
 }
 
@@ -279,17 +397,43 @@ func (f *File) try(batch []*write, savepoints bool) error {
 	if _, err := f.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	for _, w := range batch {
-		w.err, w.affected = nil, 0
-		if err := f.apply(w, savepoints); err != nil {
-			_, undo := f.exec("ROLLBACK")
-			return errors.Join(err, undo)
-		}
+	err := f.applyAll(batch, savepoints)
+	if err != nil {
+		_, undo := f.exec("ROLLBACK")
+		return errors.Join(err, undo)
 	}
-	_, err := f.exec("COMMIT")
+	_, err = f.exec("COMMIT")
 	if err != nil {
 		_, _ = f.exec("ROLLBACK") // fails if COMMIT has rolled back itself
 	}
+	return err
+}
+
+// applyAll does the writes of a batch. Those of the log ahead that another process has brought into
+// the rows already are left out, and those that are new are counted there.
+func (f *File) applyAll(batch []*write, savepoints bool) error {
+	var have, newest uint64
+	for _, w := range batch {
+		if w.err, w.affected = nil, 0; w.number != 0 && newest == 0 {
+			var err error
+			if have, err = f.applied(); err != nil {
+				return err
+			}
+		}
+		if newest = max(newest, w.number); w.number != 0 && w.number <= have {
+			continue
+		}
+		if err := f.apply(w, savepoints); err != nil {
+			return err
+		}
+		if w.number != 0 && w.err != nil {
+			return w.err
+		}
+	}
+	if newest <= have {
+		return nil
+	}
+	_, err := f.exec(putApplied, int64(newest))
 	return err
 }
 
