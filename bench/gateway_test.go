@@ -140,8 +140,11 @@ func load(b *testing.B, clients int, at string, secrets []string) {
 			return 0
 		}
 		defer resp.Body.Close()
-		if n, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK || n == 0 {
-			b.Errorf("%s, %d bytes, %v", resp.Status, n, err)
+		if resp.StatusCode != http.StatusOK {
+			why, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
+			b.Errorf("%s: %s", resp.Status, why)
+		} else if n, err := io.Copy(io.Discard, resp.Body); err != nil || n == 0 {
+			b.Errorf("%d bytes, %v", n, err)
 		}
 		return time.Since(began)
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/enginetest"
 	"github.com/essaim/essaim/gateway"
+	"github.com/essaim/essaim/internal/heap"
 	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/seal"
 )
@@ -113,8 +114,12 @@ func newKey(b *testing.B) ed25519.PrivateKey {
 	return k
 }
 
+// likeTheProgram has the memory of this one collected as that of the program is.
+var likeTheProgram = sync.OnceFunc(func() { heap.Floor(heap.Enough) })
+
 func newWorld(b *testing.B, miners int) *world {
 	b.Helper()
+	likeTheProgram()
 	w := &world{books: &books{actors: map[essaim.NodeKey]essaim.Actor{}}}
 	key := newKey(b)
 	w.books.actors[essaim.NodeKeyOf(key)] = essaim.Actor{Role: essaim.RoleCoordinator, NodeKey: essaim.NodeKeyOf(key), Bond: essaim.AIM, Stake: essaim.AIM}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/essaim/essaim/internal/heap"
 	"github.com/essaim/essaim/node"
 )
 
@@ -18,6 +19,7 @@ func newNodeCommand(c *cli) *cobra.Command {
 A devnet's folders are made by ` + "`essaim up`" + `, which runs them all in one process.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			heap.Floor(heap.Enough)
 			cfg, err := node.Load(args[0])
 			if err != nil {
 				return err

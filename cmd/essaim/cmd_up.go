@@ -11,6 +11,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
+	"github.com/essaim/essaim/internal/heap"
 	"github.com/essaim/essaim/node"
 )
 
@@ -29,6 +30,7 @@ miners is fixed when the home is made.
 The network is a devnet: real parts, coins without value.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			heap.Floor(heap.Enough)
 			if miners < 0 || miners > 32 {
 				return essaim.Errorf(essaim.CodeBadInput, "run 0 to 32", "--miners %d is out of range", miners)
 			}
