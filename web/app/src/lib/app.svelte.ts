@@ -34,6 +34,9 @@ class App {
   get models(): Model[] {
     return (this.info?.models ?? []).filter((m) => m.kind === 'image')
   }
+  get talkers(): Model[] {
+    return (this.info?.models ?? []).filter((m) => m.kind === 'text.chat')
+  }
 
   async start(): Promise<void> {
     const k = await account.kept()

@@ -7,7 +7,7 @@ import type { Account } from './ledger.ts'
 
 export interface Model {
   digest: string; name: string; kind: string; engine: string; exact: boolean; sizes: string[] | null; min_steps: number; max_steps: number; steps: number
-  meter?: { unit: string }; unit_price: number; miners: number
+  meter?: string; unit_price: number; miners: number
 }
 export interface Info {
   chain_id: string; coordinator: string; owner: string; fee: number; models: Model[] | null; miners: number; version: string; min_deposit: number; expiry_blocks: number
@@ -15,7 +15,7 @@ export interface Info {
 export interface Candidate { miner: string; hpke_key: string; price: number }
 export interface Quote { model: string; max_price: number; candidates: Candidate[] | null; expires: number }
 export interface QuoteRequest { kind: string; model: string; width?: number; height?: number; steps?: number; units?: number }
-export interface Progress { state: string; attempt: number; miner: Uint8Array; step: number; steps: number; note: string }
+export interface Progress { state: string; attempt: number; miner: Uint8Array; step: number; steps: number; note: string; part?: Uint8Array }
 export interface Delivery { task: Uint8Array; receipt: Uint8Array; sealed: Uint8Array }
 export interface Submission { task: Uint8Array; input: Uint8Array; voucher?: Uint8Array }
 export interface Payment { to: string; amount: number; reason: string }
@@ -162,7 +162,9 @@ function delivery(m: Map<number | string, Item>): Delivery {
 function progress(m: Map<number | string, Item>): Progress {
   const n = (k: string) => Number(m.get(k) ?? 0)
   const miner = m.get('miner')
+  const part = m.get('part')
   return {
+    ...(part instanceof Uint8Array && { part }),
     state: String(m.get('state') ?? ''), attempt: n('attempt'), miner: miner instanceof Uint8Array ? miner : new Uint8Array(), step: n('step'), steps: n('steps'), note: String(m.get('note') ?? ''),
   }
 }

@@ -17,26 +17,25 @@ const maxRecipients = 32
 const step = 64 << 10
 const nonce = new Uint8Array(12) // every key is used once
 
-// The suite of HPKE: KEM 0x647a, KDF HKDF-SHA256, AEAD AES-128-GCM (which is not used).
+// The suite of HPKE: KEM 0x647a, KDF HKDF-SHA256, AEAD AES-128-GCM, which only parts use.
 const suite = concat(text('HPKE'), new Uint8Array([0x64, 0x7a, 0, 1, 0, 1]))
 const labelled = (label: string, x: Uint8Array) => concat(text('HPKE-v1'), suite, text(label), x)
 const labelledExtract = (salt: Uint8Array, label: string, ikm: Uint8Array) => extract(hash, labelled(label, ikm), salt)
 const labelledExpand = (secret: Uint8Array, label: string, info: Uint8Array, length: number) =>
   expand(hash, secret, concat(new Uint8Array([length >> 8, length & 255]), labelled(label, info)), length)
 
-/** The exporter of the context that a shared secret makes (RFC 9180 §5.1, base mode). */
-function exporter(shared: Uint8Array): (context: Uint8Array, length: number) => Uint8Array {
+/** What the key schedule gives for a shared secret and an info (RFC 9180 §5.1, base mode), by label. */
+function schedule(shared: Uint8Array, info: Uint8Array): (label: string, length: number) => Uint8Array {
   const none = new Uint8Array()
-  const context = concat(
-    new Uint8Array([0]),
-    labelledExtract(none, 'psk_id_hash', none),
-    labelledExtract(none, 'info_hash', text('essaim/seal/2')),
-  )
-  const secret = labelledExpand(labelledExtract(shared, 'secret', none), 'exp', context, 32)
-  return (c, length) => labelledExpand(secret, 'sec', c, length)
+  const context = concat(new Uint8Array([0]), labelledExtract(none, 'psk_id_hash', none), labelledExtract(none, 'info_hash', info))
+  const secret = labelledExtract(shared, 'secret', none)
+  return (label, length) => labelledExpand(secret, label, context, length)
 }
 
-const slotKey = (shared: Uint8Array, salt: Uint8Array, info: Uint8Array) => exporter(shared)(concat(text('key\0'), salt, info), 32)
+function slotKey(shared: Uint8Array, salt: Uint8Array, info: Uint8Array): Uint8Array {
+  const exporter = schedule(shared, text('essaim/seal/2'))('exp', 32)
+  return labelledExpand(exporter, 'sec', concat(text('key\0'), salt, info), 32)
+}
 
 export interface KeyPair { secret: Uint8Array; public: Uint8Array }
 
@@ -82,6 +81,32 @@ export function open(envelope: Uint8Array, info: Uint8Array, key: KeyPair): Uint
     return padded.slice(4, 4 + size)
   }
   throw refused('it is sealed to another key')
+}
+
+/** Opens what is sealed part by part while it is made, in order (seal/parts.go). What does not open throws. */
+export class Parts {
+  private key: KeyPair
+  private info: Uint8Array
+  private gave: ReturnType<typeof schedule> | undefined
+  private count = 0
+
+  constructor(key: KeyPair, info: Uint8Array) {
+    this.key = key
+    this.info = concat(text('essaim/parts/1\0'), info)
+  }
+
+  open(part: Uint8Array): Uint8Array {
+    if (!this.gave) {
+      this.gave = schedule(kem.decapsulate(part.subarray(0, encSize), this.key.secret), this.info)
+      part = part.subarray(encSize)
+    }
+    const once = this.gave('base_nonce', 12)
+    uint32(this.count++).forEach((x, i) => (once[8 + i]! ^= x))
+    const padded = gcm(this.gave('key', 16), once).decrypt(part)
+    const size = (padded[0]! << 8) | padded[1]!
+    if (size > padded.length - 2) throw new Error('a part of the answer is damaged')
+    return padded.slice(2, 2 + size)
+  }
 }
 
 /** The padded length of n bytes. */

@@ -9,14 +9,28 @@ import { type Bytes, equal, hex, random, readBase64, readHex, sha256 } from './b
 import { type Delivery, type Gateway, type Info, type Model, type Progress, type Quote, Refused, type Settled } from './gateway.ts'
 import { openSession, readNumber } from './ledger.ts'
 import { check } from './proof.ts'
-import { generateKey, type KeyPair, open as openEnvelope, seal } from './seal.ts'
+import { generateKey, type KeyPair, open as openEnvelope, Parts, seal } from './seal.ts'
 import { forgetSession, type KeptSession, loadSession, type Picture, savePicture, saveSession } from './store.ts'
 import {
-  binds, encodeFile, encodeInput, none, openReceipt, pixelsDigest, readOutput, type Receipt, short, signClose, signTask, signVoucher, type Task, taskDigest,
+  binds, encodeFile, encodeInput, mostUnits, none, openReceipt, type Output, partsInfo, pixelsDigest, previewInfo, readOutput, type Receipt, short, signClose, signTask, signVoucher, type Task, taskDigest,
 } from './words.ts'
 
 export interface Ask { model: Model; prompt: string; seed: number; width: number; height: number; proof: boolean }
 
+/** One message of a conversation, and what continues one (engine/chat.go). */
+export interface Message { role: 'user' | 'assistant'; content: string }
+export interface Answer { content: string; finish: string; read: number; written: number }
+
+/** What one task asks for, and how its result is looked at before it is paid for. */
+interface Order<T> {
+  kind: string; model: Model; prompt: string; seed: number; width: number; height: number; steps: number; units: number; verify: string; previews: number
+  heard: (p: Progress, task: Uint8Array) => void
+  judge: (done: { task: Uint8Array; file: Uint8Array; receipt: Receipt; out: Output }) => Promise<T>
+}
+
+const lie = (what: string) => new Refused('refused', what, 'this is not paid: the coordinator or the miner is at fault')
+
+const PREVIEWS = 3 // of a picture, at the most
 const DRAW_TIME = 5 * 60_000
 const MARGIN = 50 // blocks that a session must still be open
 const ROUNDS = 2 // times the coordinator's shortest session
@@ -79,34 +93,97 @@ export class SessionBook {
     return s.spent ? signVoucher({ chain: s.chain, session: s.id, coordinator: readHex(s.coordinator, 32), amount: s.spent, count: s.accepted }, s.seed) : undefined
   }
 
-  /** Draws a picture in the open session. The price is at most the quote's. */
-  async draw(ask: Ask, quote: Quote, told: (p: Progress) => void, stop?: AbortSignal): Promise<Picture> {
+  /** Draws a picture in the open session. The price is at most the quote's. preview is shown what no receipt speaks of. */
+  draw(ask: Ask, quote: Quote, told: (p: Progress) => void, preview: (file: Uint8Array) => void, stop?: AbortSignal): Promise<Picture> {
+    const heard = (p: Progress, task: Uint8Array) => {
+      if (!p.part || p.step < 1) return
+      try {
+        preview(new Parts(this.replyKey(), previewInfo(task, p.attempt, p.step)).open(p.part))
+      } catch {
+        // passed over: the picture itself is what is checked
+      }
+    }
+    return this.run({
+      ...ask, kind: 'image', steps: 0, units: 0, verify: ask.proof ? 'proof' : '', previews: PREVIEWS, heard,
+      judge: async ({ task, file, receipt: r, out }) => {
+        await checkPixels(out.data, r)
+        if (ask.proof) {
+          if (!out.proof || !r.proof || !equal(await sha256(out.proof), r.proof)) throw lie('the proof is not the one that the receipt names')
+          const found = check(out.data, file, out.proof, ask.prompt)
+          if (!found.ok) throw lie(`the proof does not hold: ${found.error}`)
+        }
+        const picture: Picture = {
+          task: hex(task), chain: r.chain, prompt: ask.prompt, model: ask.model.digest, modelName: ask.model.name, seed: String(ask.seed), made: Date.now(),
+          media: out.media, data: out.data as Bytes, file, ...(out.proof && { proof: out.proof as Bytes }), warnings: out.warnings.slice(0, 16).map((w) => w.slice(0, 300)), price: r.price, session: r.session,
+        }
+        await savePicture(picture)
+        return picture
+      },
+    }, quote, told, stop)
+  }
+
+  /** Continues a conversation. said is called with what is written so far, while it is written. */
+  chat(model: Model, talk: Message[], quote: Quote, said: (text: string) => void, told: (p: Progress) => void, stop?: AbortSignal): Promise<{ answer: Answer; file: Uint8Array; receipt: Receipt }> {
+    let reader: Parts | undefined
+    let attempt = -1
+    let written = ''
+    const heard = (p: Progress, task: Uint8Array) => {
+      if (!p.part) return
+      if (p.attempt !== attempt) {
+        attempt = p.attempt
+        reader = new Parts(this.replyKey(), partsInfo(task, attempt))
+        written = ''
+      }
+      try {
+        if (reader) said((written += new TextDecoder().decode(reader.open(p.part))))
+      } catch {
+        reader = undefined // a part was missed: the whole comes at the end
+      }
+    }
+    return this.run({
+      ...chatOrder(model, talk), seed: crypto.getRandomValues(new Uint32Array(1))[0]!, width: 0, height: 0, verify: '', previews: 0, heard,
+      judge: async ({ file, receipt: r, out }) => {
+        if (out.media !== 'application/vnd.essaim.chat+json') throw lie('the result is no answer')
+        const answer = JSON.parse(new TextDecoder().decode(out.data)) as Answer
+        if (typeof answer.content !== 'string' || !['stop', 'length'].includes(answer.finish) || answer.written !== r.steps) throw lie('the answer is not what the receipt says')
+        return { answer, file, receipt: r }
+      },
+    }, quote, told, stop)
+  }
+
+  private replyKey = (): KeyPair => (this.reply ??= generateKey())
+
+  /** Hands in one task until it is delivered, looks at the result and counts it. */
+  private async run<T>(o: Order<T>, quote: Quote, told: (p: Progress) => void, stop?: AbortSignal): Promise<T> {
     const s = this.kept
     if (!s) throw new Error('no session is open')
-    this.reply ??= generateKey()
-    const input = encodeInput(ask.prompt, random(16), this.reply.public)
+    const input = encodeInput(o.prompt, random(16), this.replyKey().public, o.previews)
     const task: Task = {
-      version: 1, chain: s.chain, session: s.id, seq: ++s.seq, kind: 'image', model: readHex(ask.model.digest, 32), input: await sha256(input), seed: ask.seed,
-      width: ask.width, height: ask.height, steps: 0, maxPrice: quote.max_price, verify: ask.proof ? 'proof' : '', deadline: Date.now() + DRAW_TIME, maxUnits: 0, plan: none(),
+      version: 1, chain: s.chain, session: s.id, seq: ++s.seq, kind: o.kind, model: readHex(o.model.digest, 32), input: await sha256(input), seed: o.seed,
+      width: o.width, height: o.height, steps: o.steps, maxPrice: quote.max_price, verify: o.verify, deadline: Date.now() + DRAW_TIME, maxUnits: o.units, plan: none(),
     }
     s.doubtful += quote.max_price // until the answer has come
     await this.save()
     const signed = signTask(task, s.seed)
     const digest = await taskDigest(task)
     const offered = new Set<string>()
+    const hear = (p: Progress) => {
+      o.heard(p, digest)
+      told(p)
+    }
     for (let pause = 200; ; pause = Math.min(2 * pause, 5000)) {
       try {
         const keys = await this.vet(quote, offered)
-        const delivery = await this.g.submit({ task: signed, input: seal(input, task.input, keys), voucher: this.voucher() }, told, stop)
-        const picture = await this.accept(ask, task, digest, signed, delivery, offered)
+        const delivery = await this.g.submit({ task: signed, input: seal(input, task.input, keys), voucher: this.voucher() }, hear, stop)
+        const result = await this.accept(o, task, digest, signed, delivery, offered)
         await this.g.acknowledge(this.voucher()!).catch(() => undefined) // the next voucher says it all
-        return picture
+        return result
       } catch (e) {
         if (!(e instanceof Refused) || !e.retryable || stop?.aborted || Date.now() + pause > task.deadline) throw e
         told({ state: 'submitted', attempt: 0, miner: new Uint8Array(), step: 0, steps: 0, note: e.message })
       }
       await new Promise((ok) => setTimeout(ok, pause))
-      quote = await this.g.quote({ kind: 'image', model: ask.model.digest, width: ask.width, height: ask.height })
+      quote = await this.g.quote({ kind: o.kind, model: o.model.digest, width: o.width, height: o.height, steps: o.steps, units: o.units })
     }
   }
 
@@ -122,34 +199,22 @@ export class SessionBook {
     }))
   }
 
-  private async accept(ask: Ask, task: Task, digest: Uint8Array, signed: Uint8Array, d: Delivery, offered: Set<string>): Promise<Picture> {
+  private async accept<T>(o: Order<T>, task: Task, digest: Uint8Array, signed: Uint8Array, d: Delivery, offered: Set<string>): Promise<T> {
     const s = this.kept!
     const r = openReceipt(d.receipt)
     await binds(r, task)
-    const lie = (what: string) => new Refused('refused', what, 'this is not paid: the coordinator or the miner is at fault')
     if (!equal(d.task, digest)) throw lie('the delivery is for another task')
-    if (!offered.has(hex(r.miner))) throw lie('the picture is by a miner that was never offered')
+    if (!offered.has(hex(r.miner))) throw lie('the result is by a miner that was never offered')
     if (hex(r.coordinator) !== s.coordinator) throw lie('the receipt names another coordinator')
     if (!equal(await sha256(d.sealed), r.sealed)) throw lie('the sealed result is not the one that the receipt names')
-    const out = readOutput(openEnvelope(d.sealed, digest, this.reply!))
-    if (!equal(await sha256(out.data), r.output) || out.data.length !== r.size || out.media !== r.media) throw lie('the picture is not the one that the receipt names')
-    await checkPixels(out.data, r)
-    const file = encodeFile(signed, d.receipt)
-    if (ask.proof) {
-      if (!out.proof || !r.proof || !equal(await sha256(out.proof), r.proof)) throw lie('the proof is not the one that the receipt names')
-      const found = check(out.data, file, out.proof, ask.prompt)
-      if (!found.ok) throw lie(`the proof does not hold: ${found.error}`)
-    }
-    const picture: Picture = {
-      task: hex(digest), chain: s.chain, prompt: ask.prompt, model: ask.model.digest, modelName: ask.model.name, seed: String(ask.seed), made: Date.now(),
-      media: out.media, data: out.data as Uint8Array<ArrayBuffer>, file, ...(out.proof && { proof: out.proof as Uint8Array<ArrayBuffer> }), warnings: out.warnings.slice(0, 16).map((w) => w.slice(0, 300)), price: r.price, session: s.id,
-    }
-    await savePicture(picture)
+    const out = readOutput(openEnvelope(d.sealed, digest, this.replyKey()))
+    if (!equal(await sha256(out.data), r.output) || out.data.length !== r.size || out.media !== r.media) throw lie('the result is not the one that the receipt names')
+    const result = await o.judge({ task: digest, file: encodeFile(signed, d.receipt), receipt: r, out })
     s.doubtful -= task.maxPrice
     s.spent += r.price
     s.accepted++
     await this.save()
-    return picture
+    return result
   }
 
   /** Settles the session: what was not spent comes back. */
@@ -163,6 +228,12 @@ export class SessionBook {
     if (claimed > s.spent + s.doubtful) throw new Refused('refused', `the settlement claims more than was delivered`, 'keep the receipts: they prove what was')
     return settled
   }
+}
+
+/** What a conversation is as a task: its words as agreed, the most that may be written, and the most units. */
+export function chatOrder(model: Model, talk: Message[]): { kind: string; model: Model; prompt: string; steps: number; units: number } {
+  const prompt = JSON.stringify({ messages: talk })
+  return { kind: 'text.chat', model, prompt, steps: model.steps, units: mostUnits(model.meter ?? '', new TextEncoder().encode(prompt).length, model.steps) }
 }
 
 /** Compares the pixels that the browser shows with those that the miner has signed. */

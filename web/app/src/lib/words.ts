@@ -1,7 +1,7 @@
 // The signed objects, field by field as the Go program has them (task.go, receipt.go,
 // voucher.go, exchange.go), and what an offline check compares.
 
-import { type Bytes, concat, equal, hex, sha256 } from './bytes.ts'
+import { type Bytes, concat, equal, hex, sha256, text, uint32 } from './bytes.ts'
 import { decode, encode, type Item } from './cbor.ts'
 import { open, sign } from './cose.ts'
 
@@ -61,9 +61,25 @@ export const encodeTask = (t: Task): Bytes => write(task, t)
 export const taskDigest = (t: Task): Promise<Bytes> => sha256(encodeTask(t))
 export const signTask = (t: Task, seed: Uint8Array): Bytes => sign('task', encodeTask(t), seed)
 
-/** What only the user and the miner see. */
-export const encodeInput = (prompt: string, salt: Uint8Array, replyKey: Uint8Array): Bytes =>
-  encode(new Map<number, Item>([[1, prompt], [2, salt], [3, replyKey]]))
+/** What only the user and the miner see. previews: how many pictures may be shown before the finished one. */
+export function encodeInput(prompt: string, salt: Uint8Array, replyKey: Uint8Array, previews = 0): Bytes {
+  const m = new Map<number, Item>([[1, prompt], [2, salt], [3, replyKey]])
+  if (previews) m.set(4, previews)
+  return encode(m)
+}
+
+const uint64 = (n: number): Bytes => concat(uint32(Math.floor(n / 2 ** 32)), uint32(n >>> 0))
+
+/** What binds streamed parts to the attempt that writes them, and previews to their step (meter.go). */
+export const partsInfo = (task: Uint8Array, attempt: number): Bytes => concat(task, uint64(attempt))
+export const previewInfo = (task: Uint8Array, attempt: number, step: number): Bytes => concat(partsInfo(task, attempt), text(' preview '), uint32(step))
+
+const PROMPT_TOKENS = 4 // that cost as much as one written
+const PROMPT_SLACK = 256 // tokens that a model's template may add
+
+/** The most units that a chat can come to (meter.go). */
+export const mostUnits = (meter: string, prompt: number, written: number): number =>
+  meter === 'token' ? Math.max(1, Math.ceil((prompt + PROMPT_SLACK) / PROMPT_TOKENS) + written) : 1
 
 export interface Voucher { chain: string; session: number; coordinator: Uint8Array; amount: number; count: number }
 
