@@ -152,8 +152,8 @@ func (v *visitor) download(ending string) string {
 // TestPage is a newcomer's first visit in a real browser: account, coins and picture with one
 // click; the certificate; coins for somebody else; stake; settlement; the key on another machine.
 func TestPage(t *testing.T) {
-	r := start(t, Config{Miners: 3, Serve: true, HTTP: "127.0.0.1:0", Audit: &node.Audit{Budget: 1_000_000, Patience: node.Duration(time.Second), Poll: node.Duration(50 * time.Millisecond)}})
-	v := browse(t, r.Info().Gateway+"/")
+	r := start(t, Config{Miners: 3, Serve: true, HTTP: "127.0.0.1:0", Pace: 100 * time.Millisecond, Audit: &node.Audit{Budget: 1_000_000, Patience: node.Duration(time.Second), Poll: node.Duration(50 * time.Millisecond)}})
+	v := browse(t, r.Info().Gateway+"/", `new MutationObserver(() => { window.previewed ||= !!document.querySelector('[data-test="preview"]') }).observe(document, { subtree: true, childList: true })`)
 
 	v.do(chromedp.WaitVisible("#prompt"), chromedp.SendKeys("#prompt", "a red apple"))
 	v.sees("price", "AIM each, at most")
@@ -161,6 +161,10 @@ func TestPage(t *testing.T) {
 	v.click("draw")
 	v.do(chromedp.WaitVisible(at("made") + " img"))
 	v.shot("make")
+	var previewed bool
+	if v.do(chromedp.Evaluate("window.previewed", &previewed)); !previewed {
+		t.Error("no preview was shown")
+	}
 	v.sees("balance", "9 AIM") // ten from the faucet, one in escrow
 
 	v.click("made")

@@ -4,6 +4,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -234,4 +237,44 @@ func (r *running) empties(v *visitor, address essaim.Address) {
 	v.click("draw")
 	v.sees("failure", "given coins already")
 	v.shot("empty")
+}
+
+// TestPageChat: where somebody offers a chat, the page has one: sealed, streamed, receipted, and paid by its tokens.
+func TestPageChat(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("python3 is not on this machine, and the example of an engine is written in it")
+	}
+	program, err := filepath.Abs("../docs/extend/engine.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, Config{Miners: 1, Serve: true, HTTP: "127.0.0.1:0", Engines: []string{"exec=" + program}})
+	v := browse(t, r.Info().Gateway+"/")
+	v.do(chromedp.WaitVisible(`//a[text()="Chat"]`, chromedp.BySearch))
+	v.visit("chat")
+	v.do(chromedp.WaitVisible("#words"), chromedp.SendKeys("#words", "one two three"))
+	v.click("say")
+	v.sees("assistant", "three two one")
+	v.sees("cost", "4 units") // three words written, and three read for one
+	v.do(chromedp.SendKeys("#words", "red apple"))
+	v.click("say")
+	v.sees("assistant", "apple red")
+	v.shot("chat")
+	v.do(chromedp.Click(`(//button[text()="Receipt"])[1]`, chromedp.BySearch))
+	file, err := os.ReadFile(v.download(".receipt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt, task, _, err := essaim.ReadReceiptFile(file)
+	if err != nil || task.Kind != essaim.KindChat || receipt.Units != 4 || receipt.Price != 4*meteredPrice {
+		t.Errorf("the saved receipt: %+v: %v", receipt, err)
+	}
+	// What the page has acknowledged is what the two answers cost.
+	v.visit("wallet")
+	v.click("settle")
+	v.sees("note", "came back")
+	s, err := r.Chain().Settlement(t.Context(), receipt.Session)
+	if err != nil || s.Root.Count() != 2 || s.Root.Sum() != 7*meteredPrice {
+		t.Errorf("settled %+v: %v", s, err)
+	}
 }
