@@ -38,9 +38,9 @@ var floors = map[string]int{
 	"proof":            4, // of whole runs; its parts:
 	"proof/succinct":   5, // another mode of them
 	"proof/builtin":    6, // the binary's models
-	"proof/field":      2,
+	"proof/field":      1,
 	"proof/transcript": 3,
-	"proof/sumcheck":   3,
+	"proof/sumcheck":   2,
 	"proof/commit":     3,
 	"proof/lookup":     4,
 	"proof/prooftest":  3,

@@ -8,7 +8,6 @@ import (
 	"github.com/essaim/essaim/proof/commit"
 	"github.com/essaim/essaim/proof/field"
 	"github.com/essaim/essaim/proof/sumcheck"
-	"github.com/essaim/essaim/quant"
 )
 
 const (
@@ -31,16 +30,7 @@ func (p *Proof) Encode() []byte {
 	for _, r := range p.Rounds {
 		b = field.Append(b, r.C0, r.C2)
 	}
-	b = field.Append(b, p.Opening.Row...)
-	for _, c := range p.Opening.Columns {
-		for _, v := range c.Values {
-			b = binary.LittleEndian.AppendUint32(b, v)
-		}
-		for _, h := range c.Path {
-			b = append(b, h[:]...)
-		}
-	}
-	return b
+	return p.Opening.Append(b)
 }
 
 // pack appends numbers in groups: a byte that says how many bits each has, then these bits.
@@ -109,16 +99,14 @@ func unpack(b []byte, all []int32) (rest []byte, ok bool) {
 //
 // Errors: wraps ErrRefused.
 func (m *Model) Decode(b []byte) (*Proof, error) {
-	l := m.layout
-	column := 4*l.Rows + len(quant.Hash{})*l.Depth()
-	fixed := 2*field.Size*commit.LaneBits + field.Size*l.Columns + commit.Queries*column
 	p := &Proof{}
 	b, err := p.decodeGiven(b)
 	if err != nil {
 		return nil, err
 	}
-	if len(b) != fixed {
-		return nil, fmt.Errorf("%w: %d bytes follow the outputs, want %d", ErrRefused, len(b), fixed)
+	rounds := 2 * field.Size * commit.LaneBits
+	if want := rounds + m.layout.Size(); len(b) != want {
+		return nil, fmt.Errorf("%w: %d bytes follow the outputs, want %d", ErrRefused, len(b), want)
 	}
 	ok := true
 	ext := func() (e field.Ext) {
@@ -129,22 +117,8 @@ func (m *Model) Decode(b []byte) (*Proof, error) {
 	for range commit.LaneBits {
 		p.Rounds = append(p.Rounds, sumcheck.Round{C0: ext(), C2: ext()})
 	}
-	p.Opening.Row = make([]field.Ext, l.Columns)
-	for j := range p.Opening.Row {
-		p.Opening.Row[j] = ext()
-	}
-	for range commit.Queries {
-		c := commit.Column{Values: make([]uint32, l.Rows), Path: make([]quant.Hash, l.Depth())}
-		for i := range c.Values {
-			c.Values[i] = binary.LittleEndian.Uint32(b)
-			b, ok = b[4:], ok && c.Values[i] < field.P
-		}
-		for i := range c.Path {
-			b = b[copy(c.Path[i][:], b):]
-		}
-		p.Opening.Columns = append(p.Opening.Columns, c)
-	}
-	if !ok {
+	fine := false
+	if p.Opening, fine = m.layout.Read(b); !ok || !fine {
 		return nil, fmt.Errorf("%w: a number in it is not below the field's prime", ErrRefused)
 	}
 	return p, nil

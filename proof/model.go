@@ -121,5 +121,5 @@ func ResumeProver(manifest essaim.Digest, weights, leaves []byte, workers int) (
 // Root is the proof root: what the manifest states as `proof`.
 func (m *Model) Root() essaim.Digest { return m.root }
 
-// Leaves are what ResumeProver takes, 32 bytes for each column of the code: 8 MB for a model of 20 million weights.
+// Leaves are what ResumeProver takes, 32 bytes for each column of the code: 16 MB for a model of 20 million weights.
 func (p *Prover) Leaves() []byte { return p.committed.Leaves() }

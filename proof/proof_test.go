@@ -72,7 +72,7 @@ func TestGolden(t *testing.T) {
 	s := theStage(t, 0)
 	st, r := runToy(t, s.engine, s.statement(), nil)
 	got := essaim.DigestOf(s.prover.prove(t, st, r).Encode())
-	const proof, root = "0ad687081e79fb3b49e015976e15251e6e2684dadb364a6193f727c1bea73c3c", "9b4bb417dbddb65f4434f4220d73eef9fe24ae81d89b1a63d07c33f9ca55d2c5"
+	const proof, root = "145b34902b55d19337f7ed427f03986ff5e0c8ced457df0dd56becda4c466e0b", "539872bb1dd5b0883a48c991f6f2bf76f90388b3eda60ca738da40078eeb28e2"
 	if got.String() != proof || s.prover.Root().String() != root {
 		t.Errorf("proof %s, root %s; want %s, %s", got, s.prover.Root(), proof, root)
 	}

@@ -63,7 +63,7 @@ func (p *Prover) argue(t *transcript.Transcript, all []claim, out *Proof) {
 	out.Rounds, s = sumcheck.Prove(t, p.committed.Fold(r), lanes, p.layout.Lanes)
 
 	// What the lanes of x are at s is what the matrices count in the opening.
-	out.Opening = p.committed.Open(t, r, at(x, s, p.layout.Lanes))
+	out.Opening = p.committed.Open(t, r, s, at(x, s, p.layout.Lanes))
 }
 
 // at evaluates the multilinear extensions of a table's lanes.

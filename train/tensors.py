@@ -75,14 +75,18 @@ def model_root(folder, name):
     return hashlib.sha256(b'\3' + struct.pack('<I', count) + tree_root(leaves)).hexdigest()
 
 
-P, LANE, RATE, QUERIES = 2**31 - 2**24 + 1, 256, 32, 21
+P, LANE, RATE, QUERIES, ROW_QUERIES = 2**31 - 2**24 + 1, 256, 16, 27, 155
 
 
 def grid_of(shapes):
     """The columns of the grid that matrices of these shapes are laid into, and where each one's lanes begin."""
     def rows(columns):
         return sum(-(-n // LANE) * -(-m // (columns // LANE)) for m, n in shapes)
-    columns = min((1 << k for k in range(8, 17)), key=lambda c: 16 * c + 4 * QUERIES * rows(c))
+
+    def size(columns):
+        row = min(ROW_QUERIES * pieces + columns // pieces for pieces in (1 << f for f in range(8)))
+        return 4 * QUERIES * rows(columns) + 16 * row
+    columns = min((1 << k for k in range(8, 16)), key=size)
     return columns, rows(columns)
 
 

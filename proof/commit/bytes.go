@@ -27,17 +27,15 @@ func times(m *quant.Matrix, vectors [][]uint32, workers int) [][]uint32 {
 	return out
 }
 
-// split writes the lowest digits of all numbers, then the next ones and so on.
+// split writes the lowest digits of all numbers, then the next ones and so on. With 128 added to all but the highest, digits are
+// a number's bytes.
 func split(dst []int16, v []uint32) {
+	const lower = 0x00808080
 	n := len(v)
+	d0, d1, d2, d3 := dst[:n], dst[n:][:n], dst[2*n:][:n], dst[3*n:][:n]
 	for i, a := range v {
-		rest := int64(a)
-		for k := range digits - 1 {
-			d := int8(rest)
-			dst[k*n+i] = int16(d)
-			rest = (rest - int64(d)) >> 8
-		}
-		dst[(digits-1)*n+i] = int16(rest)
+		a += lower
+		d0[i], d1[i], d2[i], d3[i] = int16(a&0xff)-128, int16(a>>8&0xff)-128, int16(a>>16&0xff)-128, int16(a>>24)
 	}
 }
 

@@ -1,7 +1,9 @@
 package commit
 
 import (
+	"bytes"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -105,28 +107,44 @@ func TestOpening(t *testing.T) {
 	random := rand.New(rand.NewPCG(4, 4))
 	r, s, lanes := exts(random, w.Point()), exts(random, LaneBits), exts(random, w.Lanes)
 	right := value(w.Layout, all, r, s, lanes)
-	open := func() Opening { return w.Open(new(transcript.Transcript), r, lanes) }
+	open := func() Opening { return w.Open(new(transcript.Transcript), r, s, lanes) }
 	verify := func(v field.Ext, root quant.Hash, o Opening) error {
 		return w.Layout.Verify(new(transcript.Transcript), root, r, s, lanes, v, o)
 	}
-	if err := verify(right, w.Root(), open()); err != nil {
+	o := open()
+	if err := verify(right, w.Root(), o); err != nil {
 		t.Fatal(err)
+	}
+	b := o.Append(nil)
+	if again, ok := w.Read(b); !ok || len(b) != w.Size() || !bytes.Equal(again.Append(nil), b) {
+		t.Errorf("an opening of %d bytes, of which %d are read, reads as another", len(b), w.Size())
 	}
 	one := new(field.Ext).SetOne()
 	for why, lie := range map[string]func(v *field.Ext, root *quant.Hash, o *Opening){
 		"another value":         func(v *field.Ext, _ *quant.Hash, _ *Opening) { v.Add(v, one) },
 		"another root":          func(_ *field.Ext, root *quant.Hash, _ *Opening) { root[3]++ },
-		"a short row":           func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Row = o.Row[1:] },
-		"a long row":            func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Row = append(o.Row, field.Ext{}) },
-		"another row":           func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Row[7].Add(&o.Row[7], one) },
+		"a short rest":          func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Rest = o.Rest[1:] },
+		"a long rest":           func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Rest = append(o.Rest, field.Ext{}) },
+		"another rest":          func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Rest[7].Add(&o.Rest[7], one) },
 		"a column less":         func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Columns = o.Columns[1:] },
 		"columns exchanged":     func(_ *field.Ext, _ *quant.Hash, o *Opening) { slices.Reverse(o.Columns) },
 		"another number":        func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Columns[20].Values[1] ^= 1 },
 		"a short column":        func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Columns[2].Values = o.Columns[2].Values[1:] },
 		"no path":               func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Columns[2].Path = nil },
 		"another hash":          func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Columns[0].Path[5][0] ^= 1 },
+		"another commitment":    func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Top[99][0] ^= 1 },
+		"no commitment":         func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Top = nil },
+		"a round more":          func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Rounds = append(o.Rounds, o.Rounds[0]) },
+		"no rounds":             func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Rounds = nil },
+		"another round":         func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Rounds[0].C2.Add(&o.Rounds[0].C2, one) },
+		"pieces exchanged":      func(_ *field.Ext, _ *quant.Hash, o *Opening) { slices.Reverse(o.Row) },
+		"a piece less":          func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Row = o.Row[1:] },
+		"another of a piece":    func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Row[126].Values[7] ^= 1 },
+		"a short piece":         func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Row[3].Values = o.Row[3].Values[1:] },
+		"a piece without path":  func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Row[3].Path = nil },
+		"a piece's other path":  func(_ *field.Ext, _ *quant.Hash, o *Opening) { o.Row[3].Path[0][31] ^= 4 },
 		"nothing":               func(_ *field.Ext, _ *quant.Hash, o *Opening) { *o = Opening{} },
-		"a row that fits a lie": func(v *field.Ext, _ *quant.Hash, o *Opening) { lieInRow(v, o, r, s, w.Layout) },
+		"a row that fits a lie": func(v *field.Ext, _ *quant.Hash, o *Opening) { *o = lieInRow(w, v, r, s, lanes) },
 	} {
 		v, root, o := right, w.Root(), open()
 		lie(&v, &root, &o)
@@ -136,15 +154,61 @@ func TestOpening(t *testing.T) {
 	}
 }
 
-// lieInRow claims another value and changes one number of the row so that it shows it.
-func lieInRow(v *field.Ext, o *Opening, r, s []field.Ext, l *Layout) {
+// lieInRow claims another value and opens, honestly but for that, a row that shows it.
+func lieInRow(w *Weights, v *field.Ext, r, s, lanes []field.Ext) Opening {
 	one := *new(field.Ext).SetOne()
-	e, j := field.Eq(r[l.split(len(r)):]), field.Eq(s)
-	var by field.Ext
-	by.Mul(&e[0], &j[11])
+	row, by := w.Row(r, lanes), field.Eq(w.within(r, s))[11]
 	by.Inverse(&by)
 	v.Add(v, &one)
-	o.Row[11].Add(&o.Row[11], &by)
+	row[11].Add(&row[11], &by)
+	return w.OpenRow(new(transcript.Transcript), row, r, s)
+}
+
+// TestFarFromCode: a commitment to columns that are of no code, or of one in some places only, is refused by the queries to it.
+func TestFarFromCode(t *testing.T) {
+	w := committed(t, odd(3), 1)
+	random := rand.New(rand.NewPCG(5, 4))
+	r, s, lanes := exts(random, w.Point()), exts(random, LaneBits), exts(random, w.Lanes)
+	right := value(w.Layout, odd(3), r, s, lanes)
+	row := w.Row(r, lanes)
+	for _, every := range []int{1, 2, 4, 16} {
+		c := w.encode(row)
+		for q := 0; q < len(c.code)/c.high; q += every {
+			c.code[q*c.high] ^= 1
+		}
+		c.hash()
+		o := w.open(new(transcript.Transcript), &c, row, r, s)
+		if err := w.Layout.Verify(new(transcript.Transcript), w.Root(), r, s, lanes, right, o); !errors.Is(err, ErrOpening) {
+			t.Errorf("one column of %d is of no code: %v", every, err)
+		}
+	}
+}
+
+// TestRowQueries: what the bound on chance is made of: that a wrong combination of pieces agrees with the right one in few
+// columns of their code.
+func TestRowQueries(t *testing.T) {
+	w := committed(t, odd(5), 1)
+	rest := exts(rand.New(rand.NewPCG(6, 6)), w.piece())
+	wrong := slices.Clone(rest)
+	wrong[3].Add(&wrong[3], new(field.Ext).SetOne())
+	alike, n := 0, RowRate*w.piece()
+	for q := range n {
+		var x field.Element
+		x.ExpInt64(field.Root(n), int64(q))
+		a, b := field.Evaluate(rest, &x), field.Evaluate(wrong, &x)
+		if a.Equal(&b) {
+			alike++
+		}
+	}
+	if alike >= w.piece() {
+		t.Errorf("%d of %d columns do not tell", alike, n)
+	}
+	if chance := RowQueries * math.Log2(5./8); chance > -105 {
+		t.Errorf("%d queries leave a chance of 2^%.1f", RowQueries, chance)
+	}
+	if chance := Queries * math.Log2(1./Rate); chance > -105 {
+		t.Errorf("%d queries leave a chance of 2^%.1f", Queries, chance)
+	}
 }
 
 // TestQueriesCatchARow: a cheater who knows where he will be asked is not caught there, so it is the queries that count;
@@ -224,7 +288,7 @@ func TestShapes(t *testing.T) {
 	add(512, 512)
 	add(6144, 512)
 	l, err := NewLayout(shapes)
-	if err != nil || l.Columns != 8192 || l.Rows != 2336 || l.Lanes != 91 || l.Point() != 13 {
+	if err != nil || l.Columns != 32768 || l.Rows != 584 || l.Lanes != 91 || l.Point() != 13 || l.folds() != 4 || l.Size() != 185920 {
 		t.Errorf("layout %+v, error %v", l, err)
 	}
 }

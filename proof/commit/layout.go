@@ -3,11 +3,12 @@
 // extension of Brakedown.
 //
 // It exists because the checker of a run has no weights: all that a proof leaves to know of them is one number, Σ
-// a·W~(r, s) over all matrices, and this package shows it in a few hundred kilobytes. The commitment is made once
+// a·W~(r, s) over all matrices, and this package shows it in some two hundred kilobytes. The commitment is made once
 // per model. docs/protocol/proof.md defines grid, lanes, code and root; it also says why there is no proximity
-// test: the tree's root is recomputed by whoever has the weights, so that it is known to be of a code.
+// test for the weights: their tree's root is recomputed by whoever has them, so that it is known to be of a code. The
+// combination of rows that an opening is about is committed to in turn, with such a test (row.go).
 //
-// The package knows no engine and draws no challenge but its queries. It must not keep the code, which is 128
+// The package knows no engine and draws no challenge but those of an opening. It must not keep the code, which is 64
 // times as large as the weights: columns are made when they are asked for.
 package commit
 
@@ -29,16 +30,16 @@ const (
 	LaneBits = 8
 
 	// Rate is how many times longer the code is than a row.
-	Rate = 32
+	Rate = 16
 
 	// Queries is how many columns are shown: a wrong row agrees with a right one in less than
-	// 1/Rate of all, so it passes with chance below Rate^-Queries = 2^-105.
-	Queries = 21
+	// 1/Rate of all, so it passes with chance below Rate^-Queries = 2^-108.
+	Queries = 27
 
 	maxMatrices = 4096
 	maxRows     = 1 << 16 // of a matrix and of the grid: sums of digits then fit an int32
 	maxCols     = 1 << 20
-	maxColumns  = 1 << 16
+	maxColumns  = 1 << 15
 )
 
 // ErrShape is wrapped by complaints about matrices that cannot be committed to.
@@ -80,7 +81,8 @@ func NewLayout(shapes []Shape) (*Layout, error) {
 	l := &Layout{Shapes: shapes}
 	for columns, least := Lane, 0; columns <= maxColumns; columns *= 2 {
 		rows := gridRows(shapes, columns)
-		if size := 16*columns + 4*Queries*rows; rows <= maxRows && (least == 0 || size < least) {
+		is := Layout{Columns: columns}
+		if size := 4*Queries*rows + 16*RowQueries<<is.folds() + 16*is.piece(); rows <= maxRows && (least == 0 || size < least) {
 			l.Columns, l.Rows, least = columns, rows, size
 		}
 	}

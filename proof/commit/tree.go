@@ -13,15 +13,16 @@ type tree [][]quant.Hash
 
 func (t tree) root() quant.Hash { return t[len(t)-1][0] }
 
-func (t tree) path(leaf int) (out []quant.Hash) {
-	for _, level := range t[:len(t)-1] {
+// path are the hashes beside a leaf's way up to the level with 2^top hashes.
+func (t tree) path(leaf, top int) (out []quant.Hash) {
+	for _, level := range t[:len(t)-1-top] {
 		out = append(out, level[leaf^1])
 		leaf /= 2
 	}
 	return out
 }
 
-// up is the root that a leaf's path leads to.
+// up is what a leaf's path leads to: the root, if it is as long as that.
 func up(hash quant.Hash, leaf int, path []quant.Hash) quant.Hash {
 	for _, beside := range path {
 		if leaf&1 == 0 {
@@ -51,12 +52,12 @@ const together = 64
 func (w *Weights) newLeaves(workers int) []quant.Hash {
 	leaves := make([]quant.Hash, w.Code())
 	workers = min(max(workers, 1), Rate)
+	size := 1 + 4*w.Rows // of what is hashed for a column: a zero, and its numbers
 	quant.Each(workers, workers, func(i int) {
 		var (
-			coset  = field.NewCoset(w.Columns, Rate, 0)
-			rows   = make([]uint32, w.Rows*w.Columns)
-			some   = make([]uint32, together*w.Rows)
-			buffer = make([]byte, 0, 1+4*w.Rows)
+			coset = field.NewCoset(w.Columns, Rate, 0)
+			rows  = make([]field.Element, w.Rows*w.Columns)
+			some  = make([]byte, together*size)
 		)
 		for t := i; t < Rate; t += workers {
 			coset.Move(Rate, t)
@@ -65,12 +66,14 @@ func (w *Weights) newLeaves(workers int) []quant.Hash {
 			}
 			for at := 0; at < w.Columns; at += together {
 				for r := range w.Rows {
-					for k, v := range rows[r*w.Columns+at:][:together] {
-						some[k*w.Rows+r] = v
+					to := some[1+4*r:]
+					for _, v := range rows[r*w.Columns+at:][:together] {
+						binary.LittleEndian.PutUint32(to, v[0])
+						to = to[min(size, len(to)):]
 					}
 				}
 				for k := range together {
-					leaves[t+Rate*coset.Point(at+k)] = columnHash(some[k*w.Rows:][:w.Rows], buffer)
+					leaves[t+Rate*coset.Point(at+k)] = sha256.Sum256(some[k*size:][:size])
 				}
 			}
 		}

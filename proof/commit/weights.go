@@ -26,7 +26,7 @@ type Weights struct {
 	tree   tree
 }
 
-// New commits to matrices, with at most workers goroutines. It takes some 80 bytes of memory and a quarter of a
+// New commits to matrices, with at most workers goroutines. It takes some 80 bytes of memory and a tenth of a
 // microsecond for each number; a hundredth of that if leaves are what Leaves gave before. They are believed: who does
 // not trust them compares Root.
 //
@@ -132,42 +132,28 @@ func (l *Layout) weigh(r, lanes []field.Ext) []field.Ext {
 	return out
 }
 
-// An Opening shows Σ lanes·W~(r, s).
-type Opening struct {
-	Row     []field.Ext // the combination of grid rows
-	Columns []Column    // Queries of the code's
-}
-
-// A Column is one of the code, and the hashes beside its way to the root, from the leaf up.
-type Column struct {
-	Values []uint32 // below P
-	Path   []quant.Hash
-}
-
-// Transcript absorbs what is said and draws what is asked.
+// A Transcript absorbs what is said and draws what is asked.
 type Transcript interface {
+	Absorb(label string, data []byte)
 	AbsorbExt(label string, all ...field.Ext)
+	Ext() field.Ext
 	Index(n int) int
 }
 
-// Open opens at a point r of rows, with a factor for each lane.
-func (w *Weights) Open(t Transcript, r, lanes []field.Ext) Opening {
-	row := timesExt(&w.turned, w.weigh(r, lanes), w.Workers)
-	t.AbsorbExt("opening", row...)
-	return Opening{Row: row, Columns: w.Show(t)}
+// Open opens at a point r of rows and s of a lane's columns, with a factor for each lane.
+func (w *Weights) Open(t Transcript, r, s, lanes []field.Ext) Opening {
+	return w.OpenRow(t, w.Row(r, lanes), r, s)
 }
 
-// Show draws columns of the code and makes them.
-func (w *Weights) Show(t Transcript) (out []Column) {
-	asked := make([]int, Queries)
-	powers := make([][]uint32, Queries)
-	for i := range asked {
-		asked[i] = t.Index(w.Code())
-		x := w.at(asked[i])
+// show makes the columns of the code that were asked for.
+func (w *Weights) show(asked []int) (out []Column) {
+	powers := make([][]uint32, len(asked))
+	for i, q := range asked {
+		x := w.at(q)
 		powers[i] = field.PowersOf(&x, w.Columns)
 	}
 	for i, values := range times(&w.grid, powers, w.Workers) {
-		out = append(out, Column{Values: values, Path: w.tree.path(asked[i])})
+		out = append(out, Column{Values: values, Path: w.tree.path(asked[i], 0)})
 	}
 	return out
 }

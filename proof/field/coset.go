@@ -37,13 +37,25 @@ func (c *Coset) Move(rate, t int) {
 // Point is the k of the value that Values leaves at i: its bits in the reverse order.
 func (c *Coset) Point(i int) int { return int(bits.Reverse32(uint32(i)) >> (32 - c.bits)) }
 
-// Values writes the polynomial's values, below P, to dst, in the order of Point. Both have n elements.
-func (c *Coset) Values(dst []uint32, coefficients []int8) {
+// Values writes the polynomial's values, below P and not in Montgomery's form, to dst, in the order of Point. Both have n elements.
+func (c *Coset) Values(dst []Element, coefficients []int8) {
 	// Elements are held in Montgomery's form, a·2³². Factors in that form take a number that is not to its product, as
 	// it is: so coefficients go in, and values come out, as they are.
+	dst = dst[:len(coefficients)]
 	for j, w := range coefficients {
 		v := uint32(int32(w))
-		c.work[j][0] = v + P&uint32(int32(w)>>31)
+		dst[j][0] = v + P&uint32(int32(w)>>31)
+	}
+	v := koalabear.Vector(dst)
+	v.Mul(v, c.twist)
+	c.domain.FFT(v, fft.DIF, fft.WithNbTasks(1))
+	Settle()
+}
+
+// Numbers is Values of coefficients below P.
+func (c *Coset) Numbers(dst, coefficients []uint32) {
+	for j, w := range coefficients {
+		c.work[j][0] = w
 	}
 	c.transform(dst)
 }

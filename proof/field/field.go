@@ -157,6 +157,15 @@ func AddScaled(sum, a []Ext, c *Ext, scratch []Ext) {
 	Settle()
 }
 
+// AddPowers adds c·xʲ to sum[j], for all j.
+func AddPowers(sum []Ext, c *Ext, x *Element) {
+	if len(sum) == 0 {
+		return
+	}
+	extensions.Vector(sum).MulAccByElement(powers(*x, len(sum)), c)
+	Settle()
+}
+
 // Powers are 1, x, x² and so on, n of them.
 func Powers(x Ext, n int) []Ext {
 	out := make([]Ext, n)

@@ -148,6 +148,17 @@ func TestSums(t *testing.T) {
 	}
 	var wide Ext
 	wide.B0.A0 = x
+	for _, n := range []int{36, 33} { // of a vector's width, and not
+		added := Powers(wide, n)
+		AddPowers(added, &a[0], &x)
+		for j, p := range Powers(wide, n) {
+			var z Ext
+			z.Mul(&p, &a[0])
+			if z.Add(&z, &p); !z.Equal(&added[j]) {
+				t.Errorf("power %d added is %v, want %v", j, &added[j], &z)
+			}
+		}
+	}
 	if p := Powers(wide, 7); !p[6].Equal(&b[6]) {
 		t.Errorf("the sixth power is %v, want %v", &p[6], &b[6])
 	}
@@ -172,21 +183,24 @@ func TestCoset(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	for _, n := range []int{2, 16, 256, 1024} {
 		const rate = 4
-		row, values := make([]int8, n), make([]uint32, n)
+		row, values := make([]int8, n), make([]Element, n)
+		same, numbers := make([]uint32, n), make([]uint32, n)
 		poly := make([]Ext, n)
 		for j := range row {
 			row[j] = int8(r.Uint32())
 			poly[j].B0.A0 = Of(int64(row[j]))
+			same[j] = uint32(poly[j].B0.A0.Uint64())
 		}
 		c := NewCoset(n, rate, 0)
 		for at := range rate {
 			c.Move(rate, at)
 			c.Values(values, row)
+			c.Numbers(numbers, same)
 			for k := 0; k < n; k += max(n/16, 1) {
 				var x Element
 				x.ExpInt64(Root(rate*n), int64(at+rate*c.Point(k)))
-				if want := Evaluate(poly, &x); want.B0.A0.Uint64() != uint64(values[k]) {
-					t.Fatalf("n %d, coset %d: value %d is %d, want %v", n, at, k, values[k], &want)
+				if want := Evaluate(poly, &x); want.B0.A0.Uint64() != uint64(values[k][0]) || numbers[k] != values[k][0] {
+					t.Fatalf("n %d, coset %d: value %d is %d and %d, want %v", n, at, k, values[k][0], numbers[k], &want)
 				}
 			}
 		}
