@@ -116,14 +116,8 @@ type VectorOpening struct {
 	Columns []Column    // VectorQueries of the code's
 }
 
-// A Challenger absorbs what is said and draws all that an opening needs.
-type Challenger interface {
-	Transcript
-	Ext() field.Ext
-}
-
 // mix draws what each row counts in the random combination.
-func (g Grid) mix(t Challenger) []field.Ext {
+func (g Grid) mix(t Transcript) []field.Ext {
 	out := make([]field.Ext, g.Rows)
 	for i := range out {
 		out[i] = t.Ext()
@@ -132,7 +126,7 @@ func (g Grid) mix(t Challenger) []field.Ext {
 }
 
 // Open opens at a point.
-func (v *Vector) Open(t Challenger, s []field.Ext) VectorOpening {
+func (v *Vector) Open(t Transcript, s []field.Ext) VectorOpening {
 	rows, _ := v.split(s)
 	o := VectorOpening{Row: make([]field.Ext, v.Columns), Mix: make([]field.Ext, v.Columns)}
 	field.Combine(o.Row, field.EqTable(rows)[:v.Rows], v.cells)
@@ -140,7 +134,7 @@ func (v *Vector) Open(t Challenger, s []field.Ext) VectorOpening {
 	t.AbsorbExt("vector opening", append(append([]field.Ext(nil), o.Row...), o.Mix...)...)
 	for range VectorQueries {
 		q := t.Index(VectorRate * v.Columns)
-		c := Column{Values: make([]uint32, v.Rows), Path: v.tree.path(q)}
+		c := Column{Values: make([]uint32, v.Rows), Path: v.tree.path(q, 0)}
 		at := v.coset.Point(q / VectorRate) // the order of its own inverse
 		for r := range c.Values {
 			c.Values[r] = v.code[q%VectorRate][r*v.Columns+at]
@@ -156,7 +150,7 @@ var ErrVector = errors.New("a vector's opening does not hold")
 // Verify checks an opening at a point of what a root commits to, and returns the value that it shows.
 //
 // Errors: wraps ErrVector.
-func (g Grid) Verify(t Challenger, root quant.Hash, s []field.Ext, o VectorOpening) (value field.Ext, err error) {
+func (g Grid) Verify(t Transcript, root quant.Hash, s []field.Ext, o VectorOpening) (value field.Ext, err error) {
 	if len(o.Row) != g.Columns || len(o.Mix) != g.Columns || len(o.Columns) != VectorQueries {
 		return value, fmt.Errorf("%w: rows of %d and %d, and %d columns", ErrVector, len(o.Row), len(o.Mix), len(o.Columns))
 	}

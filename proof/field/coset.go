@@ -52,14 +52,6 @@ func (c *Coset) Values(dst []Element, coefficients []int8) {
 	Settle()
 }
 
-// Numbers is Values of coefficients below P.
-func (c *Coset) Numbers(dst, coefficients []uint32) {
-	for j, w := range coefficients {
-		c.work[j][0] = w
-	}
-	c.transform(dst)
-}
-
 // transform evaluates what is in work.
 func (c *Coset) transform(dst []uint32) {
 	c.work.Mul(c.work, c.twist)

@@ -326,7 +326,7 @@ func TestEveryFieldCounts(t *testing.T) {
 			number("round", &(*round)[i].C2)
 		}
 	}
-	for i, all := range [][]field.Ext{right.Lanes, right.Cells.Row, right.Cells.Mix, right.Weights.Row} {
+	for i, all := range [][]field.Ext{right.Lanes, right.Cells.Row, right.Cells.Mix, right.Weights.Rest} {
 		for j := 0; j < len(all); j += []int{1, 31, 31, 31}[i] {
 			number("numbers", &all[j])
 		}

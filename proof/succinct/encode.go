@@ -26,8 +26,7 @@ func (p *Proof) Encode() []byte {
 	b = appendRounds(field.Append(b, p.Total), p.Rounds)
 	b = appendRounds(field.Append(b, p.Lanes...), p.Claims)
 	b = field.Append(field.Append(b, p.Cells.Row...), p.Cells.Mix...)
-	b = appendColumns(b, p.Cells.Columns)
-	return appendColumns(field.Append(b, p.Weights.Row...), p.Weights.Columns)
+	return p.Weights.Append(appendColumns(b, p.Cells.Columns))
 }
 
 func appendRounds(b []byte, all []sumcheck.Round) []byte {
@@ -140,9 +139,9 @@ func (p *Proof) decodeArgument(b []byte, y *system) error {
 		return refused("%w", err)
 	}
 	levels, layout := y.size(), y.model.Layout()
-	numbers := 1 + levels*(levels-1) + 4*levels + 1 + 2*commit.LaneBits + layout.Lanes + 2*grid.Point() + 2*grid.Columns + layout.Columns
-	columns := commit.VectorQueries*column(grid.Rows, grid.Depth()) + commit.Queries*column(layout.Rows, layout.Depth())
-	if want := len(p.Root) + field.Size*numbers + columns; len(b) != want {
+	numbers := 1 + levels*(levels-1) + 4*levels + 1 + 2*commit.LaneBits + layout.Lanes + 2*grid.Point() + 2*grid.Columns
+	columns := commit.VectorQueries * column(grid.Rows, grid.Depth())
+	if want := len(p.Root) + field.Size*numbers + columns + layout.Size(); len(b) != want {
 		return refused("%d bytes follow what it shows, want %d", len(b), want)
 	}
 	r := &reader{b[copy(p.Root[:], b):], true}
@@ -158,9 +157,8 @@ func (p *Proof) decodeArgument(b []byte, y *system) error {
 	p.Lanes, p.Claims = r.exts(layout.Lanes), r.rounds(grid.Point())
 	p.Cells.Row, p.Cells.Mix = r.exts(grid.Columns), r.exts(grid.Columns)
 	p.Cells.Columns = r.columns(commit.VectorQueries, grid.Rows, grid.Depth())
-	p.Weights.Row = r.exts(layout.Columns)
-	p.Weights.Columns = r.columns(commit.Queries, layout.Rows, layout.Depth())
-	if !r.ok {
+	ok := false
+	if p.Weights, ok = layout.Read(r.b); !ok || !r.ok {
 		return refused("a number in it is not below the field's prime")
 	}
 	return nil

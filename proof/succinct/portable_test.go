@@ -21,7 +21,7 @@ func TestGolden(t *testing.T) {
 	if again := cheat(t, s.prover, st, r, nil).Encode(); essaim.DigestOf(again) != essaim.DigestOf(b) {
 		t.Error("seven workers make another proof than one")
 	}
-	const want = "d757dcc6ae0ea4ac6dbd082a17fb8bb0b8284e5b98ef4231baa74081976fada0"
+	const want = "9e11839ee95a2fd5aecaaf2214d2d4ce1e37efd591b3411e3e685e5240d3441d"
 	if got := essaim.DigestOf(b).String(); got != want {
 		t.Errorf("the proof is %s, want %s", got, want)
 	}

@@ -156,7 +156,7 @@ func (a *assignment) argue(t *transcript.Transcript, weights *commit.Weights, ou
 	out.Claims, point = sumcheck.Prove(t, factors, values, 1)
 	out.Cells = cells.Open(t, point)
 
-	out.Weights = weights.Open(t, r, out.Lanes)
+	out.Weights = weights.Open(t, r, s, out.Lanes)
 	return nil
 }
 
