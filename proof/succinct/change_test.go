@@ -76,7 +76,7 @@ func TestTable(t *testing.T) {
 		}
 		for i := range n {
 			x, v := y.row(tag, i)
-			if row, ok := y.find(tag, x, v); !ok || row != rows {
+			if row, ok := y.find(tag, x, v); !ok || at+row != rows {
 				t.Fatalf("tag %d: %d, %d is at %d, want %d", tag, x, v, row, rows)
 			}
 			if _, ok := y.find(tag, x, v+1); ok {

@@ -13,6 +13,7 @@ type assignment struct {
 	*system
 	cells []uint32 // the multiplicities first
 	x, y  []uint32 // of each leaf
+	first []int    // row of each tag in the table; then how many rows there are
 	err   error    // the first look-up that is not in the table: the run cannot be proven, but a cheater can try
 }
 
@@ -30,11 +31,13 @@ func fill(y *system, ops []quant.Op) *assignment {
 	a := &assignment{system: y, cells: make([]uint32, rows+y.cells), x: make([]uint32, rows+y.leaves), y: make([]uint32, rows+y.leaves)}
 	for tag := range y.table.tags() {
 		at, n := y.table.first(tag)
+		a.first = append(a.first, at)
 		for i := range n {
 			x, v := y.table.row(tag, i)
 			a.x[at+i], a.y[at+i] = residue(x), residue(v)
 		}
 	}
+	a.first = append(a.first, rows)
 	products, changes := y.products, y.changes
 	for _, o := range ops {
 		switch {
@@ -50,7 +53,7 @@ func fill(y *system, ops []quant.Op) *assignment {
 }
 
 // own are the cells from one on.
-func (a *assignment) own(first int) []uint32 { return a.cells[a.table.rows()+first:] }
+func (a *assignment) own(first int) []uint32 { return a.cells[a.first[a.table.tags()]+first:] }
 
 func (a *assignment) product(p *product, o quant.Op) {
 	var bias []int32
@@ -69,11 +72,11 @@ func (a *assignment) product(p *product, o quant.Op) {
 
 // lookup is one, of the leaf at after those of the table.
 func (a *assignment) lookup(at, tag int, x, y int64) {
-	leaf := a.table.rows() + at
+	leaf := a.first[a.table.tags()] + at
 	a.x[leaf], a.y[leaf] = residue(x), residue(y)
 	row, ok := a.table.find(tag, x, y)
 	if ok {
-		a.cells[row]++
+		a.cells[a.first[tag]+row]++
 	} else if a.err == nil {
 		a.err = fmt.Errorf("%w: a number of it, %d, is larger than can be proven", proof.ErrUnprovable, x)
 	}
@@ -82,6 +85,7 @@ func (a *assignment) lookup(at, tag int, x, y int64) {
 func (a *assignment) change(c *change, o quant.Op) {
 	const mask = 1<<lowBits - 1
 	in, out, n := o.In[0].Wide, wide(o.Out), c.n()
+	lows := a.own(c.low)
 	for i, v := range in {
 		at := c.leaf + i
 		next := func(tag int, x, y int64) {
@@ -95,7 +99,7 @@ func (a *assignment) change(c *change, o quant.Op) {
 		}
 		rest := sum - q<<c.shift
 		low, b := int64(v)&mask, rest
-		a.own(c.low)[i] = residue(low)
+		lows[i] = uint32(low)
 		if c.shift > lowBits {
 			b = rest & mask
 			a.own(c.rest)[i] = residue(rest >> lowBits)

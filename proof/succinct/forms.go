@@ -17,6 +17,20 @@ func (f *form) plus(a field.Ext, b field.Element) {
 	f.number.Add(&f.number, &a)
 }
 
+// at is the value of the factors' multilinear extension at a point: eq of a place in a grid is that of its row times that of its column.
+func (f *form) at(point []field.Ext, columns int) (sum field.Ext) {
+	split := len(point) - field.Logarithm(columns)
+	above, beside := field.EqTable(point[:split]), field.Vector(field.EqTable(point[split:]))
+	for i, from := 0, 0; from < len(f.factors); i, from = i+1, from+columns {
+		n := min(columns, len(f.factors)-from)
+		z := f.factors[from:][:n].InnerProduct(beside[:n])
+		z.Mul(&z, &above[i])
+		sum.Add(&sum, &z)
+	}
+	field.Settle()
+	return sum
+}
+
 // A challenge is one of the look-ups: α, β and its square.
 type challenge struct{ alpha, beta, square field.Ext }
 
@@ -94,7 +108,8 @@ func (y *system) lookups(eq []field.Ext, c challenge, mu field.Ext) *form {
 		y.changes[i].add(f, eq[rows:], c.beta, rows, sums)
 	}
 	// So far this is Σ eq·(x + βy), where denominators are α - x - βy - β²tag, or 1.
-	f.factors.Sub(make(field.Vector, len(f.factors)), f.factors)
+	minusOne := field.Of(-1)
+	f.factors.ScalarMulByElement(f.factors, &minusOne)
 	f.number.Neg(&f.number)
 	var one, z field.Ext
 	one.SetOne()

@@ -60,16 +60,15 @@ func (t *table) rows() int {
 	return at + n
 }
 
-// find is the row of x and y under a tag; false: there is none.
+// find is the place of x and y among a tag's rows; false: there is none.
 func (t *table) find(tag int, x, y int64) (int, bool) {
-	at, n := t.first(tag)
 	if tag < ranges {
-		return at + int(x), x >= 0 && x < int64(n) && y == 0
+		return int(x), x >= 0 && x < 1<<tag && y == 0 && t.used[tag]
 	}
 	if x < -span || x >= span || y != t.clamped(tag, x) {
 		return 0, false
 	}
-	return at + int(x) + span, true
+	return int(x) + span, true
 }
 
 func (t *table) clamped(tag int, x int64) int64 {

@@ -86,8 +86,7 @@ func (y *system) verify(t *transcript.Transcript, p *Proof) error {
 	if err != nil {
 		return refused("%w", err)
 	}
-	at := f.factors.InnerProduct(field.EqTable(point)[:len(f.factors)])
-	field.Settle()
+	at := f.at(point, grid.Columns)
 	if value.Mul(&value, &at); !value.Equal(&claim) {
 		return refused("the activations are not what is claimed of them")
 	}
