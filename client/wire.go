@@ -20,6 +20,7 @@ const (
 	PathClose       = "/essaim/v1/sessions/close"
 	PathLedger      = "/essaim/v1/ledger/" // what the page shows of the ledger: package web
 	PathFaucet      = "/essaim/v1/faucet"
+	PathGallery     = "/essaim/v1/gallery"
 	PathProofKey    = "/essaim/v1/proofs/keys/" // + a model's digest
 )
 

@@ -187,10 +187,37 @@ func TestPage(t *testing.T) {
 		t.Fatalf("the saved receipt: %+v: %v", receipt, err)
 	}
 
+	v.shows(r)
 	address := v.spends(r, receipt)
 	v.votes(r, address)
 	v.settles(r, receipt, address)
 	v.leaves(address)
+}
+
+// shows the picture to everybody: another browser finds it with its proof, until it is taken back.
+func (v *visitor) shows(r *running) {
+	v.Helper()
+	v.click("show")
+	v.click("consent")
+	v.sees("text", "Show my picture to everybody")
+	v.click("sign")
+	v.do(chromedp.WaitVisible(at("unshow")))
+
+	other := browse(v.T, r.Info().Gateway+"/")
+	other.visit("pictures")
+	other.sees("shown", "a red apple")
+	other.shot("gallery")
+	other.do(chromedp.Click(at("shown") + " a"))
+	for _, line := range []string{"the receipt is signed", "its pixels are those", "the whole drawing was computed with the registered weights"} {
+		other.sees("offline", line)
+	}
+	other.shot("shown")
+	v.click("unshow")
+	v.sees("text", "Show my picture no more")
+	v.click("sign")
+	v.do(chromedp.WaitVisible(at("show")))
+	other.visit("pictures")
+	other.do(chromedp.Reload(), chromedp.WaitVisible(".empty"), chromedp.WaitNotPresent(at("shown")))
 }
 
 // spends sends coins to somebody and stakes some.

@@ -174,6 +174,8 @@ func (g *Gateway) routes() (*http.ServeMux, error) {
 	if g.cfg.Page != nil {
 		mux.Handle(client.PathLedger, g.cfg.Page)
 		mux.Handle(client.PathFaucet, g.cfg.Page)
+		mux.Handle(client.PathGallery, g.cfg.Page)
+		mux.Handle(client.PathGallery+"/", g.cfg.Page)
 		mux.Handle(client.PathProofKey, g.cfg.Page)
 	}
 	return mux, nil

@@ -18,6 +18,9 @@ const (
 	// FaucetFile is where a coordinator's folder keeps who was given coins.
 	FaucetFile = "faucet.jsonl"
 
+	// GalleryDir is where it keeps pictures that are shown to everybody.
+	GalleryDir = "gallery"
+
 	faucetPause = 24 * time.Hour
 	faucetMost  = 20 // gifts a day to one network address
 )
@@ -27,6 +30,10 @@ func (n *Node) newPage(chain *chainclient.Client, account *wallet.Account) (*web
 	ledger := shown{chain}
 	history := web.NewHistory(followed{ledger, n}, n.opt.Logger)
 	cfg, stop := web.Config{Ledger: ledger, Views: ledger.views(), History: history, ProofKey: builtin.Proofs{}.Key, Logger: n.opt.Logger}, func() error { return nil }
+	var err error
+	if cfg.Gallery, err = web.OpenGallery(filepath.Join(n.cfg.Dir, GalleryDir), ledger); err != nil {
+		return nil, nil, nil, err
+	}
 	if amount := essaim.Amount(n.cfg.Coordinator.Faucet); amount != 0 {
 		f, err := web.OpenFaucet(web.FaucetConfig{
 			Give: func(ctx context.Context, to essaim.Address, amount essaim.Amount) (essaim.Tx, error) {

@@ -58,6 +58,9 @@ func (p *Page) routes() {
 		get("transactions", func(*http.Request) (any, error) { return h.Txs(), nil })
 		get("points", func(*http.Request) (any, error) { return h.Points(), nil })
 	}
+	if p.cfg.Gallery != nil {
+		p.gallery(p.cfg.Gallery)
+	}
 	for path, v := range p.cfg.Views {
 		p.view(path, v)
 	}

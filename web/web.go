@@ -104,6 +104,7 @@ type Config struct {
 	Views map[string]View
 
 	History *History // nil: the past is not told
+	Gallery *Gallery // nil: nobody shows pictures to everybody
 
 	// ProofKey is the public part of a model's weights, with which its proofs are checked; nil: none are.
 	//

@@ -68,6 +68,11 @@ func Sign(private, msg []byte) ([]byte, error) {
 	return append(c[1:], c[0]-compactOffset), nil
 }
 
+// Personal is a text as wallets sign it (EIP-191, personal_sign), before it is hashed.
+func Personal(text string) []byte {
+	return fmt.Appendf(nil, "\x19Ethereum Signed Message:\n%d%s", len(text), text)
+}
+
 // Verify checks a signature over the Keccak-256 hash of msg. It refuses a high s, which
 // would be a second valid signature of the same message. It accepts the 64 bytes r || s
 // too, and does not look at v: who needs a signature to be unique must not rely on its

@@ -19,7 +19,7 @@ class App {
   person = $state.raw<Person>()
   session = $state.raw<KeptSession>()
   deposit = $state(DEPOSIT)
-  asked = $state.raw<{ message: Message; text: string; answer: (yes: boolean) => void }>() // a text that waits to be signed
+  asked = $state.raw<{ message?: Message; text: string; answer: (yes: boolean) => void }>() // a text that waits to be signed
   ready = $state(false)
 
   private signer = $state.raw<account.Signer>()
@@ -119,9 +119,20 @@ class App {
   /** Shows the text and waits for an answer. */
   agree = (message: Message, text: string): Promise<boolean> => {
     if (this.kept?.how === 'ethereum') return Promise.resolve(true) // the wallet shows it
-    return new Promise((ok) => {
+    return this.ask(text, message)
+  }
+
+  /** Signs a text that a person has read, as wallets do. undefined: the person has refused. */
+  async signText(text: string): Promise<Uint8Array | undefined> {
+    const signer = this.needSigner()
+    if (this.kept?.how !== 'ethereum' && !(await this.ask(text))) return undefined
+    return signer.sign(text)
+  }
+
+  private ask = (text: string, message?: Message): Promise<boolean> =>
+    new Promise((ok) => {
       this.asked = {
-        message,
+        ...(message && { message }),
         text,
         answer: (yes) => {
           this.asked = undefined
@@ -129,7 +140,6 @@ class App {
         },
       }
     })
-  }
 
   needSigner(): account.Signer {
     if (!this.signer) throw new Refused('refused', 'the account is locked', 'unlock it in the wallet')

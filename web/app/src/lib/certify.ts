@@ -50,7 +50,7 @@ export async function online(g: Gateway, f: File, address: string | undefined): 
   const lines: Line[] = []
   const active = actor?.role === 'miner' && actor.retired_at === 0
   lines.push({ ok: active || undefined, text: t(active ? 'check.miner' : 'check.minerGone') })
-  lines.push({ ok: session.session_key === hex(f.payer) && (!address || session.payer === address), text: t('check.session') })
+  lines.push({ ok: session.session_key === hex(f.payer) && (!address || session.payer === address), text: t(address ? 'check.session' : 'check.sessionOther', { payer: session.payer.slice(0, 14) + '…' }) })
   for (const c of checks?.checks ?? []) {
     const { verdict: v, by } = await examine(f, readBase64(c.verdict), readBase64(c.rerun))
     const how = { result: v.result, method: v.method, miner: short(by), height: v.height }
