@@ -11,6 +11,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/internal/raw"
+	"github.com/essaim/essaim/internal/wire"
 )
 
 // MediaFrames is the media type of frames: each 4 bytes of length, big-endian, and as many
@@ -54,23 +55,29 @@ func must[T any](v T, err error) T {
 
 const frameHead = 4
 
-// AppendFrame adds a frame that holds v, a Submitted or an Event, to b.
-func AppendFrame(b []byte, v any) []byte {
+// AppendFrame adds a frame that holds v, a pointer to a Submitted or an Event, to b.
+func AppendFrame(b []byte, v wire.Message) []byte {
 	start := len(b)
-	buf := bytes.NewBuffer(append(b, make([]byte, frameHead)...))
-	if err := frameEnc.MarshalToBuffer(v, buf); err != nil {
-		panic(fmt.Sprintf("client: encode %T: %v", v, err)) // our own types always encode
+	b, ok := wire.Append(append(b, make([]byte, frameHead)...), v)
+	if !ok {
+		buf := bytes.NewBuffer(b)
+		if err := frameEnc.MarshalToBuffer(v, buf); err != nil {
+			panic(fmt.Sprintf("client: encode %T: %v", v, err)) // our own types always encode
+		}
+		b = buf.Bytes()
 	}
-	b = buf.Bytes()
 	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-frameHead))
 	return b
 }
 
-// ReadFrame reads a frame of at most limit bytes into out.
+// ReadFrame reads a frame of at most limit bytes.
 //
 // Errors: io.EOF at the end; CodeBadInput for what is not a frame; any other is the
 // reader's.
-func ReadFrame(r io.Reader, limit int, out any) error {
+func ReadFrame[T any, M interface {
+	*T
+	wire.Message
+}](r io.Reader, limit int, out M) error {
 	var head [frameHead]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return err
@@ -83,6 +90,11 @@ func ReadFrame(r io.Reader, limit int, out any) error {
 	if _, err := io.ReadFull(r, body); err != nil {
 		return err
 	}
+	*out = *new(T)
+	if wire.Read(body, out) {
+		return nil
+	}
+	*out = *new(T)
 	if err := frameDec.Unmarshal(body, out); err != nil {
 		return essaim.Errorf(essaim.CodeBadInput, "the other program may be of another version", "a frame cannot be decoded: %v", err)
 	}

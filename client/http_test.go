@@ -79,11 +79,11 @@ func TestErrorsKeepTheirCode(t *testing.T) {
 }
 
 func TestStreams(t *testing.T) {
-	step := client.AppendFrame(nil, client.Event{Progress: &essaim.Progress{Step: 1}})
-	alive := client.AppendFrame(nil, client.Event{})
-	foreign := client.AppendFrame(nil, client.Event{N: 7, Delivery: &essaim.Delivery{}})
-	delivery := client.AppendFrame(nil, client.Event{Delivery: &essaim.Delivery{Receipt: []byte{1}}})
-	late := client.AppendFrame(nil, client.Event{Error: &client.ErrorInfo{Code: essaim.CodeExpired, Message: "late"}})
+	step := client.AppendFrame(nil, &client.Event{Progress: &essaim.Progress{Step: 1}})
+	alive := client.AppendFrame(nil, &client.Event{})
+	foreign := client.AppendFrame(nil, &client.Event{N: 7, Delivery: &essaim.Delivery{}})
+	delivery := client.AppendFrame(nil, &client.Event{Delivery: &essaim.Delivery{Receipt: []byte{1}}})
+	late := client.AppendFrame(nil, &client.Event{Error: &client.ErrorInfo{Code: essaim.CodeExpired, Message: "late"}})
 	for name, c := range map[string]struct {
 		stream []byte
 		code   essaim.Code // "" for a delivery
@@ -132,10 +132,10 @@ func TestSubmissionsShareRequests(t *testing.T) {
 				break
 			}
 			if string(s.Task) == "bad" {
-				out = client.AppendFrame(out, client.Event{N: n, Error: &client.ErrorInfo{Code: essaim.CodeRefused}})
+				out = client.AppendFrame(out, &client.Event{N: n, Error: &client.ErrorInfo{Code: essaim.CodeRefused}})
 				continue
 			}
-			out = client.AppendFrame(out, client.Event{N: n, Delivery: &essaim.Delivery{Receipt: s.Task}})
+			out = client.AppendFrame(out, &client.Event{N: n, Delivery: &essaim.Delivery{Receipt: s.Task}})
 		}
 		begun.Wait() // the first answers come when all tasks are on their way
 		w.Header().Set("Content-Type", client.MediaFrames)
@@ -162,7 +162,7 @@ func TestSubmissionsShareRequests(t *testing.T) {
 }
 
 func FuzzReadFrame(f *testing.F) {
-	f.Add(client.AppendFrame(nil, client.Event{N: 3, Progress: &essaim.Progress{Step: 1}}))
+	f.Add(client.AppendFrame(nil, &client.Event{N: 3, Progress: &essaim.Progress{Step: 1}}))
 	f.Add([]byte{0, 0, 0, 1})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {

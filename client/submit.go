@@ -127,7 +127,7 @@ func (h *HTTP) give(ctx context.Context, batch []*submission) (*http.Response, e
 	}
 	body := make([]byte, 0, room)
 	for _, s := range batch {
-		body = AppendFrame(body, s.body)
+		body = AppendFrame(body, &s.body)
 	}
 	resp, err := h.do(ctx, http.MethodPost, PathTasks, MediaFrames, bytes.NewReader(body))
 	if err != nil {

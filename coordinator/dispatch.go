@@ -210,7 +210,7 @@ func (c *Coordinator) propose(ctx context.Context, m *miner, o transport.Offer) 
 			}
 		}
 		undo := context.AfterFunc(ctx, func() { _ = s.Reset() })
-		if err = s.Send(o); err == nil {
+		if err = s.Send(&o); err == nil {
 			err = s.Receive(&r, 0)
 		}
 		if err == nil {
@@ -232,7 +232,7 @@ func (c *Coordinator) answer(m *miner, s *transport.Stream, a *transport.Acked, 
 	go func() {
 		defer c.callers.Done()
 		undo := context.AfterFunc(c.life, func() { _ = s.Reset() })
-		if err := s.Send(*a); undo() && err == nil && intact && m.put(s) {
+		if err := s.Send(a); undo() && err == nil && intact && m.put(s) {
 			return
 		}
 		_ = s.Close()

@@ -133,7 +133,7 @@ type frames struct {
 
 // add adds an event to what is written next; it returns 1 for a task's last.
 func (f *frames) add(e client.Event) int {
-	f.b = client.AppendFrame(f.b, e)
+	f.b = client.AppendFrame(f.b, &e)
 	if e.Delivery != nil || e.Error != nil {
 		return 1
 	}

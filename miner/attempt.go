@@ -127,7 +127,7 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 			return false, err
 		}
 	}
-	if err := s.Send(transport.Report{Result: result}); err != nil {
+	if err := s.Send(&transport.Report{Result: result}); err != nil {
 		l.claim(result.Receipt)
 		return false, err
 	}
@@ -159,7 +159,7 @@ func (m *Miner) commit(ctx context.Context, s *transport.Stream, a *attempt, res
 	rand.Read(salt[:]) // never fails, see crypto/rand
 	result.Salt = salt[:]
 	c := transport.Commit{Commitment: essaim.Commit(m.cfg.ChainID, a.task.Input, r.Digest(), salt, m.key)}
-	if err := s.Send(transport.Report{Commit: &c}); err != nil {
+	if err := s.Send(&transport.Report{Commit: &c}); err != nil {
 		return err
 	}
 	select {
@@ -186,7 +186,7 @@ func (m *Miner) conclude(l *link, receipt []byte, answer transport.Acked, answer
 func (m *Miner) report(s *transport.Stream, f *failure) error {
 	m.failed.Add(1)
 	m.log.Info("attempt refused", "kind", string(f.kind), "reason", f.err)
-	return s.Send(transport.Report{Failure: &transport.Failure{Kind: f.kind, Refusal: *transport.Refuse(f.err)}})
+	return s.Send(&transport.Report{Failure: &transport.Failure{Kind: f.kind, Refusal: *transport.Refuse(f.err)}})
 }
 
 // check decides whether an offer is taken, and opens its input.
@@ -358,7 +358,7 @@ func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt, job *J
 		out, err = a.runner.engine.Run(ctx, a.request, progress)
 	}()
 	tell := func(u transport.Update) {
-		if s.Send(transport.Report{Update: &u}) != nil {
+		if s.Send(&transport.Report{Update: &u}) != nil {
 			cancel() // nobody listens: the engine may stop
 		}
 	}

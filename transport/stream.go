@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"reflect"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -15,6 +16,7 @@ import (
 	"github.com/multiformats/go-multistream"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/wire"
 )
 
 // Limits of one message, in bytes. A task's stream carries whole results, whose blob
@@ -120,7 +122,7 @@ func (s *Stream) Conn() *Conn { return s.conn }
 func (s *Stream) Send(v any) error {
 	s.out.Reset()
 	s.out.Write(make([]byte, binary.MaxVarintLen64)) // room for the length, which is known later
-	if err := encMode.MarshalToBuffer(v, &s.out); err != nil {
+	if err := s.encode(v); err != nil {
 		return fmt.Errorf("encode %T: %w", v, err)
 	}
 	message := s.out.Bytes()
@@ -144,7 +146,18 @@ func (s *Stream) Send(v any) error {
 	return nil
 }
 
-// Receive reads one message into v, waiting at most within for it; 0 waits until the
+// encode adds a message to what is sent.
+func (s *Stream) encode(v any) error {
+	if m, ok := v.(wire.Message); ok {
+		if b, ok := wire.Append(s.out.AvailableBuffer(), m); ok {
+			s.out.Write(b)
+			return nil
+		}
+	}
+	return encMode.MarshalToBuffer(v, &s.out)
+}
+
+// Receive reads one message into v, which is empty, waiting at most within for it; 0 waits until the
 // stream or the connection ends.
 //
 // Errors: io.EOF if the peer has closed the stream between two messages; CodeBadInput
@@ -171,6 +184,12 @@ func (s *Stream) Receive(v any, within time.Duration) error {
 	body, err := s.body(int(n))
 	if err != nil {
 		return fmt.Errorf("receive from %s: %w", s.conn.peer.Short(), err)
+	}
+	if m, ok := v.(wire.Message); ok {
+		if wire.Read(body, m) {
+			return nil
+		}
+		reflect.ValueOf(v).Elem().SetZero()
 	}
 	if err := decMode.Unmarshal(body, v); err != nil {
 		return essaim.Errorf(essaim.CodeBadInput, "the other program may be of another version", "message from %s: %v", s.conn.peer.Short(), err)
