@@ -67,6 +67,11 @@ func (f *File) appendSoon(stmts []Stmt, patient bool) (wait func() error) {
 		case <-w.safe:
 			return nil
 		case <-w.done:
+		}
+		select {
+		case <-w.safe: // whatever the rows say
+			return nil
+		default:
 			return w.err
 		}
 	}
