@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/proof"
 	"github.com/essaim/essaim/quant"
@@ -58,6 +59,16 @@ func BenchmarkPicture(b *testing.B) {
 				}
 			})
 			b.ReportMetric(float64(len(p)), "bytes")
+		})
+		short := s
+		short.Trace = essaim.Digest{} // as in the network, where nobody asks for it
+		untraced := m.prove(b, short, r)
+		b.Run(c.name+"/verify untraced", func(b *testing.B) {
+			measure(b, func() {
+				if err := m.model.Verify(b.Context(), m.public, untraced, short); err != nil {
+					b.Fatal(err)
+				}
+			})
 		})
 		b.Run(c.name+"/walk", func(b *testing.B) { m.benchWalk(b, s.Request()) })
 	}

@@ -116,7 +116,7 @@ func (Proofs) Key(model essaim.Digest) ([]byte, error) {
 	return quant.Public(m.weights())
 }
 
-// Prover is that of a model. The first time it takes up to some ten seconds.
+// Prover is that of a model. The first time on a machine it takes some seconds, in a process some tenths of one.
 //
 // Errors: CodeNotFound for a model that is not in the binary.
 func (Proofs) Prover(model essaim.Digest) (*proof.Prover, error) {
