@@ -171,8 +171,36 @@ func (n *Node) runMiner(ctx context.Context) (err error) {
 		if poll(ctx, func() bool { return m.Stats().Connected > 0 }) {
 			n.miner = m
 			close(n.ready)
+			n.warm(ctx, list)
 		}
 		return nil
 	})
 	return g.Wait()
+}
+
+// warm begins to make what proofs of pictures are made with, so that the first picture does not wait for it. That cannot be
+// stopped halfway and belongs to the process, so nobody waits for its end.
+func (n *Node) warm(ctx context.Context, list []engine.Engine) {
+	for _, e := range list {
+		models, err := e.Models(ctx)
+		if err != nil {
+			continue // offers has said so
+		}
+		for _, m := range models {
+			if m.Kind == essaim.KindImage && (builtin.Proofs{}).Checks(m.Digest) {
+				go n.commit(m)
+			}
+		}
+	}
+}
+
+// commit makes the prover of a model.
+func (n *Node) commit(m engine.Model) {
+	begin := time.Now()
+	n.opt.Logger.Info("commits to the model's weights for proofs; a picture that comes before waits", "model", m.Name)
+	if _, err := (builtin.Proofs{}).Prover(m.Digest); err != nil {
+		n.opt.Logger.Error("cannot prove pictures", "model", m.Name, "err", err)
+		return
+	}
+	n.opt.Logger.Info("ready to prove pictures", "model", m.Name, "after", time.Since(begin).Round(time.Millisecond))
 }
