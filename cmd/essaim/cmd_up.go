@@ -86,7 +86,7 @@ func (c *cli) tellUp(d *devnet.Network, took time.Duration) error {
   miners    %s
   account   %s, %s (%s)
 
-try next, in another terminal:
+open the gateway's address in a browser, or try in another terminal:
   essaim imagine "a red apple"%s
   essaim balance user%s
   essaim query actors%s

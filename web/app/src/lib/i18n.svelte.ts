@@ -38,6 +38,7 @@ export function readCoins(s: string | number): number {
 }
 
 export const number = (n: number): string => new Intl.NumberFormat(language).format(n)
+export const brief = (n: number): string => new Intl.NumberFormat(language, { maximumSignificantDigits: 3, notation: 'compact' }).format(n)
 export const date = (ms: number): string => new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }).format(ms)
 export const percent = (bps: number): string => new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 2 }).format(bps / 10_000)
 export const share = (part: number): string => new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 }).format(part)
