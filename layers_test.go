@@ -58,6 +58,7 @@ var floors = map[string]int{
 	"engine/comfyui":    4,
 	"engine/exec":       4,
 	"engine/enginetest": 3,
+	"engine/shelf":      3, // where models' files are kept
 	"blob/dir":          3,
 	"blob/mem":          3,
 	"blob/pack":         3,

@@ -12,8 +12,8 @@ import (
 )
 
 func newModel(s *Shell) *cobra.Command {
-	cmd := &cobra.Command{Use: "model", Short: "Register a model (query models shows them)"}
-	cmd.AddCommand(newModelRegister(s))
+	cmd := &cobra.Command{Use: "model", Short: "Register a model (query models shows them), fetch models, list and remove them"}
+	cmd.AddCommand(newModelRegister(s), newModelPull(s), newModelList(s), newModelRemove(s))
 	return cmd
 }
 
