@@ -32,6 +32,7 @@ var floors = map[string]int{
 	"quant":     2,
 	"verify":    2,
 	"standing":  2,
+	"censor":    2,
 
 	"receipts/sumtree": 2, // the tree, which knows no receipt
 

@@ -276,7 +276,7 @@ func failed(f transport.Failure) outcome {
 		out.task = essaim.EventRefused
 	case transport.FailBusy:
 		out.free, out.busy = true, true
-	case transport.FailUnsealed:
+	case transport.FailUnsealed, transport.FailDeclined:
 		out.free = true
 	default:
 		out.blame = true

@@ -34,6 +34,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/a1111"
 	"github.com/essaim/essaim/gateway/apikey"
@@ -67,6 +68,9 @@ type Config struct {
 	// Batches is the folder of batches' files, which are sealed with the 32 bytes of BatchKey; "": there are none.
 	Batches  string
 	BatchKey []byte
+
+	// Filter refuses prompts of API keys' users that it finds something in; nil: none.
+	Filter *censor.List
 
 	LedgerURL string // told to clients if the coordinator names none
 	// PrivateHooks lets webhooks go to private networks, and by plain HTTP.
@@ -146,7 +150,7 @@ func (g *Gateway) routes() (*http.ServeMux, error) {
 	mux.HandleFunc("POST "+client.PathClose, g.closeSession)
 	d := desk.New(desk.Config{
 		Coordinator: g.cfg.Coordinator, Blobs: g.cfg.Blobs, Keys: g.cfg.Keys, Purse: g.purse, PublicURL: g.cfg.PublicURL, Log: g.log,
-		Tasks: g.metrics.tasks, Spent: g.metrics.spent, Halt: g.halt,
+		Tasks: g.metrics.tasks, Spent: g.metrics.spent, Halt: g.halt, Filter: g.cfg.Filter,
 	})
 	dialects := http.NewServeMux()
 	openai.New(d).Routes(dialects)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/seal"
 	"github.com/essaim/essaim/transport"
@@ -229,14 +230,14 @@ func (m *Miner) check(ctx context.Context, l *link, o transport.Offer) (*attempt
 	if owed >= m.cfg.MaxUnacked {
 		return nil, fail(transport.FailBusy, essaim.CodeUnavailable, "acknowledge the miner's receipts", "%d receipts are unacknowledged, as many as may be", owed)
 	}
-	if f := a.open(m.cfg.Seal, &m.sealer); f != nil {
+	if f := a.open(m.cfg.Seal, &m.sealer, m.cfg.Declines); f != nil {
 		return nil, f
 	}
 	return a, nil
 }
 
 // open opens the sealed input and fits it to the model.
-func (a *attempt) open(key *seal.PrivateKey, reply *seal.Sender) *failure {
+func (a *attempt) open(key *seal.PrivateKey, reply *seal.Sender, declines *censor.List) *failure {
 	plain, err := key.Open(a.offer.Input, a.task.Input[:])
 	if err != nil {
 		return fail(transport.FailUnsealed, essaim.CodeRefused, "seal the input to the miners of the quote", "the input does not open with this miner's key")
@@ -253,6 +254,9 @@ func (a *attempt) open(key *seal.PrivateKey, reply *seal.Sender) *failure {
 	}
 	if err := reply.Check(a.input.ReplyKey); err != nil {
 		return fail(transport.FailRefused, essaim.CodeBadInput, "put an HPKE public key into the input", "the input has no valid reply key")
+	}
+	if declines.Finds(a.input.Prompt) {
+		return fail(transport.FailDeclined, essaim.CodeRefused, "", "this miner does not do this")
 	}
 	a.request, err = a.runner.model.Fit(engine.Request{
 		Model: a.task.Model, Prompt: a.input.Prompt, Seed: a.task.Seed,

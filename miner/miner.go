@@ -36,6 +36,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/seal"
 	"github.com/essaim/essaim/transport"
@@ -50,6 +51,7 @@ type Config struct {
 	Engines      []engine.Engine // the first that has a model runs it
 	Blobs        blob.Store      // the miner's own; keeps the sealed results
 	Offers       []essaim.Offer  // what it runs, and the least it takes for a unit
+	Declines     *censor.List    // prompts that it leaves to others; nil: none
 	Receipts     string          // path of the receipt file (SQLite); created if missing
 
 	// Ledger tells how coordinators pay, and hears claims against those that do not. Nil:

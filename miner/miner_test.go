@@ -18,6 +18,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob/mem"
+	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/seal"
@@ -351,8 +352,14 @@ func TestOffersThatAreNotTaken(t *testing.T) {
 		{"no reply key", func(_ *essaim.Task, in *essaim.Input, _ *transport.Offer) { in.ReplyKey = []byte("x") }, transport.FailRefused},
 		{"a size it does not draw", func(k *essaim.Task, _ *essaim.Input, _ *transport.Offer) { k.Width, k.Height = 9, 9 }, transport.FailRefused},
 		{"too many steps", func(k *essaim.Task, _ *essaim.Input, _ *transport.Offer) { k.Steps = 99 }, transport.FailRefused},
+		{"what it does not want", func(_ *essaim.Task, in *essaim.Input, _ *transport.Offer) { in.Prompt = "a ROTTEN quince" }, transport.FailDeclined},
+		{"a picture to begin with", func(_ *essaim.Task, in *essaim.Input, _ *transport.Offer) { in.Init, in.Strength = []byte("x"), 500 }, transport.FailRefused},
 	}
-	d := newDesk(t, &fake{}, nil)
+	no, err := censor.Parse("rotten quince")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, &fake{}, func(c *miner.Config) { c.Declines = no })
 	c := d.conn()
 	for i, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -361,7 +368,7 @@ func TestOffersThatAreNotTaken(t *testing.T) {
 			if last.Failure == nil || last.Failure.Kind != tc.want || len(steps) != 0 {
 				t.Fatalf("report %+v after steps %v, want %s at once", last.Failure, steps, tc.want)
 			}
-			if f := last.Failure.Refusal; f.Reason == "" || strings.Contains(f.Reason, prompt) {
+			if f := last.Failure.Refusal; f.Reason == "" || strings.Contains(f.Reason, prompt) || strings.Contains(f.Reason, "quince") {
 				t.Errorf("reason %q", f.Reason)
 			}
 		})

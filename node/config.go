@@ -49,6 +49,7 @@ type Coordinator struct {
 	Keys   string   `toml:"keys" comment:"folder of account keys"`
 	Faucet uint64   `toml:"faucet,omitempty" comment:"uaim that the page gives an account once a day, out of the payer's; 0: nothing"`
 	Audit  *Audit   `toml:"audit,omitempty" comment:"has receipts checked by miners that a beacon draws; without this section nothing is"`
+	Filter string   `toml:"filter,omitempty" comment:"refuses prompts of API keys' users that have a phrase of this file, a phrase a line, or of the built-in list: default; empty: none"`
 	Pprof  string   `toml:"pprof,omitempty" comment:"address of this machine, such as 127.0.0.1:6060, where Go's profiles are served; empty: nowhere"`
 }
 
@@ -71,8 +72,9 @@ type Miner struct {
 	Engines []string          `toml:"engines,omitempty" comment:"engines besides those that are built in: DRIVER=ADDRESS, such as ollama=http://127.0.0.1:11434; see essaim miner engines"`
 	Prices  map[string]uint64 `toml:"prices,omitempty" comment:"uaim per unit of single models, by digest, as registered on the ledger"`
 
-	Offer []string `toml:"offer,omitempty" comment:"digests of the models on offer; empty: all that the engines have"`
-	Grace Duration `toml:"grace,omitempty" comment:"for attempts under way when the miner is stopped; default 1s"`
+	Offer  []string `toml:"offer,omitempty" comment:"digests of the models on offer; empty: all that the engines have"`
+	Censor string   `toml:"censor,omitempty" comment:"leaves prompts to others that have a phrase of this file, a phrase a line, or of the built-in list: default; empty: none"`
+	Grace  Duration `toml:"grace,omitempty" comment:"for attempts under way when the miner is stopped; default 1s"`
 
 	Pace Duration `toml:"pace,omitempty" comment:"waits before each step, for people who want to watch"`
 

@@ -17,6 +17,7 @@ import (
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/blob/dir"
 	"github.com/essaim/essaim/blob/pack"
+	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
 	engines "github.com/essaim/essaim/engine/all"
@@ -138,12 +139,16 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		return errors.Join(err, listener.Close())
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	filter, err := censor.Open(n.cfg.Coordinator.Filter)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	sealing, err := n.batchKey()
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	g, err := gateway.New(gateway.Config{
-		Batches: filepath.Join(n.cfg.Dir, batchFolder), BatchKey: sealing,
+		Batches: filepath.Join(n.cfg.Dir, batchFolder), BatchKey: sealing, Filter: filter,
 		Page:        page,
 		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
 		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan, Proofs: builtin.Proofs{}}},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/engine"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/miner"
@@ -41,8 +42,13 @@ func (n *Node) newMiner(keys wallet.NodeKeys, blobs blob.Store, list []engine.En
 	if p, ok := ledger.(promises); ok && p.account != nil {
 		court = courtroom{p}
 	}
+	declines, err := censor.Open(m.Censor)
+	if err != nil {
+		return nil, err
+	}
 	return miner.New(miner.Config{
-		Ledger: ledger, Court: court, Proofs: builtin.Proofs{}, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged, Poll: time.Duration(m.Poll),
+		Declines: declines,
+		Ledger:   ledger, Court: court, Proofs: builtin.Proofs{}, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged, Poll: time.Duration(m.Poll),
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Coordinators: m.Coordinators, Engines: list, Blobs: blobs,
 		Offers: offers, Receipts: filepath.Join(n.cfg.Dir, ReceiptsFile), Capacity: m.Capacity, Grace: time.Duration(m.Grace), Pace: time.Duration(m.Pace),
 		Version: n.opt.Version, Logger: n.opt.Logger,

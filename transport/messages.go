@@ -137,6 +137,7 @@ const (
 	FailEngine   FailureKind = "failed"   // this miner could not: another may
 	FailBusy     FailureKind = "busy"     // this miner has no room, or serves this coordinator no more
 	FailUnsealed FailureKind = "unsealed" // the input is not sealed to this miner
+	FailDeclined FailureKind = "declined" // this miner does not want to do it: another may
 )
 
 // Failure is an attempt that has come to nothing. Its reason is safe to show and to

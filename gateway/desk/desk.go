@@ -19,6 +19,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/gateway/purse"
@@ -31,6 +32,7 @@ type Config struct {
 	Keys        *apikey.Store // nil: nobody is served
 	Purse       *purse.Purse  // pays; needed with Keys
 	PublicURL   string        // in links to pictures; "": as the request has it
+	Filter      *censor.List  // of prompts; nil: none
 	Log         *slog.Logger
 
 	Tasks prometheus.Gauge   // tasks under way
@@ -95,6 +97,22 @@ func (d *Desk) ModelOf(ctx context.Context, kind essaim.Kind, name string) (essa
 		return essaim.ModelInfo{}, essaim.Errorf(essaim.CodeUnavailable, "try later", "no miner is connected that does this")
 	}
 	return essaim.ModelInfo{}, essaim.Errorf(essaim.CodeNotFound, "on offer: "+strings.Join(names, ", "), "model %.100q is not on offer", name)
+}
+
+// errFiltered is for a prompt that the gateway's list of words finds something in.
+var errFiltered = &essaim.Error{Code: essaim.CodeBadInput, Msg: "this gateway does not serve such prompts", Hint: "ask for something else, or another gateway"}
+
+// checkPrompt refuses a prompt that is none, or that the filter finds something in.
+//
+// Errors: CodeBadInput.
+func (d *Desk) checkPrompt(k essaim.Kind, prompt string) error {
+	if err := k.CheckPrompt(prompt); err != nil {
+		return err
+	}
+	if d.cfg.Filter.Finds(prompt) {
+		return errFiltered
+	}
+	return nil
 }
 
 func sessionOver(err error) bool {

@@ -25,6 +25,9 @@ func FaultOf(err error) (int, Fault) {
 	switch body.Code {
 	case essaim.CodeBadInput:
 		kind = "invalid_request_error"
+		if errors.Is(err, errFiltered) {
+			code = "content_policy_violation"
+		}
 	case essaim.CodeRefused:
 		status, kind, code = http.StatusUnauthorized, "invalid_request_error", "invalid_api_key"
 	case essaim.CodeNotFound:

@@ -97,7 +97,7 @@ type PictureOrigin struct {
 // Errors: CodeBadInput, CodeNotFound, CodeUnavailable.
 func (d *Desk) Order(ctx context.Context, wish Wish) (o Order, err error) {
 	o.Wish = wish
-	if err := essaim.CheckPrompt(o.Prompt); err != nil {
+	if err := d.checkPrompt(essaim.KindImage, o.Prompt); err != nil {
 		return o, err
 	}
 	if o.seed = newSeed(); o.Seed != nil {

@@ -45,7 +45,7 @@ func (d *Desk) Chat(ctx context.Context, model string, c engine.Chat, most uint3
 	if err != nil {
 		return m, r, err
 	}
-	if err := r.Kind.CheckPrompt(r.Prompt); err != nil {
+	if err := d.checkPrompt(r.Kind, r.Prompt); err != nil {
 		return m, r, err
 	}
 	if r.Steps > uint32(m.MaxSteps) {
@@ -67,7 +67,7 @@ func (d *Desk) Embed(ctx context.Context, key apikey.Key, model string, texts []
 	}
 	var requests []client.Request
 	for _, t := range texts {
-		if err := essaim.KindEmbed.CheckPrompt(t); err != nil {
+		if err := d.checkPrompt(essaim.KindEmbed, t); err != nil {
 			return m, nil, nil, err
 		}
 		requests = append(requests, client.Embed(m, t))
