@@ -5,6 +5,8 @@ PROMPT  ?= a red apple
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
+CHECKER := -trimpath -buildvcs=false -ldflags '-s -w' # the same bytes everywhere
+
 .PHONY: build imagine demo demo-stake demo-settlement demo-proof demo-bot demo-verification demo-engines checker certificate test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
 
 build: ## build bin/essaim
@@ -29,7 +31,7 @@ demo-bot: build ## people chat with a bot on a network and a Telegram of its own
 	@./$(BIN) demo-bot
 
 checker: ## the page's checker of proofs, web/certificate/built: after changes of what it checks
-	GOOS=js GOARCH=wasm $(GO) build -trimpath -ldflags '-s -w' -o bin/checker.wasm ./web/certificate/wasm
+	GOOS=js GOARCH=wasm $(GO) build $(CHECKER) -o bin/checker.wasm ./web/certificate/wasm
 	gzip -9n -c bin/checker.wasm > web/certificate/built/checker.wasm.gz
 	cp "$$($(GO) env GOROOT)/lib/wasm/wasm_exec.js" web/certificate/built/
 
@@ -68,8 +70,10 @@ tidy: ## fail if go.mod is not tidy
 gen: ## generate protobuf types into gen/
 	scripts/gen.sh
 
-gen-check: ## fail if the generated types are not current
+gen-check: ## fail if the generated types or the page's checker are not current
 	scripts/gen.sh --check
+	GOOS=js GOARCH=wasm $(GO) build $(CHECKER) -o bin/checker.wasm ./web/certificate/wasm
+	@gzip -dc web/certificate/built/checker.wasm.gz | cmp - bin/checker.wasm || { echo "web/certificate/built is not of this source: make checker"; exit 1; }
 
 cross: ## build for every platform: minutes each with a cold cache
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \
