@@ -125,6 +125,7 @@ var floors = map[string]int{
 	"cmd/essaim/checked":  10,
 	"cmd/essaim/proving":  10,
 	"cmd/essaim/bots":     10,
+	"cmd/essaim/names":    10,
 	"cmd/essaim":          11,
 	"e2e":                 10,
 
@@ -144,6 +145,7 @@ var chainFloors = map[string]int{
 	"chain/x/trail":         4,
 	"chain/x/beacon":        4,
 	"chain/x/dispute":       4,
+	"chain/x/names":         4,
 	"chain":                 5, // the application
 	"chain/audit":           5, // checks what the application left to be proven
 	"chain/node":            6, // consensus around it

@@ -34,6 +34,7 @@ import (
 	"github.com/essaim/essaim/chain/x/dispute"
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
+	"github.com/essaim/essaim/chain/x/names"
 	"github.com/essaim/essaim/chain/x/registry"
 	"github.com/essaim/essaim/chain/x/tally"
 	"github.com/essaim/essaim/chain/x/trail"
@@ -45,7 +46,7 @@ var storeNames = []string{
 	authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, slashingtypes.StoreKey, distrtypes.StoreKey,
 	minttypes.StoreKey, govtypes.StoreKey, feegrant.StoreKey, authzkeeper.StoreKey, upgradetypes.StoreKey,
 	evidencetypes.StoreKey, consensustypes.StoreKey, model.Name, registry.Name, market.Name,
-	tally.Name, trail.Name, beacon.Name, dispute.Name,
+	tally.Name, trail.Name, beacon.Name, dispute.Name, names.Name,
 }
 
 // moduleAccounts lists the accounts that modules own and what each may do.
@@ -75,6 +76,7 @@ type keepers struct {
 	Gov      *govkeeper.Keeper
 	Beacon   beacon.Keeper
 	Dispute  dispute.Keeper
+	Names    names.Keeper
 
 	slashing     slashingkeeper.Keeper
 	distribution distrkeeper.Keeper
@@ -116,6 +118,7 @@ func (a *App) newKeepers(o Options) (k keepers) {
 		Bank: k.Bank, Treasury: k.distribution, Registry: stakes{k.Registry, k.Tally}, Models: k.Model, Beacon: k.Beacon,
 	}, governance)
 
+	k.Names = names.NewKeeper(a.Codec, a.kv(names.Name), k.Bank, k.distribution, governance)
 	k.Dispute = dispute.NewKeeper(a.Codec, a.kv(dispute.Name), dispute.Neighbours{
 		Bank: k.Bank, Registry: court{k.Registry}, Models: k.Model, Market: k.Market, Proofs: proofs{},
 	}, governance)

@@ -31,6 +31,7 @@ import (
 	"github.com/essaim/essaim/chain/x/dispute"
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
+	"github.com/essaim/essaim/chain/x/names"
 	"github.com/essaim/essaim/chain/x/registry"
 	"github.com/essaim/essaim/chain/x/tally"
 	"github.com/essaim/essaim/chain/x/trail"
@@ -43,7 +44,7 @@ var order = []string{
 	authtypes.ModuleName, banktypes.ModuleName, minttypes.ModuleName, distrtypes.ModuleName, stakingtypes.ModuleName,
 	slashingtypes.ModuleName, evidencetypes.ModuleName, govtypes.ModuleName, feegrant.ModuleName, authz.ModuleName,
 	upgradetypes.ModuleName, consensustypes.ModuleName, model.Name, registry.Name, market.Name,
-	tally.Name, beacon.Name, dispute.Name,
+	tally.Name, beacon.Name, dispute.Name, names.Name,
 }
 
 // wire builds the modules on their keepers. The manager's map form asks less of a module
@@ -70,6 +71,7 @@ func (a *App) wire() error {
 		trail.Name:                trail.NewModule(k.trail),
 		beacon.Name:               beacon.NewModule(k.Beacon),
 		dispute.Name:              dispute.NewModule(k.Dispute),
+		names.Name:                names.NewModule(k.Names),
 	})
 	a.basics = module.NewBasicManagerFromManager(a.modules, nil)
 	a.basics.RegisterLegacyAminoCodec(a.Amino)

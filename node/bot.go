@@ -39,7 +39,3 @@ func (c custodian) Deliver(ctx context.Context, p bot.Prepared, again bool) erro
 }
 
 func (c custodian) Payer(a *wallet.Account) client.Ledger { return payer{c.Client, a} }
-
-func (c custodian) Resolve(ctx context.Context, name string) (essaim.Address, error) {
-	return essaim.Address{}, essaim.Errorf(essaim.CodeNotFound, "", "nobody has the name %q", name)
-}

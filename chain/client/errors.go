@@ -12,6 +12,7 @@ import (
 	"github.com/essaim/essaim/chain/x/dispute"
 	"github.com/essaim/essaim/chain/x/market"
 	"github.com/essaim/essaim/chain/x/model"
+	"github.com/essaim/essaim/chain/x/names"
 	"github.com/essaim/essaim/chain/x/registry"
 	"github.com/essaim/essaim/chain/x/tally"
 )
@@ -38,6 +39,11 @@ var meanings = func() map[string]meaning {
 		registry.ErrRegistered, registry.ErrRetired, model.ErrRegistered, market.ErrClosed, market.ErrClaimed, market.ErrOpen,
 		market.ErrStale, market.ErrTrue, market.ErrConvicted, market.ErrLapsed,
 		registry.ErrStake, registry.ErrJailed, registry.ErrFrozen, registry.ErrNotJailed, registry.ErrRotation, beacon.ErrPending, dispute.ErrDisputed)
+	add(essaim.CodeNotFound, "`essaim name show` says what a name costs", names.ErrNotFound)
+	add(essaim.CodeConflict, "choose another name", names.ErrTaken, names.ErrAlike)
+	add(essaim.CodeConflict, "", names.ErrPeriods)
+	add(essaim.CodeInsufficient, "agree to more with --max-fee", names.ErrFee)
+	add(essaim.CodeBadInput, "", names.ErrName, names.ErrOwner, names.ErrParams)
 	add(essaim.CodeExpired, "", sdkerrors.ErrTxTimeoutHeight, sdkerrors.ErrTxTimeout, market.ErrExpired, market.ErrLate, registry.ErrEnded, dispute.ErrEnded)
 	add(essaim.CodeUnavailable, "try again in a moment", sdkerrors.ErrMempoolIsFull, sdkerrors.ErrInvalidHeight, market.ErrCoordinator)
 	add(essaim.CodeUnavailable, "try again when the coordinator has settled other sessions, or deposit less", market.ErrCover)

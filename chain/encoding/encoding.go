@@ -42,6 +42,7 @@ import (
 	"github.com/essaim/essaim/gen/chain/disputev1"
 	"github.com/essaim/essaim/gen/chain/marketv1"
 	"github.com/essaim/essaim/gen/chain/modelv1"
+	"github.com/essaim/essaim/gen/chain/namesv1"
 	"github.com/essaim/essaim/gen/chain/registryv1"
 	"github.com/essaim/essaim/gen/chain/tallyv1"
 )
@@ -111,6 +112,7 @@ func registerInterfaces(r codectypes.InterfaceRegistry) {
 	msgservice.RegisterMsgServiceDesc(r, &marketv1.Msg_serviceDesc)
 	msgservice.RegisterMsgServiceDesc(r, &beaconv1.Msg_serviceDesc)
 	msgservice.RegisterMsgServiceDesc(r, &disputev1.Msg_serviceDesc)
+	msgservice.RegisterMsgServiceDesc(r, &namesv1.Msg_serviceDesc)
 	msgservice.RegisterMsgServiceDesc(r, &tallyv1.Msg_serviceDesc)
 }
 

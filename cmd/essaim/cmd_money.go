@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +43,9 @@ func (c *cli) dialLedger(ctx context.Context) (*chainclient.Client, error) {
 	return nil, essaim.Errorf(essaim.CodeUnavailable, "start one with `essaim up`, or give --gateway", "no network runs in %s", c.home)
 }
 
+// nameTime is how long the ledger may take to say whose a name is.
+const nameTime = 10 * time.Second
+
 // gatewayURL is --gateway, or the gateway of the network that runs in --home; "" if there
 // is none.
 func (c *cli) gatewayURL() string {
@@ -54,8 +59,17 @@ func (c *cli) gatewayURL() string {
 	return info.Gateway
 }
 
-// address reads an address in either spelling, or the name of a key.
+// address reads an address in either spelling, the name of a key, or @name on the ledger.
 func (c *cli) address(s string) (essaim.Address, error) {
+	if strings.HasPrefix(s, "@") {
+		ctx, cancel := context.WithTimeout(context.Background(), nameTime)
+		defer cancel()
+		chain, err := c.dialLedger(ctx)
+		if err != nil {
+			return essaim.Address{}, err
+		}
+		return chain.Resolve(ctx, s)
+	}
 	if a, err := essaim.ParseAddress(s); err == nil {
 		return a, nil
 	}
@@ -69,7 +83,7 @@ func (c *cli) address(s string) (essaim.Address, error) {
 		}
 	}
 	_, err = essaim.ParseAddress(s)
-	return essaim.Address{}, essaim.Errorf(essaim.CodeBadInput, "give essaim1…, 0x…, or a name from `essaim keys list`", "no key is named %q and it is no address: %w", s, err)
+	return essaim.Address{}, essaim.Errorf(essaim.CodeBadInput, "give essaim1…, 0x…, @name, or a name from `essaim keys list`", "no key is named %q and it is no address: %w", s, err)
 }
 
 func newBalanceCommand(c *cli) *cobra.Command {
@@ -109,7 +123,8 @@ func newSendCommand(c *cli) *cobra.Command {
 		Use:   "send TO AMOUNT",
 		Short: "Send AIM to an address",
 		Example: `  essaim send 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 1.5
-  essaim send essaim1… 250uaim --from alice`,
+  essaim send essaim1… 250uaim --from alice
+  essaim send @alice 2`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			to, err := c.address(args[0])

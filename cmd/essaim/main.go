@@ -19,6 +19,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/cmd/essaim/bots"
 	"github.com/essaim/essaim/cmd/essaim/dispute"
+	"github.com/essaim/essaim/cmd/essaim/names"
 	"github.com/essaim/essaim/cmd/essaim/operator"
 	"github.com/essaim/essaim/cmd/essaim/proving"
 	"github.com/essaim/essaim/cmd/essaim/session"
@@ -110,6 +111,9 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	}
 	root.AddCommand(dispute.Command(disputes), dispute.Demo(disputes))
 	root.AddCommand(operator.Commands(operators(c))...)
+	root.AddCommand(names.Command(&names.Shell{
+		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger, Account: c.account, Address: c.address, User: devnet.User,
+	}))
 	root.AddCommand(bots.Commands(&bots.Shell{
 		Stdin: c.stdin, Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Home: func() string { return c.home }, Dial: c.dialLedger,
 		Gateway: c.gatewayURL, Account: c.account, User: devnet.User, Logger: c.logger, Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
