@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"reflect"
 	"time"
 
@@ -164,11 +166,7 @@ func (s *Stream) encode(v any) error {
 // for a message that is too large or not in deterministic CBOR; any other error means
 // that time ran out or the connection is gone.
 func (s *Stream) Receive(v any, within time.Duration) error {
-	deadline := time.Time{}
-	if within > 0 {
-		deadline = time.Now().Add(within)
-	}
-	if err := s.raw.SetReadDeadline(deadline); err != nil {
+	if err := s.await(within); err != nil && err != io.EOF {
 		return fmt.Errorf("receive from %s: %w", s.conn.peer.Short(), err)
 	}
 	n, err := binary.ReadUvarint(s.r)
@@ -195,6 +193,28 @@ func (s *Stream) Receive(v any, within time.Duration) error {
 		return essaim.Errorf(essaim.CodeBadInput, "the other program may be of another version", "message from %s: %v", s.conn.peer.Short(), err)
 	}
 	return nil
+}
+
+// lateness is how much later than a deadline its end is noticed by a process that runs.
+const lateness = 250 * time.Millisecond
+
+// await waits for a message's first byte. Where the end of the time is noticed late, this process stood still and not
+// the peer, whose message may lie in the connection, not read yet: then it waits once more.
+func (s *Stream) await(within time.Duration) error {
+	for again := false; ; again = true {
+		deadline := time.Time{}
+		if within > 0 {
+			deadline = time.Now().Add(within)
+		}
+		if err := s.raw.SetReadDeadline(deadline); err != nil {
+			return err
+		}
+		_, err := s.r.Peek(1)
+		var ended net.Error
+		if again || !errors.As(err, &ended) || !ended.Timeout() || time.Since(deadline) < lateness {
+			return err
+		}
+	}
 }
 
 // atOnce is how many bytes are allocated because of a length alone.
