@@ -146,7 +146,7 @@ func TestCancelStopsBetweenThings(t *testing.T) {
 	e, m := open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	steps := 0
-	_, err := e.Run(ctx, engine.Request{Model: m.Digest, Prompt: "dog and cat"}, func(p engine.Progress) {
+	_, err := e.Run(ctx, engine.Request{Model: m.Digest, Prompt: "dog and cat", Previews: true}, func(p engine.Progress) {
 		if p.Preview.Bounds().Dx() != 64 || p.Steps != 3 {
 			t.Errorf("preview is %v, steps %d", p.Preview.Bounds(), p.Steps)
 		}
