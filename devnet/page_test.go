@@ -220,7 +220,7 @@ func (v *visitor) shows(r *running) {
 	other.do(chromedp.Reload(), chromedp.WaitVisible(".empty"), chromedp.WaitNotPresent(at("shown")))
 }
 
-// spends sends coins to somebody and stakes some.
+// spends sends coins to somebody, takes a name and stakes some.
 func (v *visitor) spends(r *running, receipt essaim.Receipt) essaim.Address {
 	v.Helper()
 	v.visit("wallet")
@@ -242,6 +242,17 @@ func (v *visitor) spends(r *running, receipt essaim.Receipt) essaim.Address {
 	}
 	v.click("faucet")
 	v.sees("failure", "has been given coins already")
+	v.fill("wanted", "@Apple_Lover")
+	v.click("claim")
+	v.sees("text", "apple_lover")
+	v.click("sign")
+	v.sees("name", "@apple_lover")
+	if a, err := r.Chain().Resolve(v.Context(), "apple_lover"); err != nil || a != address {
+		v.Errorf("@apple_lover is %s: %v", a, err)
+	}
+	v.fill("wanted", "app1e_lover")
+	v.click("claim")
+	v.sees("failure", "looks like @apple_lover")
 	v.shot("wallet")
 
 	v.visit("network")
@@ -311,8 +322,8 @@ func (v *visitor) settles(r *running, receipt essaim.Receipt, address essaim.Add
 	if err != nil || s.State != essaim.SessionSettled || s.Payer != address {
 		v.Errorf("session %+v: %v", s, err)
 	}
-	// 10 given, 2.5 sent, 1 staked, and the picture.
-	want := 10*essaim.AIM - 3_500_000 - receipt.Price
+	// 10 given, 2.5 sent, 1 for the name, 1 staked, and the picture.
+	want := 10*essaim.AIM - 4_500_000 - receipt.Price
 	if b, err := r.Chain().Balance(v.Context(), address); err != nil || b != want {
 		v.Errorf("the newcomer has %s, want %s: %v", b, want, err)
 	}

@@ -116,6 +116,15 @@ func (s shown) views() map[string]web.View {
 			return answer(ctx, n)
 		}
 	}
+	account := func(answer func(context.Context, essaim.Address) (any, error)) web.View {
+		return func(ctx context.Context, value func(string) string) (any, error) {
+			a, err := essaim.ParseAddress(value("address"))
+			if err != nil {
+				return nil, essaim.Errorf(essaim.CodeBadInput, "write it like essaim1… or 0x…", "%.100q is not an address", value("address"))
+			}
+			return answer(ctx, a)
+		}
+	}
 	return map[string]web.View{
 		"proposals":          func(ctx context.Context, _ func(string) string) (any, error) { return s.Proposals(ctx) },
 		"slashes":            func(ctx context.Context, _ func(string) string) (any, error) { return s.Slashes(ctx, essaim.NodeKey{}) },
@@ -130,13 +139,13 @@ func (s shown) views() map[string]web.View {
 		"transactions/{hash}": func(ctx context.Context, value func(string) string) (any, error) {
 			return s.DecodeTx(ctx, value("hash"))
 		},
-		"power/{address}": func(ctx context.Context, value func(string) string) (any, error) {
-			a, err := essaim.ParseAddress(value("address"))
-			if err != nil {
-				return nil, essaim.Errorf(essaim.CodeBadInput, "write it like essaim1… or 0x…", "%.100q is not an address", value("address"))
-			}
-			return s.VotingPower(ctx, a)
+		"names/{name}": func(ctx context.Context, value func(string) string) (any, error) { return s.Name(ctx, value("name")) },
+		"names/{name}/fee": func(ctx context.Context, value func(string) string) (any, error) {
+			fee, like, err := s.NameFee(ctx, value("name"))
+			return map[string]any{"fee": fee, "like": like}, err
 		},
+		"owned/{address}": account(func(ctx context.Context, a essaim.Address) (any, error) { return s.Names(ctx, a) }),
+		"power/{address}": account(func(ctx context.Context, a essaim.Address) (any, error) { return s.VotingPower(ctx, a) }),
 	}
 }
 

@@ -45,6 +45,7 @@ export interface Listed { hash: string; height: number; time: string; messages: 
 export interface Block { height: number; time: string; hash: string; proposer: string; txs: { hash: string; messages: string[]; refused: boolean; gas: number }[] }
 export interface Point { time: number; height: number; tasks: number; paid: number; escrowed: number; stake: number; prices: Record<string, number>; judged: number; wrong: number }
 
+export interface Name { name: string; owner: string; expires: number }
 export interface Shown { task: string; payer: string; prompt: string; media: string; at: number; receipt: string; picture?: string; proof?: string } // base64
 
 /** What a gateway refuses, with what to do about it. */
@@ -94,6 +95,9 @@ export class Gateway {
   transaction = (hash: string): Promise<unknown> => this.get(`/essaim/v1/ledger/transactions/${hash}`)
   transactions = (): Promise<Listed[]> => this.get('/essaim/v1/ledger/transactions')
   points = (): Promise<Point[]> => this.get('/essaim/v1/ledger/points')
+  name = (name: string): Promise<Name> => this.get(`/essaim/v1/ledger/names/${encodeURIComponent(name)}`)
+  nameFee = (name: string): Promise<{ fee: number; like: string }> => this.get(`/essaim/v1/ledger/names/${encodeURIComponent(name)}/fee`)
+  names = async (owner: string): Promise<Name[]> => (await this.get<Name[] | null>(`/essaim/v1/ledger/owned/${owner}`)) ?? []
   gallery = async (): Promise<Shown[]> => (await this.get<Shown[] | null>('/essaim/v1/gallery')) ?? []
   shown = (task: string): Promise<Shown> => this.get(`/essaim/v1/gallery/${task}`)
   show = (wish: Partial<Shown> & { public: boolean; signature: string }): Promise<unknown> => this.post('/essaim/v1/gallery', wish)

@@ -72,6 +72,10 @@ export const undelegate = (delegator: string, node: string, amount: number): Mes
 export const claimRewards = (delegator: string): Message =>
   essaim('registry', 'Claim', 'ClaimRewards', [{ n: 1, name: 'delegator', text: delegator }])
 
+/** fee is the most that the owner agrees to pay for a period. */
+export const registerName = (owner: string, name: string, fee: number): Message =>
+  essaim('names', 'Register', 'RegisterName', [{ n: 1, name: 'owner', text: owner }, { n: 2, name: 'name', text: name }, { n: 3, name: 'max_fee', amount: fee }])
+
 /** What a vote may say, in the order of x/gov's numbers, which begin at 1. */
 export const voteOptions = ['yes', 'abstain', 'no', 'veto'] as const
 export type VoteOption = (typeof voteOptions)[number]
