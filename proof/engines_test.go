@@ -118,6 +118,18 @@ func TestManifestsStateTheProofRoot(t *testing.T) {
 	}
 }
 
+// TestGoldenPicture: a picture's proof has the same bytes with any number of workers and on every machine. Emulated,
+// the commitment takes minutes, so other machines are tried by hand (GOARCH=s390x go test -c ./proof) and with a toy by
+// TestOtherMachines.
+func TestGoldenPicture(t *testing.T) {
+	b := of(t, picture)
+	s, r := b.run(t, "red apple", 3, 64)
+	const want = "e0e7411c2dd11ec96751155e699734d79092ed471c83e5e2bb53299af96429ac"
+	if got := essaim.DigestOf(b.prove(t, s, r)).String(); got != want {
+		t.Errorf("the proof is %s, want %s", got, want)
+	}
+}
+
 // TestPictures: whole pictures of every size, of one to four things, are proven and checked without weights; what the
 // engine says of them is what the proof is of.
 func TestPictures(t *testing.T) {

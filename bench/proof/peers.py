@@ -11,6 +11,7 @@ import argparse, json, os, resource, subprocess, sys, tempfile, time
 # Input's shape, then the layers: ('dense', out) or ('conv', channels, side), the latter pooled by twos.
 MODELS = {
     'mlp-131k': ((1, 256), [('dense', 256)] * 2),
+    'mlp-262k': ((1, 256), [('dense', 256)] * 4),
     'mlp-1m': ((1, 512), [('dense', 512)] * 4),
     'mlp-4m': ((1, 1024), [('dense', 1024)] * 4),
     'cnn-263k': ((1, 3, 32, 32), [('conv', 16, 5), ('conv', 32, 5), ('dense', 280), ('dense', 84), ('dense', 10)]),

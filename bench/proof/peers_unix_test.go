@@ -16,6 +16,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/proof"
+	"github.com/essaim/essaim/proof/succinct"
 	"github.com/essaim/essaim/quant"
 )
 
@@ -25,13 +26,22 @@ type network struct {
 	convs  []int // their outputs' channels; kernels are 5 x 5, and each is pooled by twos
 	dense  []int // rows of the layers after them
 	layers []quant.Linear
+
+	// lookedUp says that the input is a row of a matrix, which the seed chooses, as a model's words are; succinct mode has no
+	// other input
+	lookedUp bool
+	table    []int8
+	scale    quant.Scale
 }
+
+const tableRows = 64
 
 const kernel = 5
 
 // networks are those of peers.py.
 var networks = map[string]network{
 	"mlp-131k": {dense: slices.Repeat([]int{256}, 2)},
+	"mlp-262k": {dense: slices.Repeat([]int{256}, 4)},
 	"mlp-1m":   {dense: slices.Repeat([]int{512}, 4)},
 	"mlp-4m":   {dense: slices.Repeat([]int{1024}, 4)},
 	"cnn-263k": {side: 32, convs: []int{16, 32}, dense: []int{280, 84, 10}},
@@ -61,6 +71,9 @@ func (n *network) file() []byte {
 	for i, s := range n.shapes() {
 		name := fmt.Sprintf("layer%d", i)
 		sizes[name+".w"], sizes[name+".bias"], sizes[name+".mul"] = []int{s[0], s[1]}, []int{s[0]}, []int{s[0]}
+	}
+	if n.lookedUp {
+		sizes["input"], sizes["input.mul"] = []int{tableRows, n.dense[0]}, []int{n.dense[0]}
 	}
 	names := slices.Sorted(maps.Keys(sizes))
 	f := make([]byte, 64+64*len(names))
@@ -95,6 +108,9 @@ func (n *network) file() []byte {
 // open is the network with a file's tensors.
 func (n network) open(t quant.Tensors) (*network, error) {
 	r := t.Reader()
+	if n.lookedUp {
+		n.table, n.scale = r.Tensor("input", quant.Int8, tableRows, n.dense[0]).Int8(), r.Scale("input", n.dense[0])
+	}
 	for i, s := range n.shapes() {
 		n.layers = append(n.layers, r.Linear(fmt.Sprintf("layer%d", i), s[0], s[1], true))
 	}
@@ -104,7 +120,13 @@ func (n network) open(t quant.Tensors) (*network, error) {
 // Walk runs it on an input that is drawn from the seed.
 func (n *network) Walk(ctx context.Context, r engine.Request, given func(quant.Op) (quant.Value, bool), watch func(quant.Op)) error {
 	t := &quant.Tape{Given: given, Watch: watch}
-	x := t.Do("input", drawn{r.Seed, max(n.side*n.side, 1), n.channels()})
+	var x quant.Value
+	if n.lookedUp {
+		sum := t.Do("input", quant.Gather{Table: n.table, Cols: n.dense[0]}, t.Do("row", row{r.Seed % tableRows}))
+		x = t.Do("input", quant.Activate{Scale: n.scale, Lo: 0, Hi: 127}, sum)
+	} else {
+		x = t.Do("input", drawn{r.Seed, max(n.side*n.side, 1), n.channels()})
+	}
 	side := n.side
 	for i := range n.layers {
 		name := fmt.Sprintf("layer%d", i)
@@ -140,6 +162,7 @@ type (
 	patches struct{ side int }
 	pool    struct{ side int }
 	flat    struct{}
+	row     struct{ at uint64 } // of a table, so many times that its numbers fill a byte after the change of unit
 )
 
 func (drawn) Kind() string         { return "drawn" }
@@ -154,6 +177,14 @@ func (pool) Type() quant.Type      { return quant.Int8 }
 func (flat) Kind() string          { return "flat" }
 func (flat) Numbers() []int32      { return nil }
 func (flat) Type() quant.Type      { return quant.Int8 }
+
+func (row) Kind() string       { return "row" }
+func (r row) Numbers() []int32 { return []int32{int32(r.at)} }
+func (row) Type() quant.Type   { return quant.Int32 }
+
+func (r row) Apply([]quant.Value, *quant.Room) quant.Value {
+	return quant.Value{Vectors: 1, Wide: []int32{int32(r.at), 1000}}
+}
 
 func (d drawn) Apply([]quant.Value, *quant.Room) quant.Value {
 	out := quant.Value{Vectors: d.vectors, Narrow: make([]int16, d.vectors*d.elements)}
@@ -282,4 +313,41 @@ func parts(b *testing.B, n network, file []byte) (*proof.Prover, *proof.Model, *
 		b.Fatal(err)
 	}
 	return p, model, with, without
+}
+
+// BenchmarkSuccinct proves and checks the perceptrons in the mode whose checker sees no activation but the last layer's.
+func BenchmarkSuccinct(b *testing.B) {
+	for _, name := range slices.Sorted(maps.Keys(networks)) {
+		n := networks[name]
+		if len(n.convs) > 0 {
+			continue // pooling is no operator of that mode
+		}
+		n.lookedUp = true
+		file := n.file()
+		p, model, whole, public := parts(b, n, file)
+		s := proof.Statement{Model: essaim.DigestOf(file), Seed: 1}
+		clear, run := &proof.Run{Untraced: true}, new(succinct.Run)
+		if err := whole.Walk(b.Context(), s.Request(), nil, func(o quant.Op) { clear.Watch(o); run.Watch(o) }); err != nil {
+			b.Fatal(err)
+		}
+		s.Result = clear.Result()
+		var made []byte
+		b.Run(name+"/prove", func(b *testing.B) {
+			measured(b, func() {
+				q, err := succinct.Prove(p, []proof.Statement{s}, []*succinct.Run{run})
+				if err != nil {
+					b.Fatal(err)
+				}
+				made = q.Encode()
+			})
+		})
+		b.Run(name+"/verify", func(b *testing.B) {
+			measured(b, func() {
+				if err := succinct.Verify(b.Context(), model, public, made, s); err != nil {
+					b.Fatal(err)
+				}
+			})
+			b.ReportMetric(float64(len(made)), "bytes")
+		})
+	}
 }
