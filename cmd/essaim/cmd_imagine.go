@@ -77,7 +77,7 @@ coordinator and the ledger see digests. The miner reads it.`,
 	f.Uint32Var(&o.steps, "steps", 0, "sampling steps (default: the model's)")
 	f.StringVar(&o.model, "model", "", "name or digest (default: the first that is offered)")
 	f.StringVarP(&o.out, "out", "o", "", "file to write (default: after the prompt); the receipt goes beside it")
-	f.StringVar(&o.from, "from", "user", "account key that pays")
+	c.desk().From(cmd, &o.from, "account key that pays")
 	f.StringVar(&o.maxPrice, "max-price", "", "per picture, such as 0.01 (default: what is quoted)")
 	f.StringVar(&o.verify, "verify", essaim.VerifyProof, "proof: that the model draws this, checked before the picture is accepted; replica:2 or replica:3: as many miners of different owners draw each picture, and each is paid; none")
 	f.BoolVar(&o.consent, "audit-consent", false, "let the coordinator read the prompt if the picture is drawn for an audit")

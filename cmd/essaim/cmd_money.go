@@ -135,26 +135,22 @@ func newSendCommand(c *cli) *cobra.Command {
 			if err != nil {
 				return essaim.Errorf(essaim.CodeBadInput, "write AIM like 1.25, or 1250000uaim", "%w", err)
 			}
-			account, err := c.account(from)
+			by, err := c.desk().Open(cmd.Context(), from)
 			if err != nil {
 				return err
 			}
-			chain, err := c.dialLedger(cmd.Context())
-			if err != nil {
-				return err
-			}
-			tx, err := chain.Send(cmd.Context(), account, to, amount)
+			tx, err := by.Send(cmd.Context(), by.By, to, amount)
 			if err != nil {
 				return err
 			}
 			if c.json {
-				return term.JSON(c.stdout, map[string]any{"tx": tx.Hash, "height": tx.Height, "from": account.Address(), "to": to, "uaim": uint64(amount)})
+				return term.JSON(c.stdout, map[string]any{"tx": tx.Hash, "height": tx.Height, "from": by.By.Address(), "to": to, "uaim": uint64(amount)})
 			}
 			_, err = fmt.Fprintf(c.stdout, "sent %s to %s\nheight %d, transaction %s\n", amount, to, tx.Height, tx.Hash)
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", devnet.User, "account key that pays")
+	c.desk().From(cmd, &from, "account key that pays")
 	return cmd
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/essaim/essaim/cmd/essaim/operator"
 	"github.com/essaim/essaim/cmd/essaim/proving"
 	"github.com/essaim/essaim/cmd/essaim/session"
+	"github.com/essaim/essaim/cmd/essaim/signing"
 	"github.com/essaim/essaim/cmd/essaim/stake"
 	"github.com/essaim/essaim/devnet"
 )
@@ -91,28 +92,28 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	root.AddCommand(newImagineCommand(c), newPixelCommand(c), newNearestCommand(c), newUpCommand(c), newDemoCommand(c), newReceiptCommand(c), newKeysCommand(c),
 		newBalanceCommand(c), newSendCommand(c), newQueryCommand(c), newTxCommand(c), newNodeCommand(c), newGenesisCommand(c), newAuditCommand(c), newMinerCommand(c))
 	root.AddCommand(stake.Commands(&stake.Shell{
-		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Dial: c.dialLedger, Keys: c.keys,
-		Account: c.account, Address: c.address, Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
+		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Desk: c.desk(), Keys: c.keys,
+		Address: c.address, Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
 	})...)
 	sessions := &session.Shell{
-		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger, Gateway: c.gatewayURL,
-		Account: c.account, Address: c.address, Payer: devnet.Payer, User: devnet.User, Start: startDevnet,
+		Stdout: c.stdout, JSON: func() bool { return c.json }, Desk: c.desk(), Gateway: c.gatewayURL,
+		Address: c.address, Payer: devnet.Payer, Start: startDevnet,
 		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
 	}
 	root.AddCommand(session.Command(sessions), session.Tasks(sessions), session.Demo(sessions))
 	proofs := &proving.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, No: func(err error) error { return errAnswerNo{err} },
-		Dial: c.dialLedger, Account: c.account, Start: startDevnet,
+		Desk: c.desk(), Start: startDevnet,
 	}
 	root.AddCommand(proving.Command(proofs), proving.Demo(proofs))
 	disputes := &dispute.Shell{
-		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger, Account: c.account, User: devnet.User,
+		Stdout: c.stdout, JSON: func() bool { return c.json }, Desk: c.desk(),
 		Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
 	}
 	root.AddCommand(dispute.Command(disputes), dispute.Demo(disputes))
 	root.AddCommand(operator.Commands(operators(c))...)
 	root.AddCommand(names.Command(&names.Shell{
-		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger, Account: c.account, Address: c.address, User: devnet.User,
+		Stdout: c.stdout, JSON: func() bool { return c.json }, Desk: c.desk(), Address: c.address,
 	}))
 	root.AddCommand(bots.Commands(&bots.Shell{
 		Stdin: c.stdin, Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Home: func() string { return c.home }, Dial: c.dialLedger,
@@ -127,13 +128,18 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	return root
 }
 
+// desk is where commands that sign find accounts and the ledger.
+func (c *cli) desk() signing.Desk {
+	return signing.Desk{Account: c.account, Dial: c.dialLedger, User: devnet.User}
+}
+
 // operators is what the commands of people who run a node need.
 func operators(c *cli) *operator.Shell {
 	return &operator.Shell{
-		Stdout: c.stdout, JSON: func() bool { return c.json }, Dial: c.dialLedger,
+		Stdout: c.stdout, JSON: func() bool { return c.json }, Desk: c.desk(),
 		Home:    func() (string, error) { _, err := devnet.ReadInfo(c.home); return c.home, err },
-		Account: c.account, Address: c.address, User: devnet.User,
-		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
+		Address: c.address,
+		No:      func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/signing"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/engine"
@@ -319,7 +320,7 @@ func (d *demo) acquit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x := &side{Shell: d.shell, chain: d.chain, account: d.user, file: f, run: run, say: func(string, ...any) {}}
+	x := &side{Shell: d.shell, by: signing.Sender{Client: d.chain, By: d.user}, file: f, run: run, say: func(string, ...any) {}}
 	id, _, err := d.chain.OpenDispute(ctx, d.user, f)
 	if err != nil {
 		return err

@@ -13,26 +13,22 @@ import (
 
 	"github.com/spf13/cobra"
 
-	chainclient "github.com/essaim/essaim/chain/client"
-
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/signing"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/engine"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/node"
 	"github.com/essaim/essaim/verify/trial"
-	"github.com/essaim/essaim/wallet"
 )
 
 // Shell is what the commands need of the program around them.
 type Shell struct {
-	Stdout  io.Writer
-	JSON    func() bool
-	Dial    func(context.Context) (*chainclient.Client, error)
-	Account func(name string) (*wallet.Account, error)
-	User    string            // the key that signs unless another is named
-	No      func(error) error // the answer is no: the program ends with 1
+	Stdout io.Writer
+	JSON   func() bool
+	No     func(error) error // the answer is no: the program ends with 1
+	signing.Desk
 
 	// Start runs a network until stop.
 	Start func(ctx context.Context, cfg devnet.Config) (n *devnet.Network, stop func() error, err error)
@@ -56,8 +52,7 @@ can still be contested.`,
 // A side is who disputes a receipt.
 type side struct {
 	*Shell
-	chain   *chainclient.Client
-	account *wallet.Account
+	by      signing.Sender
 	file    essaim.ReceiptFile
 	receipt essaim.Receipt
 	run     *trial.Run
@@ -80,10 +75,7 @@ func (s *Shell) prepare(ctx context.Context, name, prompt, from string) (*side, 
 	if x.file, err = essaim.DecodeReceiptFile(b); err != nil {
 		return nil, err
 	}
-	if x.account, err = s.Account(from); err != nil {
-		return nil, err
-	}
-	if x.chain, err = s.Dial(ctx); err != nil {
+	if x.by, err = s.Open(ctx, from); err != nil {
 		return nil, err
 	}
 	e, err := find(ctx, x.receipt.Model)
@@ -132,7 +124,7 @@ func newOpen(s *Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			id, _, err := x.chain.OpenDispute(cmd.Context(), x.account, x.file)
+			id, _, err := x.by.OpenDispute(cmd.Context(), x.by.By, x.file)
 			if err != nil {
 				return err
 			}
@@ -168,7 +160,7 @@ func newPlay(s *Shell) *cobra.Command {
 
 func flags(cmd *cobra.Command, s *Shell, prompt, from *string) {
 	cmd.Flags().StringVar(prompt, "prompt", "", "what was asked for; it stays here")
-	cmd.Flags().StringVar(from, "from", s.User, "account key that puts up the bond and plays")
+	s.From(cmd, from, "account key that puts up the bond and plays")
 }
 
 func number(text string) (uint64, error) {
@@ -181,7 +173,7 @@ func number(text string) (uint64, error) {
 
 // play plays until the dispute is over.
 func (x *side) play(ctx context.Context, id uint64) (essaim.Dispute, error) {
-	return x.run.Play(ctx, node.Court(x.chain, x.account), id, func(number uint64, size int) {
+	return x.run.Play(ctx, node.Court(x.by.Client, x.by.By), id, func(number uint64, size int) {
 		x.say("move %d: %d bytes", number, size)
 	})
 }

@@ -14,18 +14,16 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/signing"
 	"github.com/essaim/essaim/cmd/essaim/term"
-	"github.com/essaim/essaim/wallet"
 )
 
 // Shell is what the commands need of the program around them.
 type Shell struct {
 	Stdout  io.Writer
 	JSON    func() bool
-	Dial    func(context.Context) (*chainclient.Client, error)
-	Account func(name string) (*wallet.Account, error)
 	Address func(string) (essaim.Address, error) // in either spelling, or of a key, or @name
-	User    string                               // the key that signs unless another is named
+	signing.Desk
 }
 
 // Command is `essaim name`.
@@ -49,37 +47,27 @@ After the period a name stands for nobody. For about a month only its owner may 
 	return cmd
 }
 
-// sender is an account with the ledger that it sends to: what every command that signs begins with.
-type sender struct {
-	*chainclient.Client
-	by *wallet.Account
-}
-
 // signing makes a command that signs.
-func (s *Shell) signing(use, short string, args int, run func(ctx context.Context, by sender, args []string) error) *cobra.Command {
+func (s *Shell) signing(use, short string, args int, run func(ctx context.Context, by signing.Sender, args []string) error) *cobra.Command {
 	var from string
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(args),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			account, err := s.Account(from)
+			by, err := s.Open(cmd.Context(), from)
 			if err != nil {
 				return err
 			}
-			chain, err := s.Dial(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return run(cmd.Context(), sender{chain, account}, args)
+			return run(cmd.Context(), by, args)
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", s.User, "account key that signs")
+	s.From(cmd, &from, "account key that signs")
 	return cmd
 }
 
 // paying makes a command that pays a name's fee.
 func (s *Shell) paying(use, short string, pay func(*chainclient.Client, context.Context, chainclient.Signer, string, essaim.Amount) (chainclient.Name, essaim.Tx, error)) *cobra.Command {
 	var most string
-	cmd := s.signing(use, short, 1, func(ctx context.Context, by sender, args []string) error {
+	cmd := s.signing(use, short, 1, func(ctx context.Context, by signing.Sender, args []string) error {
 		fee, _, err := by.NameFee(ctx, args[0])
 		if err != nil {
 			return err
@@ -90,7 +78,7 @@ func (s *Shell) paying(use, short string, pay func(*chainclient.Client, context.
 				return essaim.Errorf(essaim.CodeBadInput, "write it like 1.5", "--max-fee: %w", err)
 			}
 		}
-		n, tx, err := pay(by.Client, ctx, by.by, args[0], limit)
+		n, tx, err := pay(by.Client, ctx, by.By, args[0], limit)
 		if err != nil {
 			return err
 		}
@@ -105,12 +93,12 @@ func (s *Shell) paying(use, short string, pay func(*chainclient.Client, context.
 }
 
 func newTransfer(s *Shell) *cobra.Command {
-	return s.signing("transfer NAME TO", "Give a name to another account", 2, func(ctx context.Context, by sender, args []string) error {
+	return s.signing("transfer NAME TO", "Give a name to another account", 2, func(ctx context.Context, by signing.Sender, args []string) error {
 		to, err := s.Address(args[1])
 		if err != nil {
 			return err
 		}
-		tx, err := by.TransferName(ctx, by.by, args[0], to)
+		tx, err := by.TransferName(ctx, by.By, args[0], to)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@
 package operator
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -13,26 +12,22 @@ import (
 
 	"github.com/spf13/cobra"
 
-	chainclient "github.com/essaim/essaim/chain/client"
-
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/signing"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/node"
-	"github.com/essaim/essaim/wallet"
 )
 
 // Shell is what the commands need of the program around them.
 type Shell struct {
 	Stdout  io.Writer
 	JSON    func() bool
-	Dial    func(context.Context) (*chainclient.Client, error)
-	Home    func() (string, error) // of a network; an error if there is none
-	Account func(name string) (*wallet.Account, error)
+	Home    func() (string, error)               // of a network; an error if there is none
 	Address func(string) (essaim.Address, error) // in either spelling, or of a key
-	User    string                               // the key that signs unless another is named
-	No      func(error) error                    // the answer is no: the program ends with 1
-	Shown   func(error) error                    // stdout has told the error already
+	signing.Desk
+	No    func(error) error // the answer is no: the program ends with 1
+	Shown func(error) error // stdout has told the error already
 }
 
 // Commands are those of this package.

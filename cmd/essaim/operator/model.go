@@ -47,20 +47,16 @@ bounded by the ledger.`,
 			if err != nil {
 				return err
 			}
-			account, err := s.Account(from)
+			by, err := s.Open(cmd.Context(), from)
 			if err != nil {
 				return err
 			}
-			chain, err := s.Dial(cmd.Context())
-			if err != nil {
-				return err
-			}
-			digest, tx, err := chain.RegisterModel(cmd.Context(), account, manifest, unit, part, owners...)
+			digest, tx, err := by.RegisterModel(cmd.Context(), by.By, manifest, unit, part, owners...)
 			if err != nil {
 				return err
 			}
 			if s.JSON() {
-				return term.JSON(s.Stdout, map[string]any{"model": digest, "owner": account.Address(), "data": append([]essaim.DataShare{}, owners...), "tx": tx.Hash, "height": tx.Height})
+				return term.JSON(s.Stdout, map[string]any{"model": digest, "owner": by.By.Address(), "data": append([]essaim.DataShare{}, owners...), "tx": tx.Hash, "height": tx.Height})
 			}
 			_, err = fmt.Fprintf(s.Stdout, "model %s\nheight %d, transaction %s\n", digest, tx.Height, tx.Hash)
 			return err
@@ -70,7 +66,7 @@ bounded by the ledger.`,
 	f.StringVar(&price, "price", "1000uaim", "suggested price of a unit of work")
 	f.StringVar(&royalty, "royalty", "5", "the owner's part of each price, in percent")
 	f.StringArrayVar(&data, "data-owner", nil, "ADDRESS:PERCENT of each price for the owner of data; up to four times")
-	f.StringVar(&from, "from", s.User, "account key that owns the model")
+	s.From(cmd, &from, "account key that owns the model")
 	return cmd
 }
 

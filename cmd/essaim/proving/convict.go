@@ -30,15 +30,11 @@ The session must be settled, and still be open to challenges.`,
 			if err != nil {
 				return err
 			}
-			account, err := s.Account(from)
+			by, err := s.Open(cmd.Context(), from)
 			if err != nil {
 				return err
 			}
-			chain, err := s.Dial(cmd.Context())
-			if err != nil {
-				return err
-			}
-			d, tx, err := chain.Disprove(cmd.Context(), account, e.Receipt, e.Task, e.Input, e.Proof)
+			d, tx, err := by.Disprove(cmd.Context(), by.By, e.Receipt, e.Task, e.Input, e.Proof)
 			if err != nil {
 				return err
 			}
@@ -48,7 +44,7 @@ The session must be settled, and still be open to challenges.`,
 			return tell(s, d, tx)
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "user", "account key that puts up the bond")
+	s.From(cmd, &from, "account key that puts up the bond")
 	return cmd
 }
 

@@ -18,9 +18,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	chainclient "github.com/essaim/essaim/chain/client"
-
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/signing"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/engine/pixel"
@@ -29,7 +28,6 @@ import (
 	"github.com/essaim/essaim/proof/succinct"
 	"github.com/essaim/essaim/quant"
 	"github.com/essaim/essaim/verify"
-	"github.com/essaim/essaim/wallet"
 )
 
 // Shell is what the commands need of the program around them.
@@ -37,9 +35,7 @@ type Shell struct {
 	Stdout io.Writer
 	JSON   func() bool
 	No     func(error) error // the answer is no: the program ends with 1
-
-	Dial    func(context.Context) (*chainclient.Client, error)
-	Account func(name string) (*wallet.Account, error)
+	signing.Desk
 
 	// Start runs a network until stop.
 	Start func(ctx context.Context, cfg devnet.Config) (n *devnet.Network, stop func() error, err error)

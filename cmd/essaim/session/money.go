@@ -144,15 +144,11 @@ func (c *Shell) network(ctx context.Context, from string) (client.Config, error)
 	if err != nil {
 		return client.Config{}, err
 	}
-	account, err := c.Account(from)
+	by, err := c.Open(ctx, from)
 	if err != nil {
 		return client.Config{}, err
 	}
-	chain, err := c.Dial(ctx)
-	if err != nil {
-		return client.Config{}, err
-	}
-	return client.Config{Coordinator: api, Ledger: c.Payer(chain, account), ChainID: info.ChainID, Plan: engines.Plan}, nil
+	return client.Config{Coordinator: api, Ledger: c.Payer(by.Client, by.By), ChainID: info.ChainID, Plan: engines.Plan}, nil
 }
 
 func amount(s string) (essaim.Amount, error) {
@@ -212,7 +208,7 @@ spent comes back when the session is closed, or when it expires.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", c.User, "account key that pays")
+	c.From(cmd, &from, "account key that pays")
 	cmd.Flags().StringVar(&out, "out", "", "new file for the session and its key")
 	cmd.Flags().StringVar(&limit, "limit", "", "the most that programs with the file spend of it; they keep to it, the ledger does not know it")
 	return cmd
@@ -233,15 +229,11 @@ func newTopUp(c *Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			account, err := c.Account(from)
+			by, err := c.Open(cmd.Context(), from)
 			if err != nil {
 				return err
 			}
-			chain, err := c.Dial(cmd.Context())
-			if err != nil {
-				return err
-			}
-			deposit, tx, err := chain.TopUp(cmd.Context(), account, id, more)
+			deposit, tx, err := by.TopUp(cmd.Context(), by.By, id, more)
 			if err != nil {
 				return err
 			}
@@ -252,7 +244,7 @@ func newTopUp(c *Shell) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", c.User, "account key that has opened the session")
+	c.From(cmd, &from, "account key that has opened the session")
 	return cmd
 }
 
@@ -289,6 +281,6 @@ func newClose(c *Shell) *cobra.Command {
 			return printRows(c, rows)
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", c.User, "account key that has opened the session")
+	c.From(cmd, &from, "account key that has opened the session")
 	return cmd
 }

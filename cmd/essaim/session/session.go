@@ -20,6 +20,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/signing"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/receipts"
@@ -30,15 +31,13 @@ import (
 type Shell struct {
 	Stdout  io.Writer
 	JSON    func() bool
-	Dial    func(context.Context) (*chainclient.Client, error)
-	Gateway func() string // its URL; "": none is known
-	Account func(name string) (*wallet.Account, error)
+	Gateway func() string                        // its URL; "": none is known
 	Address func(string) (essaim.Address, error) // in either spelling, or of a key
 	Payer   func(*chainclient.Client, *wallet.Account) client.Ledger
 	Start   func(context.Context, devnet.Config) (*devnet.Network, func() error, error)
-	User    string            // the key that pays unless another is named
 	No      func(error) error // the answer is no: the program ends with 1
 	Shown   func(error) error // stdout has told the error already
+	signing.Desk
 }
 
 // Command is essaim session.
@@ -111,7 +110,7 @@ coordinator's promise: essaim miner promises), and that the work was done well.`
 	f.StringVar(&a.file, "file", "", "the receipts, instead of fetching them")
 	f.StringVar(&a.out, "out", "", "keep the receipts in this file")
 	f.BoolVar(&a.challenge, "challenge", false, "show the ledger what is false")
-	f.StringVar(&a.from, "from", c.User, "account key that pays for the challenge")
+	c.From(cmd, &a.from, "account key that pays for the challenge")
 	return cmd
 }
 

@@ -137,7 +137,7 @@ A task of an API key's user is cancelled by POST /essaim/v1/jobs/ID/cancel.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", c.User, "account key that has opened the session")
+	c.From(cmd, &from, "account key that has opened the session")
 	cmd.Flags().StringVar(&file, "session", "", "the session's file")
 	return cmd
 }

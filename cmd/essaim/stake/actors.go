@@ -88,7 +88,7 @@ func newSlashes(s *Shell) *cobra.Command {
 	}
 	var f sending
 	var evidence []string
-	appeal := f.add(&cobra.Command{
+	appeal := f.add(s, &cobra.Command{
 		Use: "appeal NUMBER --evidence CID", Short: "Appeal a slash of your actor: its coins are held longer, so that governance can decide", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := number("slash", args[0])

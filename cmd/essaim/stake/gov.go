@@ -20,7 +20,7 @@ import (
 
 func newVote(s *Shell) *cobra.Command {
 	var f sending
-	return f.add(&cobra.Command{
+	return f.add(s, &cobra.Command{
 		Use:   "vote PROPOSAL yes|no|abstain|veto|weighted [OPTION=PERCENT]...",
 		Short: "Vote on a proposal with your stake and the work of your miners",
 		Example: `  essaim vote 3 yes
@@ -152,7 +152,7 @@ func newPropose(s *Shell) *cobra.Command {
 		if strings.HasSuffix(d.use, "...") {
 			args = cobra.MinimumNArgs(d.least)
 		}
-		sub := p.add(&cobra.Command{
+		sub := p.add(s, &cobra.Command{
 			Use: d.use, Short: d.short, Args: args,
 			RunE: func(cmd *cobra.Command, args []string) error { return s.propose(cmd.Context(), p, args, d.prepare) },
 		})

@@ -36,7 +36,7 @@ func newActor(s *Shell) *cobra.Command {
 		{"retire ACTOR", "Take it out of work for good; the bond comes back after the unbonding period", 1, (*owning).retire},
 	} {
 		var f sending
-		sub := f.add(&cobra.Command{
+		sub := f.add(s, &cobra.Command{
 			Use: d.use, Short: d.short, Args: cobra.ExactArgs(d.args),
 			RunE: func(cmd *cobra.Command, args []string) error { return s.owner(cmd.Context(), &f, args, d.do) },
 		})

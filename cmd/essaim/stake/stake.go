@@ -21,6 +21,7 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/signing"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 	"github.com/essaim/essaim/wallet"
@@ -31,12 +32,11 @@ type Shell struct {
 	Stdout  *os.File
 	Getenv  func(string) string
 	JSON    func() bool
-	Dial    func(context.Context) (*chainclient.Client, error)
 	Keys    func() *wallet.Store
-	Account func(name string) (*wallet.Account, error)
 	Address func(name string) (essaim.Address, error)
 	Start   func(context.Context, devnet.Config) (*devnet.Network, func() error, error)
 	No      func(error) error // ends the program with 1: the answer is no
+	signing.Desk
 }
 
 // Commands are all of the package's.
@@ -53,8 +53,8 @@ type sending struct {
 	dryRun bool
 }
 
-func (f *sending) add(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVar(&f.from, "from", devnet.User, "account key that signs")
+func (f *sending) add(s *Shell, cmd *cobra.Command) *cobra.Command {
+	s.From(cmd, &f.from, "account key that signs")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "let the node try it, say what would happen, change nothing")
 	return cmd
 }
@@ -85,12 +85,8 @@ func (o *outcome) set(name string, value any) {
 
 // begin dials the ledger and loads the account that signs.
 func (s *Shell) begin(ctx context.Context, f *sending) (*chainclient.Client, *wallet.Account, error) {
-	by, err := s.Account(f.from)
-	if err != nil {
-		return nil, nil, err
-	}
-	chain, err := s.Dial(ctx)
-	return chain, by, err
+	by, err := s.Open(ctx, f.from)
+	return by.Client, by.By, err
 }
 
 // send tries a plan, says what it will do, and then does it unless it is only a trial.

@@ -37,7 +37,7 @@ gateway's URL, or the name of its owner's key.`,
 		},
 	}
 	cmd.Flags().BoolVar(&compound, "compound", false, "a claim of rewards joins the stake instead of being paid")
-	return f.add(cmd)
+	return f.add(s, cmd)
 }
 
 func (s *Shell) stake(ctx context.Context, f *sending, name string, amount essaim.Amount, compound bool) error {
@@ -86,7 +86,7 @@ func (s *Shell) stake(ctx context.Context, f *sending, name string, amount essai
 
 func newUnstake(s *Shell) *cobra.Command {
 	var f sending
-	return f.add(&cobra.Command{
+	return f.add(s, &cobra.Command{
 		Use:   "unstake ACTOR AMOUNT|all",
 		Short: "Begin to take stake back, which takes the unbonding period",
 		Args:  cobra.ExactArgs(2),
@@ -98,7 +98,7 @@ func newUnstake(s *Shell) *cobra.Command {
 
 func newRedelegate(s *Shell) *cobra.Command {
 	var f sending
-	return f.add(&cobra.Command{
+	return f.add(s, &cobra.Command{
 		Use:   "redelegate FROM TO [AMOUNT]",
 		Short: "Begin to move stake to another actor, which takes as long",
 		Args:  cobra.RangeArgs(2, 3),
@@ -176,7 +176,7 @@ func newRewards(s *Shell) *cobra.Command {
 		},
 	}
 	var f sending
-	claim := f.add(&cobra.Command{
+	claim := f.add(s, &cobra.Command{
 		Use:   "claim [ACTOR]",
 		Short: "Claim rewards, on one actor or on all",
 		Args:  cobra.MaximumNArgs(1),
@@ -185,7 +185,7 @@ func newRewards(s *Shell) *cobra.Command {
 		},
 	})
 	var g sending
-	compound := g.add(&cobra.Command{
+	compound := g.add(s, &cobra.Command{
 		Use:   "compound ACTOR on|off",
 		Short: "Say whether a claim joins the stake or is paid",
 		Args:  cobra.ExactArgs(2),
