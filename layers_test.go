@@ -117,6 +117,7 @@ var floors = map[string]int{
 	"devnet":              9,
 	"bench":               10,
 	"cmd/essaim/term":     9,
+	"cmd/essaim/picture":  9,
 	"cmd/essaim/signing":  9,
 	"cmd/essaim/session":  10,
 	"cmd/essaim/operator": 10,

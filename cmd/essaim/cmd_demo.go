@@ -15,6 +15,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/picture"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
 	engines "github.com/essaim/essaim/engine/all"
@@ -194,7 +195,7 @@ func (d *demo) draw(ctx context.Context) (err error) {
 	if err := d.OK(!d.killed.IsZero() && r.Miner != d.killed && r.Attempt > 1, "another miner, %s, delivered: attempt %d, one picture", r.Miner.Short(), r.Attempt); err != nil {
 		return err
 	}
-	if err := showPicture(d.Out, detectPictures(d.cli.stdout, d.cli.getenv), d.picture.Data); err != nil {
+	if err := picture.Show(d.Out, picture.Detect(d.cli.stdout, d.cli.getenv), d.picture.Data); err != nil {
 		return err
 	}
 	found, err := grep(d.home, demoPrompt)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/picture"
 	"github.com/essaim/essaim/cmd/essaim/proving"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/coordinator/round"
@@ -384,7 +385,7 @@ func unused(name string) string {
 func (c *cli) tellDrawn(model essaim.ModelInfo, pictures []drawn, settled essaim.Settled, n *network) error {
 	w := c.stdout
 	for _, d := range pictures {
-		if err := showPicture(w, detectPictures(c.stdout, c.getenv), d.Data); err != nil {
+		if err := picture.Show(w, picture.Detect(c.stdout, c.getenv), d.Data); err != nil {
 			return err
 		}
 		r := d.Receipt

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/picture"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/pixel"
@@ -192,7 +193,7 @@ func (p *local) runTraced(ctx context.Context, e *pixel.Engine, name string) (er
 // tellLocal tells of one picture as soon as it is drawn, so that none is kept for the next.
 func (c *cli) tellLocal(model engine.Model, p local, trace string) error {
 	w := c.stdout
-	if err := showPicture(w, detectPictures(c.stdout, c.getenv), p.Data); err != nil {
+	if err := picture.Show(w, picture.Detect(c.stdout, c.getenv), p.Data); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "%s\n", p.file)

@@ -14,8 +14,8 @@ import (
 	"github.com/essaim/essaim/cuckoo"
 )
 
-// Cuckoo is essaim miner cuckoo.
-func Cuckoo(s *Shell) *cobra.Command {
+// newCuckoo is essaim miner cuckoo.
+func newCuckoo(s *Shell) *cobra.Command {
 	var listen string
 	var cfg cuckoo.Config
 	var wallets []string

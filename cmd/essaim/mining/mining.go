@@ -28,25 +28,24 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
+	"github.com/essaim/essaim/cmd/essaim/signing"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/node"
-	"github.com/essaim/essaim/wallet"
 )
 
 // Shell is what the command needs of the program around it.
 type Shell struct {
-	Stdin   io.Reader
-	Stdout  *os.File
-	JSON    func() bool
-	Home    func() string
-	Gateway func() string // its URL; "": none is known
-	Account func(name string) (*wallet.Account, error)
-	Keys    func() string // folder of account keys
-	User    string        // the key that owns the miner unless another is named
-	Logger  func() *slog.Logger
-	Version string
+	Stdin        io.Reader
+	Stdout       *os.File
+	JSON         func() bool
+	Home         func() string
+	Gateway      func() string // its URL; "": none is known
+	Keys         func() string // folder of account keys
+	signing.Desk               // whose user owns the miner unless another is named
+	Logger       func() *slog.Logger
+	Version      string
 }
 
 // options are how somebody wants to mine.
@@ -58,8 +57,7 @@ type options struct {
 	register, models, plain               bool
 }
 
-// Run is essaim miner run.
-func Run(s *Shell) *cobra.Command {
+func newRun(s *Shell) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "run [--coordinator URL]",
@@ -91,16 +89,14 @@ and Enter for maintenance, in which nothing new is taken.`,
 	return cmd
 }
 
-// Pause and Resume are essaim miner pause and resume.
-func Pause() *cobra.Command {
+func newPause() *cobra.Command {
 	return &cobra.Command{
 		Use: "pause DIR", Short: "Put a miner into maintenance: it takes nothing new", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return withBook(args[0], (*miner.Book).Pause) },
 	}
 }
 
-// Resume ends what Pause has begun.
-func Resume() *cobra.Command {
+func newResume() *cobra.Command {
 	return &cobra.Command{
 		Use: "resume DIR", Short: "End a miner's maintenance", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return withBook(args[0], (*miner.Book).Resume) },

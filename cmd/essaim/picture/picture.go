@@ -1,4 +1,9 @@
-package main
+// Package picture shows pictures in a terminal, by whichever means the terminal has: Kitty's or
+// iTerm's protocol, sixel, or coloured half blocks, which every terminal with colours can draw.
+//
+// It draws nothing that is not a terminal: a picture's file goes where the command writes it. It
+// must not know what the picture is of.
+package picture
 
 import (
 	"bytes"
@@ -16,49 +21,54 @@ import (
 	"golang.org/x/term"
 )
 
-// pictureMode is how a terminal shows pictures.
-type pictureMode int
+// Mode is how a terminal shows pictures.
+type Mode int
 
 const (
-	pictureNone   pictureMode = iota // not a terminal: nothing
-	pictureBlocks                    // coloured half blocks, two pixels a character
-	pictureSixel
-	pictureKitty
+	none   Mode = iota // not a terminal: nothing
+	blocks             // coloured half blocks, two pixels a character
+	sixel
+	kitty
+	iterm // iTerm2, WezTerm and those that took over its protocol
 )
 
-// pictureColumns is how wide half blocks draw a picture, in characters: it fits an
+// columnsOfBlocks is how wide half blocks draw a picture, in characters: it fits an
 // 80-column terminal and still shows a 64-pixel model's every other pixel.
-const pictureColumns = 40
+const columnsOfBlocks = 40
 
-// detectPictures finds out what out can show. ESSAIM_PICTURES=kitty|sixel|blocks|none
+// Detect finds out what out can show. ESSAIM_PICTURES=kitty|iterm|sixel|blocks|none
 // overrides; NO_COLOR and a dumb terminal mean none.
-func detectPictures(out *os.File, getenv func(string) string) pictureMode {
+func Detect(out *os.File, getenv func(string) string) Mode {
 	switch getenv("ESSAIM_PICTURES") {
 	case "kitty":
-		return pictureKitty
+		return kitty
+	case "iterm":
+		return iterm
 	case "sixel":
-		return pictureSixel
+		return sixel
 	case "blocks":
-		return pictureBlocks
+		return blocks
 	case "none":
-		return pictureNone
+		return none
 	}
 	switch {
 	case !term.IsTerminal(int(out.Fd())) || getenv("TERM") == "dumb" || getenv("NO_COLOR") != "":
-		return pictureNone
+		return none
 	case rasterm.IsTmuxScreen(): // multiplexers pass neither protocol through
-		return pictureBlocks
+		return blocks
 	case rasterm.IsKittyCapable():
-		return pictureKitty
+		return kitty
+	case rasterm.IsItermCapable():
+		return iterm
 	case sixelTerminal(os.Stdin, out):
-		return pictureSixel
+		return sixel
 	}
-	return pictureBlocks
+	return blocks
 }
 
-// showPicture draws a PNG file's picture.
-func showPicture(w io.Writer, mode pictureMode, file []byte) error {
-	if mode == pictureNone {
+// Show draws a PNG file's picture.
+func Show(w io.Writer, mode Mode, file []byte) error {
+	if mode == none {
 		return nil
 	}
 	img, err := png.Decode(bytes.NewReader(file))
@@ -66,14 +76,16 @@ func showPicture(w io.Writer, mode pictureMode, file []byte) error {
 		return fmt.Errorf("show picture: %w", err)
 	}
 	switch mode {
-	case pictureKitty:
+	case kitty:
 		err = rasterm.KittyCopyPNGInline(w, bytes.NewReader(file), rasterm.KittyImgOpts{})
-	case pictureSixel:
+	case iterm:
+		err = rasterm.ItermCopyFileInline(w, bytes.NewReader(file), int64(len(file)))
+	case sixel:
 		p := image.NewPaletted(img.Bounds(), palette.Plan9)
 		draw.FloydSteinberg.Draw(p, p.Bounds(), img, img.Bounds().Min)
 		err = rasterm.SixelWriteImage(w, p)
 	default:
-		return writeBlocks(w, img, pictureColumns)
+		return writeBlocks(w, img, columnsOfBlocks)
 	}
 	if err == nil {
 		_, err = fmt.Fprintln(w)
