@@ -58,16 +58,15 @@ func (e *Entry) end() bool {
 
 // Accept is Log.Accept. It does not wait for the rows, which cannot refuse it: nobody else has
 // the number, or ends the task.
-func (e *Entry) Accept(r essaim.Receipt, f essaim.ReceiptFile, result []byte, state essaim.TaskState) error {
+func (e *Entry) Accept(r essaim.Receipt, f essaim.ReceiptFile, sealed []byte, state essaim.TaskState) error {
 	e.end()
 	now := time.Now().UnixMilli()
 	stmts := []durable.Stmt{
 		{Query: `INSERT INTO tasks (session, seq, digest, model, task, state, attempts, admitted, miner, price, receipt, sealed, accepted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (session, seq) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, miner = excluded.miner, price = excluded.price, task = excluded.task,
-			receipt = excluded.receipt, sealed = excluded.sealed, accepted = excluded.accepted WHERE digest = excluded.digest AND receipt IS NULL`,
+			receipt = excluded.receipt, sealed = excluded.sealed, accepted = excluded.accepted WHERE tasks.digest = excluded.digest AND tasks.receipt IS NULL`,
 			Args: []any{int64(r.Session), int64(r.Seq), e.digest[:], r.Model[:], f.Task, string(state), int64(r.Attempt), now, r.Miner[:], int64(r.Price), f.Receipt, r.Sealed[:], now}},
-		{Query: `INSERT INTO results (session, seq, sum, result) SELECT ?, ?, ?, ? WHERE changes() = 1`,
-			Args: []any{int64(r.Session), int64(r.Seq), sumOf(f), result}},
+		result(r, f, sealed),
 	}
 	if e.voucher != nil {
 		stmts = append(stmts, e.voucher.put())

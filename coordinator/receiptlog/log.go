@@ -22,7 +22,7 @@ import (
 )
 
 // Log is an open log. It is safe for concurrent use.
-type Log struct{ file *durable.File }
+type Log struct{ file durable.DB }
 
 // Close frees the file.
 func (l *Log) Close() error { return l.file.Close() }
@@ -75,9 +75,15 @@ CREATE INDEX IF NOT EXISTS settlements_pending ON settlements (session) WHERE tx
 
 // Open opens or creates the log at path. The caller closes it.
 func Open(path string) (*Log, error) {
-	f, err := durable.Open(path, logSchema+takenSchema+voucherSchema+minerSchema)
+	f, err := durable.Open(path, Schema)
 	return &Log{f}, err
 }
+
+// Schema is of the tables of a log. Other tables may be beside them.
+const Schema = logSchema + takenSchema + voucherSchema + minerSchema
+
+// On is the log in a database that has been opened with Schema. Close closes it.
+func On(db durable.DB) *Log { return &Log{db} }
 
 // Admit stores a task as submitted. A task that ended without a delivery may be
 // admitted again: it begins a new life. The voucher that came with it is stored, too; nil:
@@ -93,7 +99,7 @@ func (l *Log) Admit(digest essaim.Digest, t essaim.Task, signed []byte, v *Vouch
 func admission(digest essaim.Digest, t essaim.Task, signed []byte, v *Voucher) []durable.Stmt {
 	stmts := []durable.Stmt{{Query: `INSERT INTO tasks (session, seq, digest, model, task, state, admitted) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (session, seq) DO UPDATE SET state = excluded.state, reason = '', code = '', attempts = 0, admitted = excluded.admitted
-		WHERE digest = excluded.digest AND receipt IS NULL AND state IN (?, ?)`,
+		WHERE tasks.digest = excluded.digest AND tasks.receipt IS NULL AND tasks.state IN (?, ?)`,
 		Args: []any{int64(t.Session), int64(t.Seq), digest[:], t.Model[:], signed, string(essaim.TaskSubmitted), time.Now().UnixMilli(),
 			string(essaim.TaskRefunded), string(essaim.TaskExpired)}}}
 	if v != nil {
@@ -134,13 +140,20 @@ func (l *Log) Newest(ctx context.Context, id essaim.SessionID) (uint64, error) {
 // settled. f is the signed task and the receipt, whose signatures the caller has checked:
 // they are not checked again when the session is settled. The sealed result is stored with
 // it; nil: it is kept elsewhere.
-func (l *Log) Accept(digest essaim.Digest, r essaim.Receipt, f essaim.ReceiptFile, result []byte, state essaim.TaskState) error {
+func (l *Log) Accept(digest essaim.Digest, r essaim.Receipt, f essaim.ReceiptFile, sealed []byte, state essaim.TaskState) error {
 	return l.accepted(digest, durable.Stmt{Query: `UPDATE tasks SET state = ?, attempts = ?, miner = ?, price = ?, task = ?, receipt = ?, sealed = ?, accepted = ?
 		WHERE session = ? AND seq = ? AND digest = ? AND state = ?`,
 		Args: []any{string(state), int64(r.Attempt), r.Miner[:], int64(r.Price), f.Task, f.Receipt, r.Sealed[:], time.Now().UnixMilli(),
 			int64(r.Session), int64(r.Seq), digest[:], string(essaim.TaskSubmitted)}},
-		durable.Stmt{Query: `INSERT INTO results (session, seq, sum, result) SELECT ?, ?, ?, ? WHERE changes() = 1`,
-			Args: []any{int64(r.Session), int64(r.Seq), sumOf(f), result}})
+		result(r, f, sealed))
+}
+
+// result stores what came with a receipt that has just been stored, and not with another of the task.
+func result(r essaim.Receipt, f essaim.ReceiptFile, sealed []byte) durable.Stmt {
+	return durable.Stmt{
+		Query: `INSERT INTO results (session, seq, sum, result) SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM tasks WHERE session = ? AND seq = ? AND receipt = ?) ON CONFLICT (session, seq) DO NOTHING`,
+		Args:  []any{int64(r.Session), int64(r.Seq), sumOf(f), sealed, int64(r.Session), int64(r.Seq), f.Receipt},
+	}
 }
 
 func (l *Log) accepted(digest essaim.Digest, stmts ...durable.Stmt) error {

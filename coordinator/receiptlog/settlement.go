@@ -79,7 +79,7 @@ CREATE TABLE IF NOT EXISTS taken (session INTEGER PRIMARY KEY);
 
 // TakeUp notes an open session, so that a later run ends it if this one does not.
 func (l *Log) TakeUp(id essaim.SessionID) error {
-	_, err := l.write(durable.Stmt{Query: `INSERT OR IGNORE INTO taken (session) VALUES (?)`, Args: []any{int64(id)}})
+	_, err := l.write(durable.Stmt{Query: `INSERT INTO taken (session) VALUES (?) ON CONFLICT DO NOTHING`, Args: []any{int64(id)}})
 	return err
 }
 

@@ -30,7 +30,7 @@ type Voucher struct {
 func (v Voucher) put() durable.Stmt {
 	return durable.Stmt{
 		Query: `INSERT INTO vouchers (session, amount, voucher) VALUES (?, ?, ?) ON CONFLICT (session) DO UPDATE SET
-			amount = excluded.amount, voucher = excluded.voucher WHERE excluded.amount > amount`,
+			amount = excluded.amount, voucher = excluded.voucher WHERE excluded.amount > vouchers.amount`,
 		Args: []any{int64(v.Session), binary.BigEndian.AppendUint64(nil, uint64(v.Amount)), v.Signed},
 	}
 }

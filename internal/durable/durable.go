@@ -284,14 +284,20 @@ func (f *File) prepared(query string) (*sql.Stmt, error) {
 // there already.
 func IsDuplicate(err error) bool {
 	var e *sqlite.Error
-	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY) || hasState(err, "23505")
 }
 
 // IsRefused reports whether a write failed because a CHECK of the schema forbids the
 // value.
 func IsRefused(err error) bool {
 	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_CHECK
+	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_CHECK || hasState(err, "23514")
+}
+
+// hasState reports whether a server has failed with one of the states that the SQL standard names.
+func hasState(err error, state string) bool {
+	var e interface{ SQLState() string }
+	return errors.As(err, &e) && e.SQLState() == state
 }
 
 func (f *File) writer() {
