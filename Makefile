@@ -4,13 +4,29 @@ BIN     := bin/essaim
 PROMPT  ?= a red apple
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+PREFIX  ?= /usr/local
+SHARE   := $(DESTDIR)$(PREFIX)/share
+UNITS   := $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 CHECKER := -trimpath -buildvcs=false -ldflags '-s -w' # the same bytes everywhere
 
-.PHONY: build imagine demo demo-stake demo-settlement demo-proof demo-bot demo-verification demo-engines checker certificate test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
+.PHONY: build imagine demo demo-stake demo-settlement demo-proof demo-bot demo-verification demo-engines checker certificate install uninstall test check fmt vet lint tidy gen gen-check cross vuln bench soak train clean help
 
 build: ## build bin/essaim
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/essaim
+
+install: build ## program, completions and man pages into PREFIX (/usr/local); DESTDIR=DIR for packages, SYSTEMD=yes for units
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(SHARE)/bash-completion/completions' '$(SHARE)/zsh/site-functions' '$(SHARE)/fish/vendor_completions.d' '$(SHARE)/man/man1'
+	install -m 755 '$(BIN)' '$(DESTDIR)$(PREFIX)/bin/essaim'
+	'$(BIN)' completion bash > '$(SHARE)/bash-completion/completions/essaim'
+	'$(BIN)' completion zsh > '$(SHARE)/zsh/site-functions/_essaim'
+	'$(BIN)' completion fish > '$(SHARE)/fish/vendor_completions.d/essaim.fish'
+	@if [ '$(SYSTEMD)' = yes ]; then install -d '$(UNITS)' && install -m 644 packaging/systemd/*.service '$(UNITS)'; fi
+
+uninstall: ## remove what install has put into PREFIX; homes and keys stay
+	rm -f '$(DESTDIR)$(PREFIX)/bin/essaim' '$(SHARE)/bash-completion/completions/essaim' '$(SHARE)/zsh/site-functions/_essaim' '$(SHARE)/fish/vendor_completions.d/essaim.fish'
+	rm -f '$(SHARE)/man/man1/essaim.1' '$(SHARE)'/man/man1/essaim-*.1
+	cd packaging/systemd && for unit in *.service; do rm -f "$(UNITS)/$$unit"; done
 
 imagine: build ## draw a picture: make imagine PROMPT="a red apple"
 	@./$(BIN) imagine "$(PROMPT)"

@@ -130,6 +130,7 @@ var floors = map[string]int{
 	"cmd/essaim/names":    10,
 	"cmd/essaim":          11,
 	"e2e":                 10,
+	"docs":                12, // tries out what the documents say
 
 	"web/certificate":      6, // what a browser checks
 	"web/certificate/wasm": 7,
