@@ -98,6 +98,7 @@ var floors = map[string]int{
 	"coordinator":    5, // roles
 	"web":            5,
 	"miner":          5,
+	"miner/income":   6, // what its receipts came to
 	"cuckoo":         6, // another network's machines, as an engine
 
 	"bot/book":                  4, // what a bot remembers

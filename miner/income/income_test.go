@@ -1,12 +1,9 @@
-package operator
+package income
 
 import (
 	"context"
-	"encoding/binary"
 	"testing"
 	"time"
-
-	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/miner"
@@ -15,7 +12,7 @@ import (
 // told is what a ledger says of one session.
 type told struct {
 	state   essaim.SessionState
-	settled chainclient.Settled
+	settled Settlement
 	line    essaim.Line // of an expired session; none if it names no miner
 }
 
@@ -23,7 +20,7 @@ func (l told) Session(context.Context, essaim.SessionID) (essaim.Session, error)
 	return essaim.Session{State: l.state}, nil
 }
 
-func (l told) Settlement(context.Context, essaim.SessionID) (chainclient.Settled, error) {
+func (l told) Settlement(context.Context, essaim.SessionID) (Settlement, error) {
 	return l.settled, nil
 }
 
@@ -38,14 +35,13 @@ var self, model = essaim.NodeKey{1}, essaim.Digest{2}
 
 // settledFor is a settlement of which so much is acknowledged, and in which this miner has a
 // line.
-func settledFor(sum, acknowledged, mine essaim.Amount) chainclient.Settled {
-	s := chainclient.Settled{Acknowledged: acknowledged, PendingUntil: 99, Lines: []essaim.Line{
+func settledFor(sum, acknowledged, mine essaim.Amount) Settlement {
+	s := Settlement{Sum: sum, Acknowledged: acknowledged, PendingUntil: 99, Lines: []essaim.Line{
 		{Miner: self, Model: essaim.Digest{9}, Amount: 7}, {Miner: essaim.NodeKey{8}, Model: model, Amount: 8},
 	}}
 	if mine > 0 {
 		s.Lines = append(s.Lines, essaim.Line{Miner: self, Model: model, Amount: mine})
 	}
-	binary.BigEndian.PutUint64(s.Root[32:], uint64(sum))
 	if acknowledged < sum {
 		s.Pending = sum - acknowledged
 	}
