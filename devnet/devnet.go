@@ -36,7 +36,7 @@ type Config struct {
 	Home      string        // made if it is not there
 	Miners    int           // of a new home; an old one keeps its number
 	Serve     bool          // let other processes in: gateway, ledger RPC, miners' port
-	HTTP      string        // with Serve: host:port of the gateway; the next two ports are the ledger's and the miners'. Port 0: any
+	HTTP      string        // with Serve: host:port of the gateway; the next three ports are the ledger's, the miners' and that of the page for the miners' owner, if they run here. Port 0: any
 	External  bool          // miners are processes of their own: `essaim node` with each of MinerDirs
 	BlockTime time.Duration // pause between blocks; 0: 200 ms
 	Pace      time.Duration // miners wait this long before each step; 0: they do not
@@ -71,6 +71,7 @@ type Info struct {
 	Gateway string   `json:"gateway"` // URL; "": not served
 	Ledger  string   `json:"ledger"`  // URL of the RPC; "": not served
 	Peers   []string `json:"peers"`   // multiaddresses that miners dial
+	Own     string   `json:"own"`     // URL of the page for the miners' owner; "": not served
 
 	Engines []string          `json:"engines,omitempty"` // of the miners, besides those built in
 	Prices  map[string]uint64 `json:"prices,omitempty"`  // uaim a unit, of the models that these engines had when the home was made, by digest

@@ -204,7 +204,10 @@ func unmarshalInfo(b []byte, i *Info) error {
 
 // ports is where a network listens: host:port, and a multiaddress for the miners.
 // Empty means nowhere.
-type ports struct{ http, rpc, peers string }
+type ports struct{ http, rpc, peers, own string }
+
+// ownPort is the place of the page for the miners' owner among the ports.
+const ownPort = 3
 
 func choosePorts(cfg Config) (ports, error) {
 	if !cfg.Serve {
@@ -216,10 +219,10 @@ func choosePorts(cfg Config) (ports, error) {
 	}
 	first, err := strconv.ParseUint(text, 10, 16)
 	ip := net.ParseIP(host)
-	if err != nil || ip == nil || first > 65533 {
-		return ports{}, essaim.Errorf(essaim.CodeBadInput, "write it like 127.0.0.1:8420", "--http %s: want an IP address and a port up to 65533", cfg.HTTP)
+	if err != nil || ip == nil || first > 65532 {
+		return ports{}, essaim.Errorf(essaim.CodeBadInput, "write it like 127.0.0.1:8420", "--http %s: want an IP address and a port up to 65532", cfg.HTTP)
 	}
-	var chosen [3]string
+	var chosen [4]string
 	var held []net.Listener
 	defer func() {
 		for _, l := range held {
@@ -231,7 +234,11 @@ func choosePorts(cfg Config) (ports, error) {
 		if first != 0 {
 			port = strconv.FormatUint(first+uint64(i), 10)
 		}
-		l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+		at := host
+		if i == ownPort && !ip.IsLoopback() { // what only the miners' owner shall see
+			at = "127.0.0.1"
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort(at, port))
 		if err != nil {
 			return ports{}, essaim.Errorf(essaim.CodeConflict, "is another network running? choose other ports with --http", "port taken: %w", err)
 		}
@@ -246,7 +253,7 @@ func choosePorts(cfg Config) (ports, error) {
 	if ip.To4() == nil {
 		family = "ip6"
 	}
-	return ports{http: chosen[0], rpc: chosen[1], peers: fmt.Sprintf("/%s/%s/tcp/%s", family, host, last)}, nil
+	return ports{http: chosen[0], rpc: chosen[1], own: chosen[ownPort], peers: fmt.Sprintf("/%s/%s/tcp/%s", family, host, last)}, nil
 }
 
 func (p ports) gatewayURL() string { return url(p.http) }

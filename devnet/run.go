@@ -31,6 +31,7 @@ func (n *Network) start(ctx context.Context, parts *stack) (err error) {
 		return err
 	}
 	n.info.Peers, n.info.Gateway, n.info.Ledger = info.PeerAddrs, n.ports.gatewayURL(), n.ports.ledgerURL()
+	var miners []*node.Node
 	for i := range n.info.Miners {
 		cfg := n.minerConfig(i)
 		if err := cfg.Save(); err != nil {
@@ -43,9 +44,16 @@ func (n *Network) start(ctx context.Context, parts *stack) (err error) {
 		if n.cfg.Instead != nil {
 			o.Engines = n.cfg.Instead(i)
 		}
-		if _, err := parts.run(ctx, cfg, o); err != nil {
+		m, err := parts.run(ctx, cfg, o)
+		if err != nil {
 			return fmt.Errorf("%s: %w", minerName(i), err)
 		}
+		miners = append(miners, m)
+	}
+	n.info.Own = ""
+	if n.ports.own != "" && len(miners) > 0 {
+		n.info.Own = url(n.ports.own)
+		parts.begin(ctx, func(ctx context.Context) error { return node.ServeOwn(ctx, n.ports.own, miners...) })
 	}
 	return n.writeInfo()
 }
@@ -138,7 +146,22 @@ type part struct {
 	err    *error
 }
 
-// run starts a part and waits until it is ready.
+// begin starts a part.
+func (s *stack) begin(ctx context.Context, run func(context.Context) error) {
+	if s.ended == nil {
+		s.ended = make(chan error, 64)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	p := part{cancel, make(chan struct{}), new(error)}
+	s.parts = append(s.parts, p)
+	go func() {
+		defer close(p.done)
+		*p.err = run(ctx)
+		s.ended <- *p.err
+	}()
+}
+
+// run starts a node and waits until it is ready.
 func (s *stack) run(ctx context.Context, cfg node.Config, o node.Options) (*node.Node, error) {
 	if err := cfg.Save(); err != nil {
 		return nil, err
@@ -147,17 +170,7 @@ func (s *stack) run(ctx context.Context, cfg node.Config, o node.Options) (*node
 	if err != nil {
 		return nil, err
 	}
-	if s.ended == nil {
-		s.ended = make(chan error, 64)
-	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	p := part{cancel, make(chan struct{}), new(error)}
-	s.parts = append(s.parts, p)
-	go func() {
-		defer close(p.done)
-		*p.err = n.Run(run)
-		s.ended <- *p.err
-	}()
+	s.begin(ctx, n.Run)
 	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	select {

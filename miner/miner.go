@@ -68,7 +68,7 @@ type Config struct {
 	Capacity   int           // attempts at the same time; default 1
 	Beat       time.Duration // between heartbeats; default 1 s
 	Grace      time.Duration // for running attempts when Run is to end; default 1 s
-	MaxUnacked int           // receipts a coordinator may owe an answer for; default 4
+	MaxUnacked int           // receipts a coordinator may owe an answer for; default DefaultUnacked
 	Poll       time.Duration // between looks at what became of the coordinators' promises; default 10 s
 	// Pace is waited before each step is reported, and before the result is, so that
 	// people and tests can watch; the engine itself is not slowed. Default 0.
@@ -100,6 +100,9 @@ type Stats struct {
 	Earned    essaim.Amount // sum of the acknowledged receipts' prices, gross
 	Unpaid    uint64        // promises that were found not to be kept
 }
+
+// DefaultUnacked is how many receipts a coordinator may owe an answer for.
+const DefaultUnacked = 4
 
 // Miner is the role. Make it with New.
 type Miner struct {
@@ -181,7 +184,7 @@ func New(cfg Config) (*Miner, error) {
 	m.cfg.Capacity = max(m.cfg.Capacity, 1)
 	m.cfg.Beat = orDefault(cfg.Beat, time.Second)
 	m.cfg.Grace = orDefault(cfg.Grace, time.Second)
-	m.cfg.MaxUnacked = orDefault(cfg.MaxUnacked, 4)
+	m.cfg.MaxUnacked = orDefault(cfg.MaxUnacked, DefaultUnacked)
 	m.cfg.Poll = orDefault(cfg.Poll, 10*time.Second)
 	return m, nil
 }

@@ -80,6 +80,8 @@ type Miner struct {
 
 	Poll Duration `toml:"poll,omitempty" comment:"between looks at what became of coordinators' promises; default 10s"`
 
+	Page string `toml:"page,omitempty" comment:"address of this machine, such as 127.0.0.1:8430, of a page that shows earnings and work; empty: none"`
+
 	MaxUnacknowledged int      `toml:"max_unacknowledged,omitempty" comment:"receipts that a coordinator may leave unacknowledged; default 4"`
 	Blocked           []string `toml:"blocked,omitempty" comment:"node keys of coordinators that are not served"`
 	Trusted           []string `toml:"trusted,omitempty" comment:"node keys of coordinators that are served though they left work unpaid"`

@@ -173,6 +173,9 @@ func (n *Node) runMiner(ctx context.Context) (err error) {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.Run(ctx) })
+	if page := n.cfg.Miner.Page; page != "" {
+		g.Go(func() error { return ServeOwn(ctx, page, n) })
+	}
 	g.Go(func() error {
 		if poll(ctx, func() bool { return m.Stats().Connected > 0 }) {
 			n.miner = m

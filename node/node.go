@@ -15,6 +15,7 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 	chainnode "github.com/essaim/essaim/chain/node"
 
+	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
 	"github.com/essaim/essaim/engine"
@@ -37,6 +38,8 @@ type Node struct {
 	cfg   Config
 	opt   Options
 	id    string
+	key   essaim.NodeKey // none of a validator
+	began time.Time
 	ready chan struct{}
 
 	chain       *chainclient.Client      // validator, coordinator; set before ready is closed
@@ -58,7 +61,7 @@ func New(cfg Config, o Options) (*Node, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{cfg: cfg, opt: o, ready: make(chan struct{})}
+	n := &Node{cfg: cfg, opt: o, began: time.Now(), ready: make(chan struct{})}
 	if cfg.Role == RoleValidator {
 		id, err := chainnode.Init(cfg.Dir)
 		n.id = id.Peer
@@ -68,7 +71,8 @@ func New(cfg Config, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.id = keys.ID().String()
+	n.key = keys.ID()
+	n.id = n.key.String()
 	return n, nil
 }
 

@@ -36,7 +36,7 @@ func metrics(c *coordinator.Coordinator) *prometheus.Registry {
 	return reg
 }
 
-const profileTime = 10 * time.Second
+const headerTime = 10 * time.Second
 
 // profile serves Go's profiles on an address of this machine until ctx ends; "": it only
 // waits. A profile shows what is in memory, prompts among it, so no other address will do.
@@ -47,20 +47,27 @@ func profile(ctx context.Context, address string) error {
 		<-ctx.Done()
 		return nil
 	}
-	host, _, err := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
-		return essaim.Errorf(essaim.CodeBadInput, "write it like 127.0.0.1:6060", "%s: pprof: %q is no address of this machine alone", configName, address)
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return essaim.Errorf(essaim.CodeConflict, "choose another port", "pprof: port taken: %w", err)
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: profileTime}
+	return here(ctx, "pprof", address, mux)
+}
+
+// here serves what nobody else shall reach, on an address of this machine, until ctx ends.
+//
+// Errors: CodeBadInput, CodeConflict.
+func here(ctx context.Context, what, address string, h http.Handler) error {
+	host, _, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return essaim.Errorf(essaim.CodeBadInput, "write it like 127.0.0.1:6060", "%s: %s: %q is no address of this machine alone", configName, what, address)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return essaim.Errorf(essaim.CodeConflict, "choose another port", "%s: port taken: %w", what, err)
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: headerTime}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err

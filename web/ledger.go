@@ -40,9 +40,9 @@ func (p *Page) routes() {
 	})
 	get("actors", func(r *http.Request) (any, error) { return p.cfg.Ledger.Actors(r.Context()) })
 	get("actors/{key}", func(r *http.Request) (any, error) {
-		k, err := essaim.ParseNodeKey(r.PathValue("key"))
+		k, err := nodeKey(r.PathValue("key"))
 		if err != nil {
-			return nil, essaim.Errorf(essaim.CodeBadInput, "a node key has 64 hex digits", "%.100q is not a node key", r.PathValue("key"))
+			return nil, err
 		}
 		return p.cfg.Ledger.Actor(r.Context(), k)
 	})

@@ -119,6 +119,7 @@ type Page struct {
 	cfg   Config
 	files fs.FS
 	mux   *http.ServeMux
+	index string // the file at /
 }
 
 // New makes a page.
@@ -130,7 +131,7 @@ func New(cfg Config) *Page {
 	if err != nil {
 		panic(err) // the folder is part of the program
 	}
-	p := &Page{cfg: cfg, files: files, mux: http.NewServeMux()}
+	p := &Page{cfg: cfg, files: files, mux: http.NewServeMux(), index: "index.html"}
 	p.routes()
 	return p
 }
@@ -148,8 +149,8 @@ const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-
 func (p *Page) file(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
 	cache := "public, max-age=31536000, immutable"
-	if name == "" || name == "index.html" {
-		name, cache = "index.html", "no-cache"
+	if name == "" || strings.HasSuffix(name, ".html") {
+		name, cache = p.index, "no-cache"
 	}
 	b, err := p.read(name)
 	if err != nil {

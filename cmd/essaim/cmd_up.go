@@ -61,7 +61,7 @@ The network is a devnet: real parts, coins without value.`,
 	}
 	cmd.Flags().IntVar(&miners, "miners", 3, "miners, each with an owner of its own")
 	cmd.Flags().BoolVar(&audit, "audit", false, "have receipts run again by miners that the beacon draws; needs three miners or more to tell who is wrong")
-	cmd.Flags().StringVar(&http, "http", "127.0.0.1:8420", "host:port of the gateway; the ledger's RPC and the miners' port are the next two")
+	cmd.Flags().StringVar(&http, "http", "127.0.0.1:8420", "host:port of the gateway; the ledger's RPC, the miners' port and their owner's page are the next three")
 	cmd.Flags().StringArrayVar(&engines, "engine", nil, "an engine of all miners besides those that are built in, when the home is made: DRIVER=ADDRESS, see `essaim miner engines`")
 	return cmd
 }
@@ -71,7 +71,7 @@ func (c *cli) tellUp(d *devnet.Network, took time.Duration) error {
 	user := d.Account(devnet.User).Address()
 	if c.json {
 		return term.JSON(c.stdout, map[string]any{
-			"chain_id": i.ChainID, "gateway": i.Gateway, "ledger": i.Ledger, "peers": i.Peers, "home": i.Home,
+			"chain_id": i.ChainID, "gateway": i.Gateway, "ledger": i.Ledger, "peers": i.Peers, "own": i.Own, "home": i.Home,
 			"account": devnet.User, "address": user, "ready_ms": took.Milliseconds(),
 		})
 	}
@@ -79,12 +79,16 @@ func (c *cli) tellUp(d *devnet.Network, took time.Duration) error {
 	if home, err := filepath.Abs(c.home); err != nil || home != defaultHome(c.getenv) {
 		flag = " --home " + quoted(c.home)
 	}
+	own := ""
+	if i.Own != "" {
+		own = "  earnings  " + i.Own + "\n"
+	}
 	_, err := fmt.Fprintf(c.stdout, `network %s is ready after %.1f s; Ctrl-C ends it
 
   gateway   %s
   ledger    %s
   miners    %s
-  account   %s, %s (%s)
+%s  account   %s, %s (%s)
 
 open the gateway's address in a browser, or try in another terminal:
   essaim imagine "a red apple"%s
@@ -93,6 +97,6 @@ open the gateway's address in a browser, or try in another terminal:
   curl %s/v1/images/generations \
     -H "Authorization: Bearer $(essaim apikey create demo%s)" \
     -d '{"prompt":"a blue house","response_format":"url"}'
-`, i.ChainID, took.Seconds(), i.Gateway, i.Ledger, i.Peers[0], devnet.User, user, user.Hex(), flag, flag, flag, i.Gateway, flag)
+`, i.ChainID, took.Seconds(), i.Gateway, i.Ledger, i.Peers[0], own, devnet.User, user, user.Hex(), flag, flag, flag, i.Gateway, flag)
 	return err
 }
