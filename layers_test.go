@@ -117,6 +117,7 @@ var floors = map[string]int{
 	"node":                8, // composition
 	"devnet":              9,
 	"bench":               10,
+	"cmd/essaim/settings": 10,
 	"cmd/essaim/term":     9,
 	"cmd/essaim/picture":  9,
 	"cmd/essaim/signing":  9,

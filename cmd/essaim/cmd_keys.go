@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -18,8 +19,9 @@ import (
 // keys opens the home's folder of account keys.
 func (c *cli) keys() *wallet.Store { return wallet.Open(filepath.Join(c.home, "keys")) }
 
-// account loads the key that --from names.
+// account loads the key that --from names, or the one that --account does.
 func (c *cli) account(name string) (*wallet.Account, error) {
+	name = cmp.Or(name, c.user)
 	pass, err := c.passphrase()
 	if err != nil {
 		return nil, err

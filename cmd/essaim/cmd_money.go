@@ -92,7 +92,7 @@ func newBalanceCommand(c *cli) *cobra.Command {
 		Short: "Show what an account holds",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			who := devnet.User
+			who := c.user
 			if len(args) > 0 {
 				who = args[0]
 			}

@@ -76,7 +76,7 @@ func (c *cli) tellUp(d *devnet.Network, took time.Duration) error {
 		})
 	}
 	flag := ""
-	if home, err := filepath.Abs(c.home); err != nil || home != defaultHome(c.getenv) {
+	if home, err := filepath.Abs(c.home); err != nil || home != defaultHome() {
 		flag = " --home " + quoted(c.home)
 	}
 	own := ""

@@ -23,6 +23,7 @@ import (
 	"github.com/essaim/essaim/cmd/essaim/operator"
 	"github.com/essaim/essaim/cmd/essaim/proving"
 	"github.com/essaim/essaim/cmd/essaim/session"
+	"github.com/essaim/essaim/cmd/essaim/settings"
 	"github.com/essaim/essaim/cmd/essaim/signing"
 	"github.com/essaim/essaim/cmd/essaim/stake"
 	"github.com/essaim/essaim/devnet"
@@ -57,6 +58,8 @@ type cli struct {
 	json           bool
 	passphraseFile string
 	verbose        bool
+	user           string             // the key that is meant unless another is named
+	applied        []settings.Setting // where the flags of the command have their values from
 }
 
 func newRootCommand(c *cli) *cobra.Command {
@@ -84,8 +87,10 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&c.home, "home", defaultHome(c.getenv), "folder of keys and state")
-	f.StringVar(&c.gateway, "gateway", c.getenv("ESSAIM_GATEWAY"), "URL of a coordinator's gateway (default: the network running in --home)")
+	f.StringVar(&c.home, "home", defaultHome(), "folder of keys, state and settings")
+	f.Lookup("home").DefValue = "~/.essaim"
+	f.StringVar(&c.gateway, "gateway", "", "URL of a coordinator's gateway (default: the network running in --home)")
+	f.StringVar(&c.user, "account", devnet.User, "account key that is meant where none is named")
 	f.BoolVar(&c.json, "json", false, "print one JSON object on stdout")
 	f.StringVar(&c.passphraseFile, "passphrase-file", "", "file that holds the passphrase of account keys")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens to stderr")
@@ -117,20 +122,27 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	}))
 	root.AddCommand(bots.Commands(&bots.Shell{
 		Stdin: c.stdin, Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Home: func() string { return c.home }, Dial: c.dialLedger,
-		Gateway: c.gatewayURL, Account: c.account, User: devnet.User, Logger: c.logger, Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
+		Gateway: c.gatewayURL, Account: c.account, User: "", Logger: c.logger, Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
 	})...)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return essaim.Errorf(essaim.CodeBadInput, "see `"+cmd.CommandPath()+" --help`", "%w", err)
 	})
+	root.AddCommand(settings.Command(&settings.Shell{
+		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Home: func() string { return c.home }, Applied: func() []settings.Setting { return c.applied },
+	}))
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		c.applied, err = settings.Apply(cmd, c.getenv)
+		return err
+	}
 	usageErrors(root)
 	return root
 }
 
 // desk is where commands that sign find accounts and the ledger.
 func (c *cli) desk() signing.Desk {
-	return signing.Desk{Account: c.account, Dial: c.dialLedger, User: devnet.User}
+	return signing.Desk{Account: c.account, Dial: c.dialLedger, User: func() string { return c.user }}
 }
 
 // operators is what the commands of people who run a node need.
@@ -164,10 +176,7 @@ func usageErrors(cmd *cobra.Command) {
 	}
 }
 
-func defaultHome(getenv func(string) string) string {
-	if h := getenv("ESSAIM_HOME"); h != "" {
-		return h
-	}
+func defaultHome() string {
 	if h, err := os.UserHomeDir(); err == nil {
 		return filepath.Join(h, ".essaim")
 	}

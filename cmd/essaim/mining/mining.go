@@ -9,6 +9,7 @@ package mining
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,7 +76,7 @@ and Enter for maintenance, in which nothing new is taken.`,
 	f := cmd.Flags()
 	f.StringVar(&o.coordinator, "coordinator", "", "URL of the coordinator's gateway (default: --gateway, or the network in --home)")
 	f.StringVar(&o.dir, "dir", "", "the miner's folder (default: miner in --home)")
-	f.StringVar(&o.owner, "owner", s.User, "account key that owns the miner and puts up the bond")
+	f.StringVar(&o.owner, "owner", "", "account key that owns the miner and puts up the bond (default: that of --account)")
 	f.StringVar(&o.bond, "bond", "1000", "AIM of the owner's that answer for the miner's work")
 	f.StringVar(&o.hourly, "hourly", "0", "AIM that an hour of work must bring at least")
 	f.StringArrayVar(&o.at, "at", nil, "look for an engine here, too: DRIVER=ADDRESS")
@@ -139,6 +140,7 @@ func (s *Shell) run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	o.owner = cmp.Or(o.owner, s.User())
 	owner, err := s.Account(o.owner)
 	if err != nil {
 		return err

@@ -151,7 +151,7 @@ func newList(s *Shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "list [ADDRESS|KEY]", Short: "List the names of an account", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			who := s.User
+			who := s.User()
 			if len(args) > 0 {
 				who = args[0]
 			}

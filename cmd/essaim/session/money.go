@@ -24,7 +24,7 @@ func newList(c *Shell) *cobra.Command {
 		Short: "List the sessions that an account has opened, oldest first",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			who := c.User
+			who := c.User()
 			if len(args) > 0 {
 				who = args[0]
 			}

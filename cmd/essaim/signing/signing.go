@@ -7,6 +7,7 @@
 package signing
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ import (
 type Desk struct {
 	Account func(name string) (*wallet.Account, error)
 	Dial    func(context.Context) (*chainclient.Client, error)
-	User    string // the key that signs unless another is named
+	User    func() string // the key that signs unless another is named: of --account
 }
 
 // Sender is an account with the ledger that it sends to.
@@ -32,15 +33,15 @@ type Sender struct {
 // From adds the flag --from, which names an account, to cmd. What that account does, such as
 // "account key that pays", is the flag's help.
 func (d Desk) From(cmd *cobra.Command, name *string, does string) {
-	cmd.Flags().StringVar(name, "from", d.User, does)
+	cmd.Flags().StringVar(name, "from", "", does+" (default: that of --account)")
 }
 
-// Open loads the account called name, then reaches the ledger.
+// Open loads the account called name, or the user's if it is empty, then reaches the ledger.
 //
 // Errors: those of the wallet, such as CodeNotFound and CodeRefused; CodeUnavailable if no
 // ledger answers.
 func (d Desk) Open(ctx context.Context, name string) (Sender, error) {
-	by, err := d.Account(name)
+	by, err := d.Account(cmp.Or(name, d.User()))
 	if err != nil {
 		return Sender{}, err
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/cmd/essaim/term"
-	"github.com/essaim/essaim/devnet"
 )
 
 func newStake(s *Shell) *cobra.Command {
@@ -172,7 +171,7 @@ func newRewards(s *Shell) *cobra.Command {
 		Short: "Show what an account has staked, earned and is taking back",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.rewards(cmd.Context(), append(args, devnet.User)[0])
+			return s.rewards(cmd.Context(), append(args, s.User())[0])
 		},
 	}
 	var f sending
