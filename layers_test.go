@@ -105,6 +105,9 @@ var floors = map[string]int{
 	"bot":                       5,
 	"bot/telegram":              6,
 	"bot/telegram/telegramtest": 6,
+	"bot/discord":               6,
+	"bot/discord/discordtest":   6,
+	"bot/bottest":               6, // what every platform must do
 	"verifier":                  5,
 
 	"engine/all":        5, // lists of the drivers in the binary, and fakes for tests

@@ -79,9 +79,16 @@ type Platform interface {
 	Press(ctx context.Context, press, text string) error
 }
 
+// Listener is how the bot hears.
+type Listener interface {
+	// Run gives what is said to accept until the context ends, which is its error then.
+	Run(ctx context.Context, accept func(context.Context, Event) error) error
+}
+
 // Note is something to say.
 type Note struct {
 	Chat    string
+	Way     string // of the event that is answered
 	Reply   string // the message that is answered; "": none
 	Text    string // plain; for a picture or file its caption
 	Picture []byte // PNG; nil: none
@@ -115,6 +122,13 @@ type Event struct {
 	To      *User  `json:"to,omitempty"`     // whose message it replies to
 	Button  string `json:"button,omitempty"` // that was pressed; "": none
 	Press   string `json:"press,omitempty"`  // what the pressing is called
+
+	// Way is how an answer finds its way, where the chat does not say. Such a platform shows that
+	// the bot is at work until something is said that way.
+	Way string `json:"way,omitempty"`
+
+	// Group is what the chat is a part of: groups' limits count there. "": the chat.
+	Group string `json:"group,omitempty"`
 }
 
 // Config says what a bot is made of.
@@ -127,6 +141,9 @@ type Config struct {
 	Auditor  client.Auditor
 	Limits   Limits
 	Logger   *slog.Logger // nil: silence
+
+	// Forms says that nobody types commands there: the platform asks for what they take.
+	Forms bool
 
 	// Now is the clock; nil: the machine's.
 	Now func() time.Time
@@ -146,6 +163,8 @@ type Limits struct {
 
 	Hold time.Duration // how long a tip waits for somebody: 14 days
 	Idle time.Duration // after which a session is settled: 15 min
+
+	Round time.Duration // how often what could not be done is tried again: 5 s
 }
 
 func (l Limits) complete() Limits {
@@ -159,6 +178,7 @@ func (l Limits) complete() Limits {
 	l.Daily = cmp.Or(l.Daily, 20*essaim.AIM)
 	l.Hold = cmp.Or(l.Hold, 14*24*time.Hour)
 	l.Idle = cmp.Or(l.Idle, 15*time.Minute)
+	l.Round = cmp.Or(l.Round, 5*time.Second)
 	return l
 }
 
@@ -220,7 +240,7 @@ func (b *Bot) Accept(ctx context.Context, e Event) error {
 	l := book.Letter{Platform: b.cfg.Name, ID: e.ID, Person: e.From.ID, Body: body}
 	b.mu.Lock()
 	flood := len(b.queues[l.Person]) >= b.cfg.Limits.Waiting
-	tell := flood && !b.noisy[l.Person]
+	tell := flood && (!b.noisy[l.Person] || e.Way != "")
 	b.noisy[l.Person] = flood
 	b.mu.Unlock()
 	known, err := b.cfg.Book.Receive(l, flood)
@@ -228,7 +248,7 @@ func (b *Bot) Accept(ctx context.Context, e Event) error {
 	case err != nil || known:
 		return err
 	case tell:
-		_, err = b.cfg.Platform.Say(ctx, Note{Chat: e.Chat, Reply: e.Message, Text: say(langOf(e.From.Lang), tooFast)})
+		_, err = b.cfg.Platform.Say(ctx, Note{Chat: e.Chat, Way: e.Way, Reply: e.Message, Text: say(langOf(e.From.Lang), tooFast)})
 		return err
 	case !flood:
 		b.enqueue(l)
@@ -285,9 +305,6 @@ func (b *Bot) serve(ctx context.Context, person string) {
 	}
 }
 
-// round is how often what could not be done is tried again.
-const round = 5 * time.Second
-
 // Run answers until the context ends, and returns when nothing is under way.
 func (b *Bot) Run(ctx context.Context) error {
 	b.mu.Lock()
@@ -299,7 +316,7 @@ func (b *Bot) Run(ctx context.Context) error {
 		b.mu.Unlock()
 		b.workers.Wait()
 	}()
-	tick := time.NewTicker(round)
+	tick := time.NewTicker(b.cfg.Limits.Round)
 	defer tick.Stop()
 	if err := b.adoptAll(ctx, 0); err != nil && ctx.Err() == nil {
 		b.log.Warn("a session will be taken up later", "err", err)
@@ -314,6 +331,20 @@ func (b *Bot) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// Serve hears and answers until the context ends or one of both fails.
+func (b *Bot) Serve(ctx context.Context, l Listener) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	err := l.Run(ctx, b.Accept)
+	cancel(err)
+	if other := <-done; !errors.Is(other, context.Canceled) {
+		err = errors.Join(err, other)
+	}
+	return err
 }
 
 // tend does what nobody asks for just now: payments that were not finished, letters that were not

@@ -147,13 +147,19 @@ func TestTips(t *testing.T) {
 	reply := event("ada", "/tip 0.02")
 	cleo := user("cleo")
 	reply.To = &cleo
-	r.ask(reply, "0.02 AIM for @cleo")
+	r.ask(reply, "0.02 AIM for @cleo", "has not written")
+	r.ask(event("cleo", "/balance"), "A tip of 0.02 AIM was waiting")
+	nameless := event("ada", "/tip 0,001")
+	nameless.To = &bot.User{ID: "id-fred"}
+	r.ask(nameless, "0.001 AIM for them", "has not written")
+	nameless.ID, nameless.Text = "to an address all the same", "/tip aim:outside 0.001"
+	r.ask(nameless, "0.001 AIM for aim:outside")
 	r.ask(event("ada", "/tip @dora 0.03"), "0.03 AIM for @dora", "has not written", "2026-12-07")
 	r.ask(event("ada", "/tip @erik 0.004"), "for @erik")
-	r.ask(event("ada", "/balance"), "You have 0.025 AIM", "0.034 AIM of your tips wait")
+	r.ask(event("ada", "/balance"), "You have 0.023 AIM", "0.035 AIM of your tips wait")
 	r.ask(event("dora", "/balance"), "A tip of 0.03 AIM was waiting")
 	r.ask(event("dora", "/balance"), "You have 0.03 AIM")
-	for a, want := range map[essaim.Address]essaim.Amount{r.who("bob").Address: 10_000, r.who("cleo").Address: 20_000, outside: 11_000, r.bot.Pot(): 4_000} {
+	for a, want := range map[essaim.Address]essaim.Amount{r.who("bob").Address: 10_000, r.who("cleo").Address: 20_000, outside: 12_000, r.bot.Pot(): 5_000} {
 		if got := r.has(a); got != want {
 			t.Errorf("%s has %s, want %s", a, got, want)
 		}
@@ -162,7 +168,8 @@ func TestTips(t *testing.T) {
 	r.restart() // the first round returns what nobody came for
 	r.wait("the tip comes back", func() bool { return r.balance[r.bot.Pot()] == 0 })
 	r.ask(event("erik", "/balance"), "You have 0 AIM")
-	r.ask(event("ada", "/balance"), "You have 0.029 AIM")
+	r.ask(event("fred", "/balance"), "You have 0 AIM")
+	r.ask(event("ada", "/balance"), "You have 0.028 AIM")
 	if got := r.everything(); got != funds {
 		t.Errorf("there are %s, were %s", got, funds)
 	}
@@ -212,6 +219,26 @@ func TestFaucetLimits(t *testing.T) {
 	r.ask(event("f", "/faucet"), "empty for today")
 	r.pass(25 * time.Hour)
 	r.ask(event("a", "/faucet"), "at most 0.25 AIM for anybody")
+}
+
+// TestCap: nobody's account here gets more than the bot should keep, however it is called.
+func TestCap(t *testing.T) {
+	r := newRig(t)
+	r.lim = bot.Limits{Cap: essaim.AIM / 5, Pause: time.Hour}
+	r.restart()
+	for range 2 {
+		r.ask(event("ada", "/faucet"), "Here is")
+		r.pass(time.Hour)
+	}
+	r.ask(event("ada", "/faucet"), "at most 0.2 AIM")
+	r.ask(event("bob", "/faucet"), "Here is")
+	bob := r.who("bob").Address
+	for _, whom := range []string{"@bob", bob.String(), bob.Hex(), strings.ToLower(bob.Hex())} {
+		r.ask(event("ada", "/tip "+whom+" 0.15"), "as much here as I keep for anybody (0.2 AIM)")
+	}
+	r.ask(event("ada", "/tip @dora 0.15"), "has not written")
+	r.ask(event("dora", "/faucet"), "A tip of 0.15 AIM was waiting")
+	r.ask(event("ada", "/tip "+r.bot.House().String()+" 0.01"), "0.01 AIM for essaim1") // the house may have any sum
 }
 
 func TestFlood(t *testing.T) {

@@ -31,23 +31,6 @@ var commands = []struct {
 	{"link", (*letter).link}, {"help", (*letter).help},
 }
 
-// Command is a command as platforms list them.
-type Command struct{ Name, English, French string }
-
-// Commands lists what a bot understands, with a line of each in both languages.
-func Commands() (out []Command) {
-	about := map[string]text{
-		"start": {"begin", "commencer"}, "imagine": {"draw a picture", "dessiner"}, "faucet": {"free coins, once a day", "des pièces gratuites, une fois par jour"},
-		"balance": {"what you have", "ce que vous avez"}, "tip": {"give coins to somebody", "donner à quelqu'un"}, "history": {"your last pictures and payments", "vos derniers dessins et paiements"},
-		"price": {"what a picture costs", "le prix d'un dessin"}, "verify": {"check a picture", "vérifier un dessin"}, "lang": {"English or French", "français ou anglais"},
-		"export": {"your account's key", "la clé de votre compte"}, "link": {"connect an account of your own", "relier un compte à vous"}, "help": {"what I can do", "ce que je sais faire"},
-	}
-	for _, c := range commands {
-		out = append(out, Command{c.name, about[c.name].en, about[c.name].fr})
-	}
-	return out
-}
-
 // meant tells whether an event is for the bot. In a group that is commands only.
 func (b *Bot) meant(e Event) bool {
 	return strings.TrimSpace(e.Text) != "" && (e.Private || strings.HasPrefix(e.Text, "/"))
@@ -110,7 +93,7 @@ func (l *letter) say(ctx context.Context, t text, args ...any) error {
 func (l *letter) words(t text, args ...any) string { return say(l.who.Lang, t, args...) }
 
 func (l *letter) tell(ctx context.Context, n Note) error {
-	n.Chat = l.Chat
+	n.Chat, n.Way = l.Chat, l.Way
 	if !l.Private {
 		n.Reply = l.Message
 	}
@@ -130,7 +113,13 @@ func (l *letter) start(ctx context.Context, _ string) error {
 	return l.say(ctx, welcome, l.who.Address.String(), l.cfg.Limits.Cap)
 }
 
-func (l *letter) help(ctx context.Context, _ string) error { return l.say(ctx, help) }
+func (l *letter) help(ctx context.Context, _ string) error {
+	how := tipLine
+	if l.cfg.Forms {
+		how = tipLineForms
+	}
+	return l.say(ctx, help, l.words(how))
+}
 
 func (l *letter) setLang(ctx context.Context, want string) error {
 	switch want = strings.ToLower(want); want {

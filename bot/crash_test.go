@@ -232,6 +232,9 @@ func TestMoneyIsConserved(t *testing.T) {
 func TestSecret(t *testing.T) {
 	r := newRig(t)
 	r.ask(event("ada", "/start"), "Welcome")
+	if _, err := book.Open(r.dir+"/book.db", make([]byte, book.SecretSize)); essaim.CodeOf(err) != essaim.CodeConflict {
+		t.Errorf("another bot on the same book: %v", err)
+	}
 	r.stop()
 	if _, err := book.Open(r.dir+"/book.db", make([]byte, book.SecretSize)); essaim.CodeOf(err) != essaim.CodeRefused {
 		t.Errorf("another secret: %v", err)

@@ -173,7 +173,9 @@ func (l *letter) fail(ctx context.Context, d book.Draw, why string) (book.Draw, 
 	}
 	d.State = book.Failed
 	if d.Progress != "" {
-		return d, l.cfg.Platform.Edit(ctx, l.Chat, d.Progress, why)
+		if err := l.cfg.Platform.Edit(ctx, l.Chat, d.Progress, why); err == nil || essaim.CodeOf(err) != essaim.CodeRefused {
+			return d, err
+		}
 	}
 	return d, l.tell(ctx, Note{Text: why})
 }
@@ -287,7 +289,7 @@ func (b *Bot) quote(ctx context.Context) (m essaim.ModelInfo, q essaim.Quote, er
 func (l *letter) progress(ctx context.Context, d *book.Draw) (report func(essaim.Progress), stop func()) {
 	short := clip(d.Prompt, 200)
 	if d.Progress == "" {
-		n := Note{Chat: l.Chat, Text: l.words(drawing, short)}
+		n := Note{Chat: l.Chat, Way: l.Way, Text: l.words(drawing, short)}
 		if !l.Private {
 			n.Reply = l.Message
 		}

@@ -28,7 +28,7 @@ func (l *letter) export(ctx context.Context, _ string) error {
 		l.log.Info("a session stays open at an export", "err", err) // what is left of it comes to the account later
 	}
 	message, err := l.cfg.Platform.Say(ctx, Note{
-		Chat: l.Chat, Text: l.words(exported, l.who.Address.Hex(), "0x"+hex.EncodeToString(account.PrivateKey())),
+		Chat: l.Chat, Way: l.Way, Text: l.words(exported, l.who.Address.Hex(), "0x"+hex.EncodeToString(account.PrivateKey())),
 		Buttons: []Button{{l.words(forget), "forget:" + l.who.Address.Hex()[2:10]}},
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -45,12 +46,16 @@ func (l *letter) gift(ctx context.Context) (*book.Move, error) {
 	if why != nil {
 		return nil, l.say(ctx, *why, args...)
 	}
-	chat := l.Chat
-	if l.Private {
-		chat = ""
-	}
-	m, err = l.cfg.Book.WantGift(ctx, book.Move{Key: l.key, Payer: l.own[book.House].ID, To: l.who.Address, Amount: l.cfg.Limits.Faucet, About: aboutFaucet}, l.who.ID, chat)
+	m, err = l.cfg.Book.WantGift(ctx, book.Move{Key: l.key, Payer: l.own[book.House].ID, To: l.who.Address, Amount: l.cfg.Limits.Faucet, About: aboutFaucet}, l.who.ID, l.group())
 	return &m, err
+}
+
+// group is where gifts to a group count; "": this is none.
+func (l *letter) group() string {
+	if l.Private {
+		return ""
+	}
+	return cmp.Or(l.Group, l.Chat)
 }
 
 // noGift says why there is none; nil: there is one.
@@ -59,10 +64,7 @@ func (l *letter) noGift(ctx context.Context) (*text, []any, error) {
 	if young := l.From.Created.Add(limits.Age).Sub(now); !l.From.Created.IsZero() && young > 0 {
 		return &giftYoung, []any{l.wait(young)}, nil
 	}
-	group := l.Chat
-	if l.Private {
-		group = ""
-	}
+	group := l.group()
 	mine, err := l.cfg.Book.Gifts(ctx, now.Add(-limits.Pause), l.who.ID, "", l.key)
 	if err != nil {
 		return nil, nil, err

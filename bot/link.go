@@ -46,16 +46,11 @@ func SignLink(a *wallet.Account, code string) (string, error) {
 	if !strings.HasPrefix(code, linkHead) || len(code) > 300 {
 		return "", essaim.Errorf(essaim.CodeBadInput, "paste what the bot has answered to /link, both lines", "this is no link code")
 	}
-	sig, err := a.Sign(personal(code))
+	sig, err := a.Sign(ethsig.Personal(code))
 	if err != nil {
 		return "", err
 	}
 	return "link " + a.Address().Hex() + " " + base64.RawURLEncoding.EncodeToString([]byte(code)) + " " + base64.RawURLEncoding.EncodeToString(sig), nil
-}
-
-// personal is a text as EIP-191 has it before it is hashed.
-func personal(s string) []byte {
-	return fmt.Appendf(nil, "\x19Ethereum Signed Message:\n%d%s", len(s), s)
 }
 
 func isProof(s string) bool { return strings.HasPrefix(s, "link 0x") }
@@ -101,7 +96,7 @@ func (l *letter) checkLink(proof string) (a essaim.Address, wrong string) {
 	}
 	age := l.cfg.Now().Sub(time.Unix(at, 0))
 	var by [ethsig.AddressSize]byte
-	public, err := ethsig.Recover(personal(string(code)), sig)
+	public, err := ethsig.Recover(ethsig.Personal(string(code)), sig)
 	if err == nil {
 		by, err = ethsig.Address(public)
 	}

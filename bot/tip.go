@@ -21,7 +21,7 @@ type payee struct {
 	text   string // for people
 	to     essaim.Address
 	person *book.Person // nil: an address
-	held   string       // a name that nobody has yet; "": none
+	held   string       // a name that nobody has yet, or whose number has not come yet; "": none
 }
 
 func (l *letter) tip(ctx context.Context, args string) error {
@@ -29,10 +29,13 @@ func (l *letter) tip(ctx context.Context, args string) error {
 		return l.paid(ctx, m, l.names(ctx, m)) // a crash was in between
 	}
 	words := strings.Fields(args)
-	if l.To != nil && len(words) > 0 && len(words) <= 2 && !strings.ContainsAny(words[0][:1], "@eE") && !strings.HasPrefix(words[0], "0x") {
+	if l.To != nil && len(words) > 0 && len(words) <= 2 && words[0][0] >= '0' && words[0][0] <= '9' && !strings.HasPrefix(words[0], "0x") {
 		return l.tipTo(ctx, l.replied, strings.Join(words, ""))
 	}
 	if len(words) < 2 || len(words) > 3 {
+		if l.cfg.Forms {
+			return l.say(ctx, tipHowForms)
+		}
 		return l.say(ctx, tipHow)
 	}
 	return l.tipTo(ctx, func(ctx context.Context) (payee, error) { return l.payee(ctx, words[0]) }, strings.Join(words[1:], ""))
@@ -121,18 +124,22 @@ func (l *letter) room(ctx context.Context, p book.Person, amount essaim.Amount) 
 	return ok && sum <= l.cfg.Limits.Cap, err
 }
 
-// replied is who has written the message that is answered: the bot makes an account for them, too.
+// replied is whom the platform has named: who has written the message that is answered.
 func (l *letter) replied(ctx context.Context) (payee, error) {
-	p, _, err := l.cfg.Book.Meet(ctx, l.cfg.Name, l.To.ID, l.To.Name, langOf(l.To.Lang))
-	if err != nil {
-		return payee{}, err
+	text := "@" + strings.ToLower(l.To.Name)
+	if l.To.Name == "" {
+		text = l.words(somebody)
 	}
-	text := "@" + p.Name
-	if p.Name == "" {
-		text = p.Address.String()
+	p, err := l.cfg.Book.Person(ctx, l.cfg.Name, l.To.ID)
+	if essaim.CodeOf(err) == essaim.CodeNotFound && err != nil {
+		return payee{text: text, held: numbered(l.To.ID)}, nil
 	}
-	return payee{text: text, to: p.Address, person: &p}, nil
+	return payee{text: text, to: p.Address, person: &p}, err
 }
+
+// numbered stands in the book for a name, where a platform has told somebody's number. No name
+// looks so.
+func numbered(user string) string { return "id:" + user }
 
 // payee reads whom a person has written.
 //
@@ -141,7 +148,10 @@ func (l *letter) payee(ctx context.Context, s string) (payee, error) {
 	nobody := essaim.Errorf(essaim.CodeNotFound, "", "nobody is called %q", s)
 	if name, ok := strings.CutPrefix(strings.ToLower(s), "aim:"); ok {
 		a, err := l.cfg.Ledger.Resolve(ctx, strings.TrimPrefix(name, "@"))
-		return payee{text: s, to: a}, err
+		if err != nil {
+			return payee{text: s}, err
+		}
+		return l.at(ctx, s, a)
 	}
 	if name, ok := strings.CutPrefix(s, "@"); ok {
 		name = strings.ToLower(name)
@@ -155,10 +165,22 @@ func (l *letter) payee(ctx context.Context, s string) (payee, error) {
 		return payee{text: "@" + name, to: p.Address, person: &p}, err
 	}
 	a, err := essaim.ParseAddress(s)
-	if err != nil || a.IsZero() || a == l.Pot() {
+	if err != nil || a.IsZero() {
 		return payee{text: s}, nobody
 	}
-	return payee{text: clip(s, 60), to: a}, nil
+	return l.at(ctx, clip(s, 60), a)
+}
+
+// at is who has an account: somebody here, or anybody.
+func (l *letter) at(ctx context.Context, text string, a essaim.Address) (payee, error) {
+	p, err := l.cfg.Book.Owner(ctx, a)
+	switch {
+	case a == l.Pot():
+		return payee{text: text}, essaim.Errorf(essaim.CodeNotFound, "", "nobody owns the pot")
+	case err != nil && essaim.CodeOf(err) == essaim.CodeNotFound, err == nil && p.Platform == book.Own:
+		return payee{text: text, to: a}, nil
+	}
+	return payee{text: text, to: a, person: &p}, err
 }
 
 // isUserName tells whether a platform could call somebody so.
@@ -172,10 +194,7 @@ func isUserName(s string) bool {
 
 // claim pays out what waits for somebody, as far as their account has room.
 func (l *letter) claim(ctx context.Context) error {
-	if l.who.Name == "" {
-		return nil
-	}
-	list, err := l.cfg.Book.HeldFor(ctx, l.cfg.Name, l.who.Name)
+	list, err := l.cfg.Book.HeldFor(ctx, l.cfg.Name, l.who.Name, numbered(l.who.User))
 	for _, h := range list {
 		if err != nil {
 			return err

@@ -37,7 +37,12 @@ func say(lang string, t text, args ...any) string {
 	return fmt.Sprintf(format, args...)
 }
 
+// Failed is what a platform says in the bot's place when the bot cannot keep what it was told. tag is what the
+// platform says of the language, such as "fr".
+func Failed(tag string) string { return say(langOf(tag), failed, say(langOf(tag), lost)) }
+
 var (
+	lost    = text{"I cannot write it down", "je ne peux pas le noter"}
 	welcome = text{
 		`Welcome. I draw pictures on Essaim, an open network where every answer is paid for and can be checked.
 
@@ -55,7 +60,7 @@ Commencez par /faucet pour des pièces gratuites, puis /imagine une pomme rouge`
 		`/imagine a red apple – draw a picture
 /faucet – free coins, once a day
 /balance – what you have
-/tip @name 0.5 – give coins; or reply to somebody with /tip 0.5
+%s
 /history – your last pictures and payments
 /price – what a picture costs
 /verify – check your last picture, or /verify 12
@@ -67,7 +72,7 @@ Addresses may be essaim1…, 0x…, @somebody here, or aim:name for a name on th
 		`/imagine une pomme rouge – dessiner
 /faucet – des pièces gratuites, une fois par jour
 /balance – ce que vous avez
-/tip @nom 0,5 – donner ; ou répondez à quelqu'un par /tip 0,5
+%s
 /history – vos derniers dessins et paiements
 /price – le prix d'un dessin
 /verify – vérifier votre dernier dessin, ou /verify 12
@@ -76,13 +81,16 @@ Addresses may be essaim1…, 0x…, @somebody here, or aim:name for a name on th
 /link – relier un compte à vous
 
 Une adresse s'écrit essaim1…, 0x…, @quelqu'un d'ici, ou aim:nom pour un nom du registre. Je garde vos textes, chiffrés, pour les boutons sous les dessins ; le mineur qui dessine les lit.`}
-	unknown     = text{"I do not know %s. /help lists what I can do.", "Je ne connais pas %s. /help dit ce que je sais faire."}
-	tooFast     = text{"Slowly, please: I answer your first messages before I take more.", "Doucement : je réponds d'abord à vos premiers messages."}
-	inPrivate   = text{"Write to me in private for that.", "Écrivez-moi en privé pour cela."}
-	failed      = text{"That did not work: %s. Nothing was charged.", "Cela n'a pas marché : %s. Rien n'a été débité."}
-	langSet     = text{"I speak English to you now.", "Je vous parle français désormais."}
-	langHow     = text{"Write /lang fr or /lang en.", "Écrivez /lang fr ou /lang en."}
-	nothingHere = text{"Nothing yet.", "Rien encore."}
+	tipLine = text{"/tip @name 0.5 – give coins; or reply to somebody with /tip 0.5",
+		"/tip @nom 0,5 – donner ; ou répondez à quelqu'un par /tip 0,5"}
+	tipLineForms = text{"/tip – give coins to somebody here, or to an address", "/tip – donner à quelqu'un d'ici, ou à une adresse"}
+	unknown      = text{"I do not know %s. /help lists what I can do.", "Je ne connais pas %s. /help dit ce que je sais faire."}
+	tooFast      = text{"Slowly, please: I answer your first messages before I take more.", "Doucement : je réponds d'abord à vos premiers messages."}
+	inPrivate    = text{"Write to me in private for that.", "Écrivez-moi en privé pour cela."}
+	failed       = text{"That did not work: %s. Nothing was charged.", "Cela n'a pas marché : %s. Rien n'a été débité."}
+	langSet      = text{"I speak English to you now.", "Je vous parle français désormais."}
+	langHow      = text{"Write /lang fr or /lang en.", "Écrivez /lang fr ou /lang en."}
+	nothingHere  = text{"Nothing yet.", "Rien encore."}
 
 	balanceIs    = text{"You have %s.", "Vous avez %s."}
 	balanceParts = text{"of which %s is in escrow for pictures and free again when you pause", "dont %s réservés pour des dessins, libres dès que vous faites une pause"}
@@ -116,6 +124,7 @@ Une adresse s'écrit essaim1…, 0x…, @quelqu'un d'ici, ou aim:nom pour un nom
 	minutes    = text{"%d min", "%d min"}
 
 	tipHow      = text{"Write /tip @name 0.5, or /tip 0x… 0.5, or reply to somebody with /tip 0.5", "Écrivez /tip @nom 0,5, ou /tip 0x… 0,5, ou répondez à quelqu'un par /tip 0,5"}
+	tipHowForms = text{"Say how much, and either who (user) or which address (to).", "Dites combien, et soit à qui (user), soit à quelle adresse (to)."}
 	tipAmount   = text{"“%s” is no amount. Write AIM like 0.5, or 250uaim.", "« %s » n'est pas un montant. Écrivez des AIM comme 0,5, ou 250uaim."}
 	tipWho      = text{"“%s” is nobody I know. Write essaim1…, 0x…, @name, or aim:name.", "« %s » n'est personne que je connaisse. Écrivez essaim1…, 0x…, @nom ou aim:nom."}
 	tipSelf     = text{"That is yourself.", "C'est vous-même."}
@@ -125,6 +134,7 @@ Une adresse s'écrit essaim1…, 0x…, @quelqu'un d'ici, ou aim:nom pour un nom
 	tipHeld     = text{"%s for %s, who has not written to me yet. It waits until %s; then it comes back to you.", "%s pour %s, qui ne m'a pas encore écrit. Cela attend jusqu'au %s, puis vous revient."}
 	tipGot      = text{"A tip of %s was waiting for you. It is yours now.", "Un don de %s vous attendait. Il est à vous."}
 	tipWaits    = text{"A tip of %s waits for you: you have as much here as I keep for anybody.", "Un don de %s vous attend : vous avez déjà ici tout ce que je garde par personne."}
+	somebody    = text{"them", "cette personne"}
 	movesHead   = text{"Payments:", "Paiements :"}
 	drawsHead   = text{"Pictures:", "Dessins :"}
 	aboutText   = map[string]text{aboutTip: {"tip", "don"}, aboutFaucet: {"faucet", "robinet"}, aboutClaim: {"tip that waited", "don qui attendait"}, aboutReturn: {"tip that came back", "don revenu"}}

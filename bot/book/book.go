@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS people (
 	id INTEGER PRIMARY KEY, platform TEXT NOT NULL, user TEXT NOT NULL, name TEXT NOT NULL, lang TEXT NOT NULL,
 	first INTEGER NOT NULL, address TEXT NOT NULL, key BLOB NOT NULL, linked TEXT NOT NULL DEFAULT '', UNIQUE (platform, user));
 CREATE INDEX IF NOT EXISTS people_by_name ON people (platform, name) WHERE name <> '';
+CREATE UNIQUE INDEX IF NOT EXISTS people_by_address ON people (address);
 CREATE TABLE IF NOT EXISTS inbox (
 	platform TEXT NOT NULL, id TEXT NOT NULL, person TEXT NOT NULL, body BLOB, state TEXT NOT NULL, at INTEGER NOT NULL,
 	PRIMARY KEY (platform, id)) WITHOUT ROWID;
@@ -61,6 +62,7 @@ CREATE TABLE IF NOT EXISTS openings (key TEXT PRIMARY KEY, person INTEGER NOT NU
 // Book is the open file. Make it with Open.
 type Book struct {
 	file *durable.File
+	lock *os.File // as long as it is open, nobody else has the book
 	aead cipher.AEAD
 	link [sha256.Size]byte
 
@@ -114,7 +116,7 @@ func Secret(name string) ([]byte, error) {
 
 // Open opens or makes a book. The caller closes it.
 //
-// Errors: CodeRefused if the secret is not the book's.
+// Errors: CodeRefused if the secret is not the book's, CodeConflict if another program has it.
 func Open(name string, secret []byte) (*Book, error) {
 	block, err := aes.NewCipher(secret)
 	if err != nil {
@@ -124,13 +126,17 @@ func Open(name string, secret []byte) (*Book, error) {
 	if err != nil {
 		return nil, err
 	}
+	lock, err := alone(name)
+	if err != nil {
+		return nil, err
+	}
 	file, err := durable.Open(name, schema)
 	if err != nil {
-		return nil, essaim.Errorf(essaim.CodeBadInput, "restore it from a backup", "the bot's book %s: %w", name, err)
+		return nil, errors.Join(essaim.Errorf(essaim.CodeBadInput, "restore it from a backup", "the bot's book %s: %w", name, err), lock.Close())
 	}
-	b := &Book{file: file, aead: aead, link: sha256.Sum256(append([]byte("link codes of "), secret...))}
+	b := &Book{file: file, lock: lock, aead: aead, link: sha256.Sum256(append([]byte("link codes of "), secret...))}
 	if err := b.tryKey(); err != nil {
-		return nil, errors.Join(err, file.Close())
+		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
 }
@@ -153,7 +159,7 @@ func (b *Book) tryKey() error {
 func (b *Book) LinkKey() []byte { return b.link[:] }
 
 // Close closes the file.
-func (b *Book) Close() error { return b.file.Close() }
+func (b *Book) Close() error { return errors.Join(b.file.Close(), b.lock.Close()) }
 
 // seal encrypts; what says which column it is for, so that one cannot be put in another's place.
 func (b *Book) seal(plain []byte, what string) []byte {

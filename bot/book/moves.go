@@ -175,9 +175,9 @@ func scanHeld(scan func(...any) error) (h Held, err error) {
 
 const heldColumns = "SELECT held.id, held.giver, held.platform, held.name, held.amount, held.expires"
 
-// HeldFor lists the tips in the pot for a name, oldest first.
-func (b *Book) HeldFor(ctx context.Context, platform, name string) ([]Held, error) {
-	return rows(ctx, b, scanHeld, heldColumns+inPot+" AND held.platform = ? AND held.name = ? ORDER BY held.id", platform, name)
+// HeldFor lists the tips in the pot for a name or another, oldest first. Nothing is held for "".
+func (b *Book) HeldFor(ctx context.Context, platform, name, other string) ([]Held, error) {
+	return rows(ctx, b, scanHeld, heldColumns+inPot+" AND held.platform = ? AND held.name <> '' AND held.name IN (?, ?) ORDER BY held.id", platform, name, other)
 }
 
 // HeldUntil lists the tips in the pot whose time is over.

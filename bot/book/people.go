@@ -64,6 +64,13 @@ func (b *Book) Named(ctx context.Context, platform, name string) (Person, error)
 	return one(ctx, b, scanPerson, "SELECT "+personColumns+" FROM people WHERE platform = ? AND name = ?", platform, strings.ToLower(name))
 }
 
+// Owner finds whose an account of the book is.
+//
+// Errors: CodeNotFound.
+func (b *Book) Owner(ctx context.Context, a essaim.Address) (Person, error) {
+	return one(ctx, b, scanPerson, "SELECT "+personColumns+" FROM people WHERE address = ?", a.String())
+}
+
 // ByID finds somebody by the book's own number.
 //
 // Errors: CodeNotFound.

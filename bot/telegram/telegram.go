@@ -11,7 +11,6 @@ package telegram
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -265,18 +264,7 @@ func (a *Adapter) Press(ctx context.Context, press, text string) error {
 	return err
 }
 
-var _ bot.Platform = (*Adapter)(nil)
-
-// Serve runs a bot on its platform until the context ends or one of both fails.
-func Serve(ctx context.Context, b *bot.Bot, a *Adapter) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	err := a.Run(ctx, b.Accept)
-	cancel(err)
-	if other := <-done; !errors.Is(other, context.Canceled) {
-		err = errors.Join(err, other)
-	}
-	return err
-}
+var (
+	_ bot.Platform = (*Adapter)(nil)
+	_ bot.Listener = (*Adapter)(nil)
+)

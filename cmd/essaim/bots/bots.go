@@ -7,6 +7,7 @@ package bots
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/bot"
 	"github.com/essaim/essaim/bot/book"
+	"github.com/essaim/essaim/bot/discord"
 	"github.com/essaim/essaim/bot/telegram"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/cmd/essaim/term"
@@ -57,18 +59,19 @@ on the ledger, whose key the bot keeps, encrypted under a secret, and hands over
 The bot has two accounts of its own. Coins that are sent to its house go to newcomers, by
 /faucet; its pot holds tips for people who have not come yet.`,
 	}
-	cmd.AddCommand(newTelegram(s))
+	cmd.AddCommand(newTelegram(s), newDiscord(s))
 	return []*cobra.Command{cmd, newLink(s), demo(s)}
 }
 
 // place is where a bot keeps its things, and what it gives.
 type place struct {
 	dir, secret, faucet, daily, most string
+	usual                            string // folder in the home
 }
 
 func (p *place) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&p.dir, "dir", "", "folder of the bot's book (default: bot in --home)")
+	f.StringVar(&p.dir, "dir", "", "folder of the bot's book (default: "+p.usual+" in --home)")
 	f.StringVar(&p.secret, "secret-file", "", "what keys are encrypted under; keep it apart from the book (default: secret in --dir)")
 	f.StringVar(&p.faucet, "faucet", "0.1", "AIM that a person gets once a day")
 	f.StringVar(&p.daily, "daily", "20", "AIM that the faucet gives in a day")
@@ -89,7 +92,7 @@ func (p *place) open(s *Shell) (*book.Book, bot.Limits, error) {
 		*x.into = a
 	}
 	if p.dir == "" {
-		p.dir = filepath.Join(s.Home(), "bot")
+		p.dir = filepath.Join(s.Home(), p.usual)
 	}
 	if p.secret == "" {
 		p.secret = filepath.Join(p.dir, "secret")
@@ -122,65 +125,95 @@ func (s *Shell) network(ctx context.Context) (bot.Config, error) {
 	return node.Bot(ctx, chain, api)
 }
 
+// platform is where a bot talks.
+type platform interface {
+	bot.Platform
+	bot.Listener
+	UserName() string
+}
+
+// answering is a command that answers on a platform until it is asked to stop.
+func (s *Shell) answering(cmd *cobra.Command, usual, variable, asked string, connect func(ctx context.Context, token string) (platform, bot.Config, error)) *cobra.Command {
+	var token string
+	p := place{usual: usual}
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		secret, err := s.token(token, variable, asked)
+		if err != nil {
+			return err
+		}
+		kept, limits, err := p.open(s)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, kept.Close()) }()
+		cfg, err := s.network(cmd.Context())
+		if err != nil {
+			return err
+		}
+		a, kind, err := connect(cmd.Context(), secret)
+		if err != nil {
+			return err
+		}
+		cfg.Name, cfg.Forms, cfg.Platform, cfg.Book, cfg.Limits, cfg.Logger = kind.Name, kind.Forms, a, kept, limits, s.Logger()
+		b, err := bot.New(cfg)
+		if err != nil {
+			return err
+		}
+		if err := s.introduce("@"+a.UserName(), b); err != nil {
+			return err
+		}
+		err = b.Serve(cmd.Context(), a)
+		if cmd.Context().Err() != nil {
+			return nil // it was asked to stop
+		}
+		return err
+	}
+	cmd.Flags().StringVar(&token, "token-file", "", "file that holds the token of the bot (default: $"+variable+")")
+	p.flags(cmd)
+	return cmd
+}
+
 func newTelegram(s *Shell) *cobra.Command {
-	var token, server string
-	var p place
+	var server string
 	cmd := &cobra.Command{
 		Use:   "telegram --token-file FILE",
 		Short: "Answer people on Telegram",
 		Example: `  essaim bot telegram --token-file token.txt
   essaim bot telegram --token-file token.txt --gateway https://gate.example`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			secret, err := tokenOf(s, token)
-			if err != nil {
-				return err
-			}
-			kept, limits, err := p.open(s)
-			if err != nil {
-				return err
-			}
-			defer func() {
-				if e := kept.Close(); err == nil {
-					err = e
-				}
-			}()
-			cfg, err := s.network(cmd.Context())
-			if err != nil {
-				return err
-			}
-			a, err := telegram.New(cmd.Context(), telegram.Config{Token: secret, Server: server, Logger: s.Logger()})
-			if err != nil {
-				return err
-			}
-			cfg.Name, cfg.Platform, cfg.Book, cfg.Limits, cfg.Logger = telegram.Name, a, kept, limits, s.Logger()
-			b, err := bot.New(cfg)
-			if err != nil {
-				return err
-			}
-			if err := s.introduce("@"+a.UserName(), b); err != nil {
-				return err
-			}
-			err = telegram.Serve(cmd.Context(), b, a)
-			if cmd.Context().Err() != nil {
-				return nil // it was asked to stop
-			}
-			return err
-		},
 	}
-	cmd.Flags().StringVar(&token, "token-file", "", "file that holds the token of the bot (default: $ESSAIM_TELEGRAM_TOKEN)")
 	cmd.Flags().StringVar(&server, "server", telegram.Server, "URL of the Bot API")
-	p.flags(cmd)
-	return cmd
+	return s.answering(cmd, "bot", "ESSAIM_TELEGRAM_TOKEN", "ask @BotFather on Telegram for one", func(ctx context.Context, token string) (platform, bot.Config, error) {
+		a, err := telegram.New(ctx, telegram.Config{Token: token, Server: server, Logger: s.Logger()})
+		return a, bot.Config{Name: telegram.Name}, err
+	})
 }
 
-// tokenOf comes from a file or the environment, never from an argument that others can see.
-func tokenOf(s *Shell, file string) (string, error) {
+func newDiscord(s *Shell) *cobra.Command {
+	var server, guild string
+	cmd := &cobra.Command{
+		Use:   "discord --token-file FILE",
+		Short: "Answer people on Discord",
+		Long: `Answers people on Discord: slash commands and buttons, in guilds and in private. It asks for
+no intent, so it reads no messages of anybody.`,
+		Example: `  essaim bot discord --token-file token.txt
+  essaim bot discord --token-file token.txt --guild 700100200300400500`,
+	}
+	cmd.Flags().StringVar(&server, "server", discord.Server, "URL of the HTTP interface")
+	cmd.Flags().StringVar(&guild, "guild", "", "number of the only guild that may use it (default: all, and in private)")
+	return s.answering(cmd, "bot-discord", "ESSAIM_DISCORD_TOKEN", "make an application at discord.com/developers, and a bot in it", func(ctx context.Context, token string) (platform, bot.Config, error) {
+		a, err := discord.New(ctx, discord.Config{Token: token, Guild: guild, Server: server, Logger: s.Logger()})
+		return a, bot.Config{Name: discord.Name, Forms: true}, err
+	})
+}
+
+// token comes from a file or the environment, never from an argument that others can see.
+func (s *Shell) token(file, variable, asked string) (string, error) {
 	if file == "" {
-		if t := s.Getenv("ESSAIM_TELEGRAM_TOKEN"); t != "" {
+		if t := s.Getenv(variable); t != "" {
 			return t, nil
 		}
-		return "", essaim.Errorf(essaim.CodeBadInput, "ask @BotFather on Telegram for one", "no token: give --token-file")
+		return "", essaim.Errorf(essaim.CodeBadInput, asked, "no token: give --token-file")
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {

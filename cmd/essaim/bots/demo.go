@@ -115,7 +115,7 @@ func (d *story) open(ctx context.Context) error {
 	}
 	running, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- telegram.Serve(running, d.bot, a) }()
+	go func() { done <- d.bot.Serve(running, a) }()
 	d.stop = func() error {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
