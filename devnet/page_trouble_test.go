@@ -23,8 +23,17 @@ import (
 const provider = `(() => {
   const waiting = new Map(); let n = 0
   window.walletAnswers = (id, result, error) => { const w = waiting.get(id); waiting.delete(id); error ? w.fail(Object.assign(new Error(error), { code: 4001 })) : w.ok(result) }
-  window.ethereum = { request: (r) => new Promise((ok, fail) => { const id = ++n; waiting.set(id, { ok, fail }); window.walletAsks(JSON.stringify({ id, ...r })) }) }
+  const one = { request: (r) => new Promise((ok, fail) => { const id = ++n; waiting.set(id, { ok, fail }); window.walletAsks(JSON.stringify({ id, ...r })) }) }
+  PLACE
 })()`
+
+// older wallets are at a fixed place; newer ones announce themselves (EIP-6963), here beside one that nobody uses.
+var (
+	older = strings.Replace(provider, "PLACE", "window.ethereum = one", 1)
+	newer = strings.Replace(provider, "PLACE", `
+  const say = (rdns, name, provider) => dispatchEvent(new CustomEvent('eip6963:announceProvider', { detail: Object.freeze({ info: { uuid: rdns, rdns, name, icon: '' }, provider }) }))
+  addEventListener('eip6963:requestProvider', () => { say('org.example', 'Another', { request: () => Promise.reject(new Error('the wrong wallet')) }); say('app.keplr', 'Keplr', one) })`, 1)
+)
 
 // ethereumWallet answers a page's questions as a person with a wallet would.
 type ethereumWallet struct {
@@ -94,7 +103,7 @@ func TestPageEthereum(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := browse(t, r.Info().Gateway+"/", provider)
+	v := browse(t, r.Info().Gateway+"/", older)
 	w := &ethereumWallet{T: t, Account: me}
 	w.serve(v)
 	v.do(runtime.AddBinding("walletAsks"), chromedp.Evaluate(`location.hash = "#/wallet"`, nil))
@@ -128,6 +137,22 @@ func TestPageEthereum(t *testing.T) {
 	if s := *w.shown.Load(); !strings.Contains(s, "essaim/OpenSession") {
 		t.Errorf("the wallet was shown\n%s", s)
 	}
+
+	// The same person in a browser with several wallets.
+	v = browse(t, r.Info().Gateway+"/", newer)
+	w.serve(v)
+	v.do(runtime.AddBinding("walletAsks"), chromedp.Evaluate(`location.hash = "#/wallet"`, nil))
+	v.sees("connect-app.keplr", "Keplr")
+	v.click("connect-app.keplr")
+	v.sees("address", me.Address().String())
+	v.fill("to", essaim.Address{8}.Hex())
+	v.fill("amount", "0.5")
+	v.click("send")
+	v.sees("note", "0.5 AIM were sent")
+	v.sees("movement", "−0.5 AIM")
+	v.sees("movement", "−1.25 AIM")
+	v.sees("movement", "+10 AIM")
+	v.shot("wallet-keplr")
 }
 
 // TestPageInTrouble: the network goes, the coordinator dies and comes back, coins run out, a session expires. The

@@ -144,8 +144,9 @@ func (s shown) views() map[string]web.View {
 			fee, like, err := s.NameFee(ctx, value("name"))
 			return map[string]any{"fee": fee, "like": like}, err
 		},
-		"owned/{address}": account(func(ctx context.Context, a essaim.Address) (any, error) { return s.Names(ctx, a) }),
-		"power/{address}": account(func(ctx context.Context, a essaim.Address) (any, error) { return s.VotingPower(ctx, a) }),
+		"owned/{address}":     account(func(ctx context.Context, a essaim.Address) (any, error) { return s.Names(ctx, a) }),
+		"movements/{address}": account(func(ctx context.Context, a essaim.Address) (any, error) { return s.Movements(ctx, a) }),
+		"power/{address}":     account(func(ctx context.Context, a essaim.Address) (any, error) { return s.VotingPower(ctx, a) }),
 	}
 }
 

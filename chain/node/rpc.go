@@ -40,6 +40,11 @@ func (n *Node) Tx(ctx context.Context, hash []byte, prove bool) (*ctypes.ResultT
 	return call(n, func() (*ctypes.ResultTx, error) { return n.rpc.Tx(ctx, hash, prove) })
 }
 
+// TxSearch finds transactions by what happened in them.
+func (n *Node) TxSearch(ctx context.Context, query string, prove bool, page, perPage *int, order string) (*ctypes.ResultTxSearch, error) {
+	return call(n, func() (*ctypes.ResultTxSearch, error) { return n.rpc.TxSearch(ctx, query, prove, page, perPage, order) })
+}
+
 // Block returns a block with its transactions.
 func (n *Node) Block(ctx context.Context, height *int64) (*ctypes.ResultBlock, error) {
 	return call(n, func() (*ctypes.ResultBlock, error) { return n.rpc.Block(ctx, height) })

@@ -17,18 +17,40 @@ export interface Ethereum {
   request(r: { method: string; params?: unknown[] }): Promise<unknown>
 }
 
-export const ethereum = (): Ethereum | undefined => (globalThis as { ethereum?: Ethereum }).ethereum
+/** A wallet in this browser. */
+export interface Wallet {
+  name: string
+  id: string // of its maker, such as io.metamask or app.keplr; empty: it does not say
+  icon: string // data: URL, or empty
+  provider: Ethereum
+}
+
+const announced = new Map<string, Wallet>()
+
+// Wallets announce themselves (EIP-6963), so that several can live in one browser: MetaMask, Rabby, Keplr.
+addEventListener('eip6963:announceProvider', (e) => {
+  const { info, provider } = (e as CustomEvent<{ info: { name: string; rdns: string; icon: string }; provider: Ethereum }>).detail ?? {}
+  if (info && provider) announced.set(info.rdns, { name: String(info.name).slice(0, 40), id: String(info.rdns), icon: /^data:image\//.test(info.icon) ? info.icon : '', provider })
+})
+
+/** The wallets that have announced themselves, or the one that older wallets put into the page. */
+export function wallets(): Wallet[] {
+  dispatchEvent(new Event('eip6963:requestProvider'))
+  if (announced.size) return [...announced.values()]
+  const only = (globalThis as { ethereum?: Ethereum }).ethereum
+  return only ? [{ name: '', id: '', icon: '', provider: only }] : []
+}
 
 const secretSigner = (secret: Uint8Array): Signer => ({
   address: spell(addressOf(publicKey(secret))),
   sign: async (text) => personalSign(text, secret),
 })
 
-function ethereumSigner(address: string): Signer {
+function ethereumSigner(address: string, wallet: string): Signer {
   return {
     address,
     async sign(text) {
-      const e = ethereum()
+      const e = wallets().find((w) => w.id === wallet)?.provider
       if (!e) throw new Error('the wallet of this account is not in this browser')
       const signature = await e.request({ method: 'personal_sign', params: ['0x' + hex(bytesOf(text)), '0x' + hex(readAddress(address))] })
       return readHex(String(signature).replace(/^0x/, ''), 65)
@@ -58,7 +80,7 @@ export async function kept(): Promise<{ kept: KeptKey; signer?: Signer } | undef
   const k = await loadKey()
   if (!k) return undefined
   if (k.how === 'browser') return { kept: k, signer: secretSigner(await secretOf(k)) }
-  if (k.how === 'ethereum') return { kept: k, signer: ethereumSigner(k.address) }
+  if (k.how === 'ethereum') return { kept: k, signer: ethereumSigner(k.address, k.wallet ?? '') }
   return { kept: k }
 }
 
@@ -86,16 +108,14 @@ export async function imported(file: KeyFile, passphrase: string): Promise<{ kep
   return { kept: k, signer }
 }
 
-/** Uses the account that an Ethereum wallet shows. */
-export async function connect(): Promise<{ kept: KeptKey; signer: Signer }> {
-  const e = ethereum()
-  if (!e) throw new Error('no Ethereum wallet is in this browser')
-  const [first] = (await e.request({ method: 'eth_requestAccounts' })) as string[]
+/** Uses the account that a wallet shows. */
+export async function connect(w: Wallet): Promise<{ kept: KeptKey; signer: Signer }> {
+  const [first] = (await w.provider.request({ method: 'eth_requestAccounts' })) as string[]
   if (!first) throw new Error('the wallet shows no account')
   const address = spell(readAddress(first))
-  const k: KeptKey = { how: 'ethereum', address }
+  const k: KeptKey = { how: 'ethereum', address, wallet: w.id }
   await saveKey(k)
-  return { kept: k, signer: ethereumSigner(address) }
+  return { kept: k, signer: ethereumSigner(address, w.id) }
 }
 
 const LIFETIME = 250 // blocks that a transaction may wait

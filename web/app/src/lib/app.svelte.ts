@@ -78,8 +78,8 @@ class App {
     this.use(await account.create())
     await this.look()
   }
-  async connect(): Promise<void> {
-    this.use(await account.connect())
+  async connect(w: account.Wallet): Promise<void> {
+    this.use(await account.connect(w))
     await this.look()
   }
   async take(file: KeyFile, passphrase: string): Promise<void> {

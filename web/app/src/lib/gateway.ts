@@ -45,6 +45,7 @@ export interface Listed { hash: string; height: number; time: string; messages: 
 export interface Block { height: number; time: string; hash: string; proposer: string; txs: { hash: string; messages: string[]; refused: boolean; gas: number }[] }
 export interface Point { time: number; height: number; tasks: number; paid: number; escrowed: number; stake: number; prices: Record<string, number>; judged: number; wrong: number }
 
+export interface Movement { hash: string; height: number; time: string; messages: string[]; refused: boolean; change: number }
 export interface Name { name: string; owner: string; expires: number }
 export interface Shown { task: string; payer: string; prompt: string; media: string; at: number; receipt: string; picture?: string; proof?: string } // base64
 
@@ -98,6 +99,7 @@ export class Gateway {
   name = (name: string): Promise<Name> => this.get(`/essaim/v1/ledger/names/${encodeURIComponent(name)}`)
   nameFee = (name: string): Promise<{ fee: number; like: string }> => this.get(`/essaim/v1/ledger/names/${encodeURIComponent(name)}/fee`)
   names = async (owner: string): Promise<Name[]> => (await this.get<Name[] | null>(`/essaim/v1/ledger/owned/${owner}`)) ?? []
+  movements = async (address: string): Promise<Movement[]> => (await this.get<Movement[] | null>(`/essaim/v1/ledger/movements/${address}`)) ?? []
   gallery = async (): Promise<Shown[]> => (await this.get<Shown[] | null>('/essaim/v1/gallery')) ?? []
   shown = (task: string): Promise<Shown> => this.get(`/essaim/v1/gallery/${task}`)
   show = (wish: Partial<Shown> & { public: boolean; signature: string }): Promise<unknown> => this.post('/essaim/v1/gallery', wish)

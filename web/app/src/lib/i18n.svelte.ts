@@ -31,6 +31,9 @@ export function coins(uaim: number): string {
   return new Intl.NumberFormat(language, { maximumFractionDigits: 6 }).format(uaim / AIM) + ' AIM'
 }
 
+/** A change of a balance, with its sign. */
+export const change = (uaim: number): string => (uaim < 0 ? '−' : '+') + coins(Math.abs(uaim))
+
 /** Reads AIM as a person writes them; NaN if it is no amount. */
 export function readCoins(s: string | number): number {
   const m = /^(\d{1,9})(?:[.,](\d{1,6}))?$/.exec(String(s).trim())

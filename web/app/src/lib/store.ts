@@ -7,7 +7,7 @@ import type { KeyFile } from './keyfile.ts'
 export type KeptKey =
   | { how: 'browser'; address: string; wrap: CryptoKey; iv: Uint8Array<ArrayBuffer>; sealed: ArrayBuffer }
   | { how: 'passphrase'; address: string; file: KeyFile }
-  | { how: 'ethereum'; address: string }
+  | { how: 'ethereum'; address: string; wallet?: string } // wallet: which of several
 
 export interface KeptSession {
   id: number; chain: string; coordinator: string; seed: Uint8Array; deposit: number; expiry: number; opened: string
