@@ -157,6 +157,7 @@ func TestPage(t *testing.T) {
 
 	v.do(chromedp.WaitVisible("#prompt"), chromedp.SendKeys("#prompt", "a red apple"))
 	v.sees("price", "AIM each, at most")
+	v.do(chromedp.SendKeys(at("style"), "twemoji"))
 	v.shot("make-before")
 	v.click("draw")
 	v.do(chromedp.WaitVisible(at("made") + " img"))
@@ -202,10 +203,11 @@ func (v *visitor) shows(r *running) {
 	v.sees("text", "Show my picture to everybody")
 	v.click("sign")
 	v.do(chromedp.WaitVisible(at("unshow")))
+	v.sees("link", r.Info().Gateway+"/#/shown/")
 
 	other := browse(v.T, r.Info().Gateway+"/")
 	other.visit("pictures")
-	other.sees("shown", "a red apple")
+	other.sees("shown", "a red apple twemoji")
 	other.shot("gallery")
 	other.do(chromedp.Click(at("shown") + " a"))
 	for _, line := range []string{"the receipt is signed", "its pixels are those", "the whole drawing was computed with the registered weights"} {

@@ -64,6 +64,7 @@ export const en = {
   'wallet.history': 'History', 'wallet.historyHow': 'Transactions that changed this balance. What blocks pay by themselves, such as what waited for a challenge, is not among them.',
   'did.Send': 'Coins sent', 'did.Received': 'Coins received', 'did.OpenSession': 'Session opened', 'did.TopUp': 'Session topped up', 'did.Settle': 'Session settled', 'did.Delegate': 'Staked', 'did.Undelegate': 'Unstaked', 'did.Claim': 'Rewards claimed', 'did.Register': 'Name rented', 'did.Vote': 'Vote', 'did.SubmitProposal': 'Proposal', 'did.Deposit': 'Deposit',
 
+  'make.style': 'Style', 'make.anyStyle': 'any', 'cert.share': 'Share', 'cert.link': 'Everybody finds it at',
   'own.title': 'Your miners', 'own.private': 'Only this machine can open this page.', 'own.serving': 'serving', 'own.dialling': 'dialling', 'own.maintenance': 'maintenance', 'own.stopping': 'stopping',
   'own.pause': 'Begin maintenance', 'own.resume': 'End maintenance', 'own.idle.serving': 'No task for its models has come.', 'own.idle.maintenance': 'It takes nothing new.', 'own.idle.stopping': 'It is stopping.', 'own.idle.dialling': 'No coordinator has answered yet.', 'own.earned': 'Earned, this run', 'own.hourly': 'In an hour', 'own.jobs': 'Running',
   'own.coordinators': 'Coordinators', 'own.models': 'Models on offer', 'own.record': 'Attempts paid for', 'own.unpaid': 'Promises not kept', 'own.earnings': 'Earnings', 'own.settled': 'Settled',

@@ -65,6 +65,7 @@ export const fr: typeof en = {
   'wallet.history': 'Historique', 'wallet.historyHow': 'Les transactions qui ont changé ce solde. Ce que les blocs paient d’eux-mêmes, comme ce qui attendait une contestation, n’y figure pas.',
   'did.Send': 'Envoi', 'did.Received': 'Reçu', 'did.OpenSession': 'Ouverture de session', 'did.TopUp': 'Ajout à une session', 'did.Settle': 'Règlement de session', 'did.Delegate': 'Mise', 'did.Undelegate': 'Retrait de mise', 'did.Claim': 'Récompenses touchées', 'did.Register': 'Nom loué', 'did.Vote': 'Vote', 'did.SubmitProposal': 'Proposition', 'did.Deposit': 'Dépôt',
 
+  'make.style': 'Style', 'make.anyStyle': 'au hasard', 'cert.share': 'Partager', 'cert.link': 'Tout le monde la trouve à',
   'own.title': 'Vos mineurs', 'own.private': 'Seule cette machine peut ouvrir cette page.', 'own.serving': 'en service', 'own.dialling': 'connexion', 'own.maintenance': 'maintenance', 'own.stopping': 'arrêt',
   'own.pause': 'Mettre en maintenance', 'own.resume': 'Terminer la maintenance', 'own.idle.serving': 'Aucune tâche pour ses modèles.', 'own.idle.maintenance': 'Il n’accepte rien de nouveau.', 'own.idle.stopping': 'Il s’arrête.', 'own.idle.dialling': 'Aucun coordinateur n’a encore répondu.', 'own.earned': 'Gagné depuis le démarrage', 'own.hourly': 'Par heure', 'own.jobs': 'En cours',
   'own.coordinators': 'Coordinateurs', 'own.models': 'Modèles offerts', 'own.record': 'Tentatives payées', 'own.unpaid': 'Promesses non tenues', 'own.earnings': 'Gains', 'own.settled': 'Réglé',
