@@ -177,7 +177,7 @@ var bans = []struct {
 	{"net", nil, []string{".", "chain/x", "chain/ethkey", "chain/eip191", "quant", "engine/pixel", "engine/text"}, false, "no network"},
 	{"math/rand/...", nil, []string{".", "chain", "quant", "proof", "engine/pixel", "engine/text", "seal", "wallet"}, false, "consensus, models and keys use no process-wide randomness"},
 	{"github.com/consensys/...", []string{"proof/field"}, nil, true, "one package knows the field's library, whose vector code needs care"},
-	{"os/exec", []string{"cmd", "e2e", "devnet", "internal/portabletest", "internal/durable/durabletest", "engine/exec"}, nil, false, "only composition starts processes, tests, and the driver of engines that are programs"},
+	{"os/exec", []string{"cmd", "e2e", "devnet", "internal/portabletest", "internal/durable/durabletest", "internal/browser", "engine/exec"}, nil, false, "only composition starts processes, tests, and the driver of engines that are programs"},
 	{"log", nil, nil, false, "log/slog, passed in"},
 	{"github.com/cosmos/cosmos-sdk/enterprise/...", nil, nil, true, "another licence"},
 	{"github.com/ipfs/boxo/...", nil, nil, true, "its upkeep ended in 2026"},

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/essaim/essaim/internal/browser"
 )
 
 // TestPageOwn is a miner's owner: what a picture has brought, where the money is, and maintenance.
@@ -12,33 +14,33 @@ func TestPageOwn(t *testing.T) {
 	r := start(t, Config{Miners: 1, Serve: true, HTTP: "127.0.0.1:0"})
 	v := browse(t, r.Info().Gateway+"/")
 	own := browse(t, r.Info().Own+"/")
-	own.sees("state", "serving")
-	own.sees("promised", "0 AIM")
+	own.Sees("state", "serving")
+	own.Sees("promised", "0 AIM")
 	v.draws("a red apple")
-	own.do(chromedp.WaitVisible(`//td[text()="pixel-2"]`, chromedp.BySearch))
-	earned := own.text("earned")
+	own.Do(chromedp.WaitVisible(`//td[text()="pixel-2"]`, chromedp.BySearch))
+	earned := own.Text("earned")
 	if earned == "0 AIM" {
 		t.Error("nothing was earned")
 	}
-	own.sees("promised", earned)
-	v.visit("wallet")
-	v.click("settle")
-	v.sees("note", "came back")
-	own.do(chromedp.Reload())
-	own.sees("settled", earned)
-	own.shot("own")
+	own.Sees("promised", earned)
+	v.Visit("wallet")
+	v.Click("settle")
+	v.Sees("note", "came back")
+	own.Do(chromedp.Reload())
+	own.Sees("settled", earned)
+	own.Shot("own")
 
-	own.click("maintenance")
-	own.sees("state", "maintenance")
-	v.visit("")
-	v.do(chromedp.WaitVisible("#prompt"), chromedp.SendKeys("#prompt", "a green tree"))
-	v.click("draw") // and waits
-	own.click("maintenance")
-	own.sees("state", "serving")
-	v.do(chromedp.WaitVisible(at("made") + " img"))
-	own.do(chromedp.Poll(`document.querySelectorAll('[data-test="miner"] table')[2].querySelectorAll("tbody tr").length === 2`, nil, chromedp.WithPollingTimeout(0)))
-	own.do(chromedp.Click("summary"))
-	if s := own.text("miner"); !strings.Contains(s, r.info.ChainID) {
+	own.Click("maintenance")
+	own.Sees("state", "maintenance")
+	v.Visit("")
+	v.Do(chromedp.WaitVisible("#prompt"), chromedp.SendKeys("#prompt", "a green tree"))
+	v.Click("draw") // and waits
+	own.Click("maintenance")
+	own.Sees("state", "serving")
+	v.Do(chromedp.WaitVisible(browser.At("made") + " img"))
+	own.Do(chromedp.Poll(`document.querySelectorAll('[data-test="miner"] table')[2].querySelectorAll("tbody tr").length === 2`, nil, chromedp.WithPollingTimeout(0)))
+	own.Do(chromedp.Click("summary"))
+	if s := own.Text("miner"); !strings.Contains(s, r.info.ChainID) {
 		t.Errorf("no settings are shown:\n%s", s)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/browser"
 	"github.com/essaim/essaim/wallet"
 )
 
@@ -45,7 +46,7 @@ type ethereumWallet struct {
 
 // serve answers what the page asks through the binding walletAsks.
 func (w *ethereumWallet) serve(v *visitor) {
-	chromedp.ListenTarget(v.ctx, func(e any) {
+	chromedp.ListenTarget(v.Ctx, func(e any) {
 		call, ok := e.(*runtime.EventBindingCalled)
 		if !ok {
 			return
@@ -65,7 +66,7 @@ func (w *ethereumWallet) serve(v *visitor) {
 			w.Error(err)
 		}
 		go func() { // an event's listener must not wait for the browser
-			if err := chromedp.Run(v.ctx, chromedp.Evaluate("window.walletAnswers(..."+string(said)+")", nil)); err != nil && w.Context().Err() == nil {
+			if err := chromedp.Run(v.Ctx, chromedp.Evaluate("window.walletAnswers(..."+string(said)+")", nil)); err != nil && w.Context().Err() == nil {
 				w.Error(err)
 			}
 		}()
@@ -106,23 +107,23 @@ func TestPageEthereum(t *testing.T) {
 	v := browse(t, r.Info().Gateway+"/", older)
 	w := &ethereumWallet{T: t, Account: me}
 	w.serve(v)
-	v.do(runtime.AddBinding("walletAsks"), chromedp.Evaluate(`location.hash = "#/wallet"`, nil))
+	v.Do(runtime.AddBinding("walletAsks"), chromedp.Evaluate(`location.hash = "#/wallet"`, nil))
 
-	v.click("connect")
-	v.sees("address", me.Address().String())
-	v.click("faucet")
-	v.sees("note", "have arrived")
-	v.fill("to", essaim.Address{7}.Hex())
-	v.fill("amount", "1.25")
+	v.Click("connect")
+	v.Sees("address", me.Address().String())
+	v.Click("faucet")
+	v.Sees("note", "have arrived")
+	v.Fill("to", essaim.Address{7}.Hex())
+	v.Fill("amount", "1.25")
 	w.refuse.Store(true)
-	v.click("send")
-	v.sees("failure", "User rejected")
+	v.Click("send")
+	v.Sees("failure", "User rejected")
 	if b, err := r.Chain().Balance(t.Context(), me.Address()); err != nil || b != 10*essaim.AIM {
 		t.Errorf("after a refusal there are %s: %v", b, err)
 	}
 	w.refuse.Store(false)
-	v.click("send")
-	v.sees("note", "1.25 AIM were sent")
+	v.Click("send")
+	v.Sees("note", "1.25 AIM were sent")
 	if b, err := r.Chain().Balance(t.Context(), essaim.Address{7}); err != nil || b != 1_250_000 {
 		t.Errorf("%s arrived: %v", b, err)
 	}
@@ -141,18 +142,18 @@ func TestPageEthereum(t *testing.T) {
 	// The same person in a browser with several wallets.
 	v = browse(t, r.Info().Gateway+"/", newer)
 	w.serve(v)
-	v.do(runtime.AddBinding("walletAsks"), chromedp.Evaluate(`location.hash = "#/wallet"`, nil))
-	v.sees("connect-app.keplr", "Keplr")
-	v.click("connect-app.keplr")
-	v.sees("address", me.Address().String())
-	v.fill("to", essaim.Address{8}.Hex())
-	v.fill("amount", "0.5")
-	v.click("send")
-	v.sees("note", "0.5 AIM were sent")
-	v.sees("movement", "−0.5 AIM")
-	v.sees("movement", "−1.25 AIM")
-	v.sees("movement", "+10 AIM")
-	v.shot("wallet-keplr")
+	v.Do(runtime.AddBinding("walletAsks"), chromedp.Evaluate(`location.hash = "#/wallet"`, nil))
+	v.Sees("connect-app.keplr", "Keplr")
+	v.Click("connect-app.keplr")
+	v.Sees("address", me.Address().String())
+	v.Fill("to", essaim.Address{8}.Hex())
+	v.Fill("amount", "0.5")
+	v.Click("send")
+	v.Sees("note", "0.5 AIM were sent")
+	v.Sees("movement", "−0.5 AIM")
+	v.Sees("movement", "−1.25 AIM")
+	v.Sees("movement", "+10 AIM")
+	v.Shot("wallet-keplr")
 }
 
 // TestPageInTrouble: the network goes, the coordinator dies and comes back, coins run out, a session expires. The
@@ -171,24 +172,24 @@ func TestPageInTrouble(t *testing.T) {
 })()`)
 	v.draws("a red apple")
 
-	v.do(network.EmulateNetworkConditions(true, 0, -1, -1))
-	v.sees("offline", "cannot be reached")
-	v.shot("offline")
-	v.do(network.EmulateNetworkConditions(false, 0, -1, -1), chromedp.WaitNotPresent(at("offline")))
+	v.Do(network.EmulateNetworkConditions(true, 0, -1, -1))
+	v.Sees("offline", "cannot be reached")
+	v.Shot("offline")
+	v.Do(network.EmulateNetworkConditions(false, 0, -1, -1), chromedp.WaitNotPresent(browser.At("offline")))
 
 	r.stopCoordinator()
-	v.sees("offline", "cannot be reached")
-	v.click("draw")
-	v.sees("failure", "cannot be reached")
-	v.shot("no-coordinator")
+	v.Sees("offline", "cannot be reached")
+	v.Click("draw")
+	v.Sees("failure", "cannot be reached")
+	v.Shot("no-coordinator")
 	<-r.parts.ended
 	var err error
 	if r.coordinator, err = r.parts.run(t.Context(), r.coordinatorConfig(), r.options()); err != nil {
 		t.Fatal(err)
 	}
-	v.do(chromedp.WaitNotPresent(at("offline")))
-	v.click("draw")
-	v.do(chromedp.WaitVisible(at("made") + " img"))
+	v.Do(chromedp.WaitNotPresent(browser.At("offline")))
+	v.Click("draw")
+	v.Do(chromedp.WaitVisible(browser.At("made") + " img"))
 
 	address := r.expires(v)
 	r.empties(v, address)
@@ -197,17 +198,17 @@ func TestPageInTrouble(t *testing.T) {
 // draws goes to the first page and has a picture drawn.
 func (v *visitor) draws(prompt string) {
 	v.Helper()
-	v.visit("")
-	v.do(chromedp.WaitVisible("#prompt"), chromedp.SendKeys("#prompt", prompt))
-	v.click("draw")
-	v.do(chromedp.WaitVisible(at("made") + " img"))
+	v.Visit("")
+	v.Do(chromedp.WaitVisible("#prompt"), chromedp.SendKeys("#prompt", prompt))
+	v.Click("draw")
+	v.Do(chromedp.WaitVisible(browser.At("made") + " img"))
 }
 
 // expires waits until the page's session is over; the next picture opens another.
 func (r *running) expires(v *visitor) essaim.Address {
 	v.Helper()
-	v.visit("wallet")
-	address, err := essaim.ParseAddress(strings.Fields(strings.ReplaceAll(v.text("address"), "Copy", ""))[0])
+	v.Visit("wallet")
+	address, err := essaim.ParseAddress(strings.Fields(strings.ReplaceAll(v.Text("address"), "Copy", ""))[0])
 	if err != nil {
 		v.Fatal(err)
 	}
@@ -218,17 +219,17 @@ func (r *running) expires(v *visitor) essaim.Address {
 		}
 		return s
 	}
-	v.click("settle")
-	v.sees("note", "came back")
-	v.do(chromedp.Evaluate(`window.shortSessions = true`, nil), chromedp.WaitNotPresent(at("settle")))
-	v.do(chromedp.Poll(`window.shortInfos > 1`, nil, chromedp.WithPollingTimeout(0))) // the page has heard of it
+	v.Click("settle")
+	v.Sees("note", "came back")
+	v.Do(chromedp.Evaluate(`window.shortSessions = true`, nil), chromedp.WaitNotPresent(browser.At("settle")))
+	v.Do(chromedp.Poll(`window.shortInfos > 1`, nil, chromedp.WithPollingTimeout(0))) // the page has heard of it
 	v.draws("a green tree")
 	first := sessions()
 	short := first[len(first)-1]
 	if err := r.Chain().WaitHeight(v.Context(), short.Expiry+1); err != nil {
 		v.Fatal(err)
 	}
-	v.visit("wallet")
+	v.Visit("wallet")
 	v.draws("a blue house")
 	now := sessions()
 	if len(now) != len(first)+1 {
@@ -245,23 +246,23 @@ func (r *running) expires(v *visitor) essaim.Address {
 // empties sends all coins away, so that no picture can be paid for.
 func (r *running) empties(v *visitor, address essaim.Address) {
 	v.Helper()
-	v.visit("wallet")
-	v.click("settle")
-	v.sees("note", "came back")
+	v.Visit("wallet")
+	v.Click("settle")
+	v.Sees("note", "came back")
 	all, err := r.Chain().Balance(v.Context(), address)
 	if err != nil {
 		v.Fatal(err)
 	}
-	v.fill("to", essaim.Address{9}.String())
-	v.fill("amount", strings.TrimSuffix(all.String(), " AIM"))
-	v.click("send")
-	v.click("sign")
-	v.sees("note", "were sent")
-	v.visit("")
-	v.do(chromedp.WaitVisible("#prompt"), chromedp.SendKeys("#prompt", "a yellow star"))
-	v.click("draw")
-	v.sees("failure", "given coins already")
-	v.shot("empty")
+	v.Fill("to", essaim.Address{9}.String())
+	v.Fill("amount", strings.TrimSuffix(all.String(), " AIM"))
+	v.Click("send")
+	v.Click("sign")
+	v.Sees("note", "were sent")
+	v.Visit("")
+	v.Do(chromedp.WaitVisible("#prompt"), chromedp.SendKeys("#prompt", "a yellow star"))
+	v.Click("draw")
+	v.Sees("failure", "given coins already")
+	v.Shot("empty")
 }
 
 // TestPageChat: where somebody offers a chat, the page has one: sealed, streamed, receipted, and paid by its tokens.
@@ -275,18 +276,18 @@ func TestPageChat(t *testing.T) {
 	}
 	r := start(t, Config{Miners: 1, Serve: true, HTTP: "127.0.0.1:0", Engines: []string{"exec=" + program}})
 	v := browse(t, r.Info().Gateway+"/")
-	v.do(chromedp.WaitVisible(`//a[text()="Chat"]`, chromedp.BySearch))
-	v.visit("chat")
-	v.do(chromedp.WaitVisible("#words"), chromedp.SendKeys("#words", "one two three"))
-	v.click("say")
-	v.sees("assistant", "three two one")
-	v.sees("cost", "4 units") // three words written, and three read for one
-	v.do(chromedp.SendKeys("#words", "red apple"))
-	v.click("say")
-	v.sees("assistant", "apple red")
-	v.shot("chat")
-	v.do(chromedp.Click(`(//button[text()="Receipt"])[1]`, chromedp.BySearch))
-	file, err := os.ReadFile(v.download(".receipt"))
+	v.Do(chromedp.WaitVisible(`//a[text()="Chat"]`, chromedp.BySearch))
+	v.Visit("chat")
+	v.Do(chromedp.WaitVisible("#words"), chromedp.SendKeys("#words", "one two three"))
+	v.Click("say")
+	v.Sees("assistant", "three two one")
+	v.Sees("cost", "4 units") // three words written, and three read for one
+	v.Do(chromedp.SendKeys("#words", "red apple"))
+	v.Click("say")
+	v.Sees("assistant", "apple red")
+	v.Shot("chat")
+	v.Do(chromedp.Click(`(//button[text()="Receipt"])[1]`, chromedp.BySearch))
+	file, err := os.ReadFile(v.Download(".receipt"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,9 +296,9 @@ func TestPageChat(t *testing.T) {
 		t.Errorf("the saved receipt: %+v: %v", receipt, err)
 	}
 	// What the page has acknowledged is what the two answers cost.
-	v.visit("wallet")
-	v.click("settle")
-	v.sees("note", "came back")
+	v.Visit("wallet")
+	v.Click("settle")
+	v.Sees("note", "came back")
 	s, err := r.Chain().Settlement(t.Context(), receipt.Session)
 	if err != nil || s.Root.Count() != 2 || s.Root.Sum() != 7*meteredPrice {
 		t.Errorf("settled %+v: %v", s, err)
