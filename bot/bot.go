@@ -238,8 +238,12 @@ func (b *Bot) Accept(ctx context.Context, e Event) error {
 		return err
 	}
 	l := book.Letter{Platform: b.cfg.Name, ID: e.ID, Person: e.From.ID, Body: body}
+	waiting, err := b.cfg.Book.Pending(ctx, l)
+	if err != nil {
+		return err
+	}
 	b.mu.Lock()
-	flood := len(b.queues[l.Person]) >= b.cfg.Limits.Waiting
+	flood := waiting >= b.cfg.Limits.Waiting
 	tell := flood && (!b.noisy[l.Person] || e.Way != "")
 	b.noisy[l.Person] = flood
 	b.mu.Unlock()

@@ -104,7 +104,7 @@ func TestCommands(t *testing.T) {
 	r.ask(event("ada", "/lang fr"), "français")
 	r.ask(event("ada", "/balance"), "Vous avez 0,0925 AIM")
 	r.ask(event("ada", "/lang xx"), "/lang en")
-	if got := r.everything(); got != funds {
+	if got := r.Everything(); got != funds {
 		t.Errorf("there are %s, were %s", got, funds)
 	}
 }
@@ -160,17 +160,17 @@ func TestTips(t *testing.T) {
 	r.ask(event("dora", "/balance"), "A tip of 0.03 AIM was waiting")
 	r.ask(event("dora", "/balance"), "You have 0.03 AIM")
 	for a, want := range map[essaim.Address]essaim.Amount{r.who("bob").Address: 10_000, r.who("cleo").Address: 20_000, outside: 12_000, r.bot.Pot(): 5_000} {
-		if got := r.has(a); got != want {
+		if got := r.Has(a); got != want {
 			t.Errorf("%s has %s, want %s", a, got, want)
 		}
 	}
-	r.pass(15 * 24 * time.Hour)
+	r.Pass(15 * 24 * time.Hour)
 	r.restart() // the first round returns what nobody came for
-	r.wait("the tip comes back", func() bool { return r.balance[r.bot.Pot()] == 0 })
+	r.wait("the tip comes back", func() bool { return r.Has(r.bot.Pot()) == 0 })
 	r.ask(event("erik", "/balance"), "You have 0 AIM")
 	r.ask(event("fred", "/balance"), "You have 0 AIM")
 	r.ask(event("ada", "/balance"), "You have 0.028 AIM")
-	if got := r.everything(); got != funds {
+	if got := r.Everything(); got != funds {
 		t.Errorf("there are %s, were %s", got, funds)
 	}
 }
@@ -185,10 +185,10 @@ func TestNameChangesHands(t *testing.T) {
 	e.From.ID = "id-thief" // another account, which has taken the name
 	r.ask(e, "You have 0")
 	r.ask(event("ada", "/tip @bob 0.01"), "0.01 AIM for @bob")
-	if got := r.has(r.who("bob").Address); got != 0 {
+	if got := r.Has(r.who("bob").Address); got != 0 {
 		t.Errorf("who had the name has %s", got)
 	}
-	if got := r.has(r.who("thief").Address); got != 10_000 {
+	if got := r.Has(r.who("thief").Address); got != 10_000 {
 		t.Errorf("who has the name has %s", got)
 	}
 }
@@ -198,7 +198,7 @@ func TestFaucetLimits(t *testing.T) {
 	r.lim = bot.Limits{Newcomers: 3, PerChat: 2, Daily: essaim.AIM / 2, Cap: essaim.AIM / 4}
 	r.restart()
 	young := event("kid", "/faucet")
-	young.From.Created = r.clock().Add(-time.Hour)
+	young.From.Created = r.Now().Add(-time.Hour)
 	r.ask(young, "too new", "in 167 h")
 	group := func(who string) bot.Event {
 		e := event(who, "/faucet")
@@ -210,14 +210,14 @@ func TestFaucetLimits(t *testing.T) {
 	r.ask(group("c"), "This group has had")
 	r.ask(event("c", "/faucet"), "Here is")
 	r.ask(event("d", "/faucet"), "empty for today") // the fourth newcomer
-	r.pass(24 * time.Hour)
+	r.Pass(24 * time.Hour)
 	r.ask(event("d", "/faucet"), "Here is")
 	r.ask(event("a", "/faucet"), "Here is")
 	r.ask(event("b", "/faucet"), "Here is")
 	r.ask(event("c", "/faucet"), "Here is")
 	r.ask(event("e", "/faucet"), "Here is") // the second newcomer, and half an AIM
 	r.ask(event("f", "/faucet"), "empty for today")
-	r.pass(25 * time.Hour)
+	r.Pass(25 * time.Hour)
 	r.ask(event("a", "/faucet"), "at most 0.25 AIM for anybody")
 }
 
@@ -228,7 +228,7 @@ func TestCap(t *testing.T) {
 	r.restart()
 	for range 2 {
 		r.ask(event("ada", "/faucet"), "Here is")
-		r.pass(time.Hour)
+		r.Pass(time.Hour)
 	}
 	r.ask(event("ada", "/faucet"), "at most 0.2 AIM")
 	r.ask(event("bob", "/faucet"), "Here is")
@@ -294,8 +294,8 @@ func TestExport(t *testing.T) {
 	press := event("ada", "")
 	press.Button, press.Press = n.Buttons[0].Data, "p"
 	r.ask(press, "I have forgotten the key of "+old.Hex())
-	if now := r.who("ada").Address; now == old || r.has(old) != essaim.AIM/10 {
-		t.Errorf("the account is %s, the old one has %s", now, r.has(old))
+	if now := r.who("ada").Address; now == old || r.Has(old) != essaim.AIM/10 {
+		t.Errorf("the account is %s, the old one has %s", now, r.Has(old))
 	}
 	press = event("ada", "")
 	press.Button, press.Press = n.Buttons[0].Data, "p"
@@ -327,7 +327,7 @@ func TestLink(t *testing.T) {
 	if got := r.who("ada").Linked; got != own.Address() {
 		t.Error(got)
 	}
-	r.pass(2 * time.Hour)
+	r.Pass(2 * time.Hour)
 	r.ask(event("ada", proof), "too old")
 	if _, err := bot.SignLink(own, "transfer everything"); essaim.CodeOf(err) != essaim.CodeBadInput {
 		t.Error(err)

@@ -38,6 +38,10 @@ func (b *Bot) meant(e Event) bool {
 
 // answer answers a letter and notes that. An error leaves it for later.
 func (b *Bot) answer(ctx context.Context, l book.Letter) error {
+	waits, err := b.cfg.Book.Waits(ctx, l)
+	if err != nil || !waits { // a round read the book before it was answered
+		return err
+	}
 	var e Event
 	if err := json.Unmarshal(l.Body, &e); err != nil {
 		return errors.Join(err, b.cfg.Book.Answered(l)) // our own file: it never becomes readable

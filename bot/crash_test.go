@@ -57,7 +57,7 @@ func (r *rig) settles() bool {
 // session is open any more.
 func (r *rig) audit() {
 	r.t.Helper()
-	if got := r.everything(); got != funds {
+	if got := r.Everything(); got != funds {
 		r.t.Errorf("there are %s, were %s", got, funds)
 	}
 	var want []string
@@ -90,18 +90,16 @@ func (r *rig) audit() {
 			}
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.escrow) > 0 {
-		r.t.Errorf("%d sessions are open", len(r.escrow))
+	if n := r.Escrows(); n > 0 {
+		r.t.Errorf("%d sessions are open", n)
 	}
-	got := slices.Clone(r.log)
+	got := r.Payments()
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		r.t.Errorf("the ledger has payments %q, the book %q", got, want)
 	}
-	for a, n := range r.balance {
+	for a, n := range r.Balances() {
 		have := int64(n)
 		if have != sums[a] {
 			r.t.Errorf("%s has %d uaim, by the book it should have %d", a, have, sums[a])
@@ -114,7 +112,7 @@ func (r *rig) rest() {
 	r.t.Helper()
 	r.arm(0)
 	for range 5 { // what is taken up in one round is idle in the next
-		r.pass(2 * time.Hour)
+		r.Pass(2 * time.Hour)
 		r.restart()
 		if r.finished() {
 			return
@@ -128,7 +126,7 @@ func (r *rig) finished() bool {
 	r.t.Helper()
 	ctx := r.t.Context()
 	for range 300 {
-		idle, err1 := r.book.Idle(ctx, r.clock().Add(time.Hour))
+		idle, err1 := r.book.Idle(ctx, r.Now().Add(time.Hour))
 		open, err2 := r.book.Open(ctx)
 		opening, err3 := r.book.Openings(ctx)
 		if err := errors.Join(err1, err2, err3); err != nil {
@@ -167,12 +165,12 @@ func TestKilledAnywhere(t *testing.T) {
 		r.rest()
 		r.audit()
 		for name, want := range map[string]essaim.Amount{"ada": 52_500, "bob": 10_000, "dora": 17_500} {
-			got := r.has(r.who(name).Address)
+			got := r.Has(r.who(name).Address)
 			if got != want {
 				t.Errorf("killed at step %d: %s has %s, want %s", fuse, name, got, want)
 			}
 		}
-		if got := r.has(outside); got != 10_000 {
+		if got := r.Has(outside); got != 10_000 {
 			t.Errorf("killed at step %d: outside has %s", fuse, got)
 		}
 		r.stop()
@@ -209,7 +207,7 @@ func TestMoneyIsConserved(t *testing.T) {
 			case 5:
 				e.Text = "/tip aim:outside 0.03"
 			case 6:
-				r.pass(time.Duration(rapid.IntRange(1, 400).Draw(rt, "hours")) * time.Hour)
+				r.Pass(time.Duration(rapid.IntRange(1, 400).Draw(rt, "hours")) * time.Hour)
 				e.Text = "/balance"
 			}
 			if rapid.Bool().Draw(rt, "kill") {

@@ -29,7 +29,8 @@ func (l *letter) tip(ctx context.Context, args string) error {
 		return l.paid(ctx, m, l.names(ctx, m)) // a crash was in between
 	}
 	words := strings.Fields(args)
-	if l.To != nil && len(words) > 0 && len(words) <= 2 && words[0][0] >= '0' && words[0][0] <= '9' && !strings.HasPrefix(words[0], "0x") {
+	sum := len(words) == 2 && words[0][0] >= '0' && words[0][0] <= '9' && !strings.HasPrefix(words[0], "0x") // such as 0.5 AIM
+	if l.To != nil && (sum || len(words) == 1) {
 		return l.tipTo(ctx, l.replied, strings.Join(words, ""))
 	}
 	if len(words) < 2 || len(words) > 3 {

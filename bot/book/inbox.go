@@ -50,6 +50,18 @@ func (b *Book) Waiting(ctx context.Context, platform string) ([]Letter, error) {
 	}, "SELECT platform, id, person, body FROM inbox WHERE state = 'waiting' AND platform = ? ORDER BY at, length(id), id", platform)
 }
 
+// Waits tells whether a letter has no answer yet.
+func (b *Book) Waits(ctx context.Context, l Letter) (waits bool, err error) {
+	err = b.file.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM inbox WHERE platform = ? AND id = ? AND state = 'waiting')", l.Platform, l.ID).Scan(&waits)
+	return waits, err
+}
+
+// Pending counts the letters of a letter's person that wait for an answer, without it.
+func (b *Book) Pending(ctx context.Context, l Letter) (n int, err error) {
+	err = b.file.QueryRow(ctx, "SELECT count(*) FROM inbox WHERE state = 'waiting' AND platform = ? AND person = ? AND id <> ?", l.Platform, l.Person, l.ID).Scan(&n)
+	return n, err
+}
+
 // Prune forgets letters that were answered long ago, and old pictures: their receipts stay.
 func (b *Book) Prune(picturesKept time.Duration) error {
 	return errors.Join(
