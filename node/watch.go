@@ -65,7 +65,7 @@ func here(ctx context.Context, what, address string, h http.Handler) error {
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return essaim.Errorf(essaim.CodeConflict, "choose another port", "%s: port taken: %w", what, err)
+		return essaim.Errorf(essaim.CodeConflict, "choose another port, or none", "%s: port taken: %w", what, err)
 	}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: headerTime}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()

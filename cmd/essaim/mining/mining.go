@@ -52,6 +52,7 @@ type Shell struct {
 // options are how somebody wants to mine.
 type options struct {
 	coordinator, dir, owner, bond, hourly string
+	page                                  string
 	at, allow, deny                       []string
 	capacity                              int
 	grace                                 time.Duration
@@ -69,7 +70,8 @@ before it registers; without a terminal it changes nothing unless --yes is given
 
 The miner dials the coordinator and opens no port. Ctrl-C finishes what is under way;
 another one drops it. With a terminal it shows jobs, earnings and why it is idle; type m
-and Enter for maintenance, in which nothing new is taken.`,
+and Enter for maintenance, in which nothing new is taken. --page is the same for a
+browser, with earnings by model and day; it answers to this machine alone.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context(), o) },
 	}
@@ -86,6 +88,7 @@ and Enter for maintenance, in which nothing new is taken.`,
 	f.DurationVar(&o.grace, "grace", 2*time.Minute, "for tasks under way after Ctrl-C")
 	f.BoolVar(&o.register, "yes", false, "register what is proposed without asking")
 	f.BoolVar(&o.models, "register-models", false, "register models that the ledger does not know, too; the owner gets their royalty")
+	f.StringVar(&o.page, "page", "127.0.0.1:8430", "address of this machine of a page that shows earnings and work; empty: none")
 	f.BoolVar(&o.plain, "plain", false, "print lines instead of the dashboard")
 	return cmd
 }
@@ -237,7 +240,7 @@ func (s *Shell) serve(ctx context.Context, p plan, o options) error {
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
-		s.show(ctx, life, n, o.plain)
+		s.show(ctx, life, n, o)
 	}()
 	err = n.Run(ctx)
 	end()

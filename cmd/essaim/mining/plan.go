@@ -226,7 +226,7 @@ const (
 
 // config is the miner's node.toml.
 func (p plan) config(o options, keys string) node.Config {
-	m := &node.Miner{Coordinators: p.peers, Capacity: o.capacity, Engines: p.engines, Prices: map[string]uint64{}, Grace: node.Duration(o.grace), Submitter: o.owner, Keys: keys}
+	m := &node.Miner{Coordinators: p.peers, Capacity: o.capacity, Engines: p.engines, Prices: map[string]uint64{}, Grace: node.Duration(o.grace), Page: o.page, Submitter: o.owner, Keys: keys}
 	for _, of := range p.offers() {
 		m.Prices[of.Model.String()] = uint64(of.UnitPrice)
 		m.Offer = append(m.Offer, of.Model.String())

@@ -20,10 +20,13 @@ const (
 
 // show tells how the miner is doing until life ends: on a terminal in place, else in lines.
 // stop ends when the miner is told to.
-func (s *Shell) show(stop, life context.Context, n *node.Node, plain bool) {
+func (s *Shell) show(stop, life context.Context, n *node.Node, o options) {
 	began := time.Now()
-	live := !plain && !s.JSON() && terminal(s.Stdout)
+	live := !o.plain && !s.JSON() && terminal(s.Stdout)
 	fmt.Fprintf(s.Stdout, "miner %s dials out\n", short(n.ID()))
+	if o.page != "" {
+		fmt.Fprintf(s.Stdout, "earnings and work, for a browser on this machine: http://%s\n", o.page)
+	}
 	select {
 	case <-n.Ready():
 	case <-life.Done():
