@@ -121,6 +121,11 @@ var floors = map[string]int{
 	"devnet":              9,
 	"bench":               10,
 	"cmd/essaim/settings": 10,
+	"cmd/essaim/keys":     10,
+	"cmd/essaim/begin":    11,
+	"cmd/essaim/backup":   10,
+	"cmd/essaim/doctor":   11,
+	"cmd/essaim/manual":   10,
 	"cmd/essaim/term":     9,
 	"cmd/essaim/picture":  9,
 	"cmd/essaim/signing":  9,
@@ -133,7 +138,7 @@ var floors = map[string]int{
 	"cmd/essaim/proving":  10,
 	"cmd/essaim/bots":     10,
 	"cmd/essaim/names":    10,
-	"cmd/essaim":          11,
+	"cmd/essaim":          12,
 	"e2e":                 10,
 	"docs":                12, // tries out what the documents say
 

@@ -83,6 +83,10 @@ func encrypt(a *Account, passphrase string) ([]byte, error) {
 	}, "", "  ")
 }
 
+// protected reports whether a passphrase was given: the files of a key without one are known
+// by their light cost, which no other program writes.
+func (c keyCrypto) protected() bool { return c.KDFParams.N != scryptNLight || c.KDFParams.P != 1 }
+
 func decrypt(b []byte, passphrase string) (*Account, error) {
 	var f keyFile
 	bad := func(what string) error {
@@ -109,7 +113,7 @@ func decrypt(b []byte, passphrase string) (*Account, error) {
 		return nil, bad(err.Error())
 	}
 	if !hmac.Equal(mac, ethsig.Keccak256(key[16:32], text)) {
-		return nil, essaim.Errorf(essaim.CodeRefused, "set ESSAIM_PASSPHRASE or give --passphrase-file", "wrong passphrase, or the key file is damaged")
+		return nil, essaim.Errorf(essaim.CodeRefused, "set ESSAIM_PASSPHRASE, give --passphrase-file, or keep it with `essaim keys remember`", "wrong passphrase, or the key file is damaged")
 	}
 	private, err := ctr(key[:16], iv, text)
 	if err != nil {

@@ -93,8 +93,9 @@ func Open(dir string) *Store { return &Store{dir} }
 
 // Named is a stored account.
 type Named struct {
-	Name    string         `json:"name"`
-	Address essaim.Address `json:"address"`
+	Name      string         `json:"name"`
+	Address   essaim.Address `json:"address"`
+	Protected bool           `json:"protected"` // by a passphrase
 }
 
 var nameRule = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,31}$`)
@@ -166,6 +167,25 @@ func (s *Store) Load(name, passphrase string) (*Account, error) {
 	return a, nil
 }
 
+// Look says which account a key is of, without opening it.
+//
+// Errors: CodeNotFound; CodeBadInput if it is no name, or if a file of the folder is damaged.
+func (s *Store) Look(name string) (Named, error) {
+	if _, err := s.path(name); err != nil {
+		return Named{}, err
+	}
+	list, err := s.List()
+	if err != nil {
+		return Named{}, err
+	}
+	for _, k := range list {
+		if k.Name == name {
+			return k, nil
+		}
+	}
+	return Named{}, essaim.Errorf(essaim.CodeNotFound, "`essaim keys list` shows those there are", "no key is named %q", name)
+}
+
 // List returns the stored accounts by name.
 func (s *Store) List() ([]Named, error) {
 	entries, err := os.ReadDir(s.dir)
@@ -193,7 +213,7 @@ func (s *Store) List() ([]Named, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Named{name, addr})
+		out = append(out, Named{name, addr, f.Crypto.protected()})
 	}
 	return out, nil
 }

@@ -73,7 +73,7 @@ func (c *cli) address(s string) (essaim.Address, error) {
 	if a, err := essaim.ParseAddress(s); err == nil {
 		return a, nil
 	}
-	keys, err := c.keys().List()
+	keys, err := c.wallet().Store().List()
 	if err != nil {
 		return essaim.Address{}, err
 	}

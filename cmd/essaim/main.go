@@ -13,12 +13,16 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/backup"
 	"github.com/essaim/essaim/cmd/essaim/bots"
 	"github.com/essaim/essaim/cmd/essaim/dispute"
+	"github.com/essaim/essaim/cmd/essaim/doctor"
+	"github.com/essaim/essaim/cmd/essaim/keys"
 	"github.com/essaim/essaim/cmd/essaim/names"
 	"github.com/essaim/essaim/cmd/essaim/operator"
 	"github.com/essaim/essaim/cmd/essaim/proving"
@@ -27,6 +31,8 @@ import (
 	"github.com/essaim/essaim/cmd/essaim/signing"
 	"github.com/essaim/essaim/cmd/essaim/stake"
 	"github.com/essaim/essaim/devnet"
+	"github.com/essaim/essaim/engine/all"
+	"github.com/essaim/essaim/wallet"
 )
 
 // version is set by the linker.
@@ -60,6 +66,7 @@ type cli struct {
 	verbose        bool
 	user           string             // the key that is meant unless another is named
 	applied        []settings.Setting // where the flags of the command have their values from
+	misset         error              // what is wrong with them, for the doctor
 }
 
 func newRootCommand(c *cli) *cobra.Command {
@@ -94,10 +101,10 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	f.BoolVar(&c.json, "json", false, "print one JSON object on stdout")
 	f.StringVar(&c.passphraseFile, "passphrase-file", "", "file that holds the passphrase of account keys")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens to stderr")
-	root.AddCommand(newImagineCommand(c), newPixelCommand(c), newNearestCommand(c), newUpCommand(c), newDemoCommand(c), newReceiptCommand(c), newKeysCommand(c),
+	root.AddCommand(newImagineCommand(c), newPixelCommand(c), newNearestCommand(c), newUpCommand(c), newDemoCommand(c), newReceiptCommand(c), keys.Command(c.wallet()),
 		newBalanceCommand(c), newSendCommand(c), newQueryCommand(c), newTxCommand(c), newNodeCommand(c), newGenesisCommand(c), newAuditCommand(c), newMinerCommand(c))
 	root.AddCommand(stake.Commands(&stake.Shell{
-		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Desk: c.desk(), Keys: c.keys,
+		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Desk: c.desk(), Keys: func() *wallet.Store { return c.wallet().Store() },
 		Address: c.address, Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
 	})...)
 	sessions := &session.Shell{
@@ -132,13 +139,32 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	root.AddCommand(settings.Command(&settings.Shell{
 		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Home: func() string { return c.home }, Applied: func() []settings.Setting { return c.applied },
 	}))
+	root.AddCommand(backup.Commands(&backup.Shell{
+		Stdout: c.stdout, Stderr: c.stderr, JSON: func() bool { return c.json }, Home: func() string { return c.home },
+		Given: c.wallet().Given, Ask: c.wallet().Ask, Runs: c.runs,
+	})...)
+	root.AddCommand(doctor.Command(physician(c)))
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
 		c.applied, err = settings.Apply(cmd, c.getenv)
+		if cmd.Name() == "doctor" {
+			c.misset, err = err, nil // it says so in its report
+		}
 		return err
 	}
 	usageErrors(root)
 	return root
 }
+
+// wallet is how commands get at account keys.
+func (c *cli) wallet() *keys.Shell {
+	return &keys.Shell{
+		Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr, Getenv: c.getenv, JSON: func() bool { return c.json }, Home: func() string { return c.home },
+		File: func() string { return c.passphraseFile }, User: func() string { return c.user },
+	}
+}
+
+// account loads the key that --from names, or the one that --account does.
+func (c *cli) account(name string) (*wallet.Account, error) { return c.wallet().Account(name) }
 
 // desk is where commands that sign find accounts and the ledger.
 func (c *cli) desk() signing.Desk {
@@ -152,6 +178,17 @@ func operators(c *cli) *operator.Shell {
 		Home:    func() (string, error) { _, err := devnet.ReadInfo(c.home); return c.home, err },
 		Address: c.address,
 		No:      func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
+	}
+}
+
+// physician is what the doctor needs.
+func physician(c *cli) *doctor.Shell {
+	return &doctor.Shell{
+		Stdout: c.stdout, JSON: func() bool { return c.json }, Home: func() string { return c.home }, User: func() string { return c.user },
+		Gateway: func() string { return c.gateway }, Settings: func() error { return c.misset }, Version: version,
+		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
+		Now: time.Now, Space: doctor.Space, Flush: doctor.Flush, Ports: []int{8420, 8421, 8422, 8423},
+		Engines: func(ctx context.Context) []all.Found { return all.Local(ctx, all.Usual()) },
 	}
 }
 

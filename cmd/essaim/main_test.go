@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 // own. Besides testscript's commands there are
 //
 //	status CODE essaim …   runs it and wants this exit code
+//	try essaim …           runs it; both exit codes of an answer, 0 and 1, will do
 //	json PATH [VALUE]      wants a field of the last stdout; without VALUE, that it is there
 //	setjson VAR PATH       puts a field of the last stdout into an environment variable
 //	ready HOME             waits until the network of a home answers
@@ -49,7 +50,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": exitStatus, "json": jsonField, "setjson": setJSON, "ready": waitReady, "narrow": narrow, "flip": flip, "generate": generate, "checked": checkedBy, "tamper": tamper,
+			"status": exitStatus, "try": try, "json": jsonField, "setjson": setJSON, "ready": waitReady, "narrow": narrow, "flip": flip, "generate": generate, "checked": checkedBy, "tamper": tamper,
 		},
 	})
 }
@@ -67,6 +68,13 @@ func exitStatus(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if code != want {
 		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+func try(ts *testscript.TestScript, _ bool, args []string) {
+	var exit *exec.ExitError
+	if err := ts.Exec(args[0], args[1:]...); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
+		ts.Fatalf("%v", err)
 	}
 }
 

@@ -67,6 +67,12 @@ func (c *cli) connect(ctx context.Context, from string, st *status) (*network, e
 	return &network{api: api, chain: chain, ledger: devnet.Payer(chain, account), chainID: info.ChainID, payer: account.Address(), close: func() {}}, nil
 }
 
+// runs reports whether the network of the home answers.
+func (c *cli) runs(ctx context.Context) bool {
+	info, err := devnet.ReadInfo(c.home)
+	return err == nil && info.Gateway != "" && c.answers(ctx, info.Gateway)
+}
+
 func (c *cli) answers(ctx context.Context, url string) bool {
 	api, err := client.Dial(url)
 	if err != nil {
