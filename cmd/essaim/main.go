@@ -16,13 +16,16 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	xterm "golang.org/x/term"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/cmd/essaim/backup"
+	"github.com/essaim/essaim/cmd/essaim/begin"
 	"github.com/essaim/essaim/cmd/essaim/bots"
 	"github.com/essaim/essaim/cmd/essaim/dispute"
 	"github.com/essaim/essaim/cmd/essaim/doctor"
 	"github.com/essaim/essaim/cmd/essaim/keys"
+	"github.com/essaim/essaim/cmd/essaim/manual"
 	"github.com/essaim/essaim/cmd/essaim/names"
 	"github.com/essaim/essaim/cmd/essaim/operator"
 	"github.com/essaim/essaim/cmd/essaim/proving"
@@ -72,26 +75,25 @@ type cli struct {
 func newRootCommand(c *cli) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "essaim",
-		Short: "An open network for AI work: every answer is paid for, checkable and attributable",
+		Short: "An open network for AI work: answers are paid for, checkable and attributable",
 		Long: `An open network for AI work: every answer is paid for, checkable and attributable.
 
 Start with:
-  essaim imagine "a red apple"    draw a picture; brings up a network if none runs
+  essaim imagine "a red apple"    draw a picture, on a network of its own
   essaim pixel "a red apple"      draw one on this machine, without a network
   essaim up                       a whole network on this machine, staying up
   essaim demo                     the story of one task, told and checked
   essaim demo-stake               the story of stake, votes and slashes
-  essaim demo-settlement          ten thousand tasks, two transactions, two lies caught
+  essaim demo-settlement          ten thousand tasks, two transactions, lies
   essaim demo-verification        a wrong picture found, judged and paid back
-  essaim demo-proof               a picture, its proof, its check, and a liar convicted
+  essaim demo-proof               a picture, its proof, and a liar convicted
   essaim demo-bot                 three people chat with a bot, in two languages
 
-Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found, 5 not
-enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`,
-		Version:           version,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found,
+5 not enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&c.home, "home", defaultHome(), "folder of keys, state and settings")
@@ -136,14 +138,7 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return essaim.Errorf(essaim.CodeBadInput, "see `"+cmd.CommandPath()+" --help`", "%w", err)
 	})
-	root.AddCommand(settings.Command(&settings.Shell{
-		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Home: func() string { return c.home }, Applied: func() []settings.Setting { return c.applied },
-	}))
-	root.AddCommand(backup.Commands(&backup.Shell{
-		Stdout: c.stdout, Stderr: c.stderr, JSON: func() bool { return c.json }, Home: func() string { return c.home },
-		Given: c.wallet().Given, Ask: c.wallet().Ask, Runs: c.runs,
-	})...)
-	root.AddCommand(doctor.Command(physician(c)))
+	root.AddCommand(ofHome(c)...)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
 		c.applied, err = settings.Apply(cmd, c.getenv)
 		if cmd.Name() == "doctor" {
@@ -152,6 +147,9 @@ enough money, 6 conflict, 7 unavailable, 8 too late, 70 a fault of the program.`
 		return err
 	}
 	usageErrors(root)
+	root.InitDefaultHelpCmd()
+	manual.Dress(root)
+	manual.Complete(root, manual.Sources{Accounts: c.accountNames, Models: modelNames})
 	return root
 }
 
@@ -169,6 +167,17 @@ func (c *cli) account(name string) (*wallet.Account, error) { return c.wallet().
 // desk is where commands that sign find accounts and the ledger.
 func (c *cli) desk() signing.Desk {
 	return signing.Desk{Account: c.account, Dial: c.dialLedger, User: func() string { return c.user }}
+}
+
+// ofHome are the commands about a home, and about the program itself.
+func ofHome(c *cli) []*cobra.Command {
+	list := backup.Commands(&backup.Shell{
+		Stdout: c.stdout, Stderr: c.stderr, JSON: func() bool { return c.json }, Home: func() string { return c.home },
+		Given: c.wallet().Given, Ask: c.wallet().Ask, Runs: c.runs,
+	})
+	return append(list, settings.Command(&settings.Shell{
+		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Home: func() string { return c.home }, Applied: func() []settings.Setting { return c.applied },
+	}), doctor.Command(physician(c)), begin.Command(beginner(c)), manual.Completion(), manual.Man(version))
 }
 
 // operators is what the commands of people who run a node need.
@@ -190,6 +199,41 @@ func physician(c *cli) *doctor.Shell {
 		Now: time.Now, Space: doctor.Space, Flush: doctor.Flush, Ports: []int{8420, 8421, 8422, 8423},
 		Engines: func(ctx context.Context) []all.Found { return all.Local(ctx, all.Usual()) },
 	}
+}
+
+// beginner is what the first run needs.
+func beginner(c *cli) *begin.Shell {
+	w := c.wallet()
+	return &begin.Shell{
+		Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr, JSON: func() bool { return c.json },
+		Terminal: func() bool { f, ok := c.stdin.(*os.File); return ok && xterm.IsTerminal(int(f.Fd())) },
+		Home:     func() string { return c.home }, Gateway: func() string { return c.gateway }, User: func() string { return c.user }, Default: devnet.User,
+		Store: w.Store, Given: w.Given, Ask: w.Ask, Words: w.Words, Try: c.answers,
+	}
+}
+
+// accountNames are what completes the name of a key.
+func (c *cli) accountNames() []string {
+	list, err := c.wallet().Store().List()
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, k := range list {
+		out = append(out, k.Name)
+	}
+	return out
+}
+
+// modelNames are what completes the name of a model: those that every miner has.
+func modelNames() []string {
+	var out []string
+	for _, f := range all.Local(context.Background(), []all.Place{{Driver: "pixel"}, {Driver: "text"}}) {
+		for _, m := range f.Models {
+			out = append(out, m.Name)
+		}
+	}
+	return out
 }
 
 // usageErrors makes a wrong number of arguments or an unknown subcommand an error

@@ -75,16 +75,11 @@ func TestHealthy(t *testing.T) {
 	}
 }
 
-// TestLocal: each thing that can be wrong with home, keys, nodes, disk, ports and engines is
+// TestLocal: each thing that can be wrong with settings, home, keys and nodes is
 // found, and every finding that is not ok says what to do.
 func TestLocal(t *testing.T) {
 	miner := "role = 'miner'\nchain_id = 'x'\n[miner]\ncapacity = 1\n"
-	for _, tt := range []struct {
-		name, check string
-		want        Status
-		what        string
-		harm        func(t *testing.T, s *Shell, home string)
-	}{
+	examine(t, []illness{
 		{"settings", "settings", Fail, "no setting is called", func(_ *testing.T, s *Shell, _ string) {
 			s.Settings = func() error {
 				return essaim.Errorf(essaim.CodeBadInput, "is gateway meant?", "no setting is called gatway")
@@ -125,6 +120,12 @@ func TestLocal(t *testing.T) {
 			}
 			put(t, filepath.Join(dir, node.ReceiptsFile), strings.Repeat("no database ", 99), 0o600)
 		}},
+	})
+}
+
+// TestMachine: the same of disk, ports, engines and gateway.
+func TestMachine(t *testing.T) {
+	examine(t, []illness{
 		{"full disk", "disk", Fail, "GiB free", func(_ *testing.T, s *Shell, _ string) { s.Space = func(string) (uint64, error) { return 1 << 20, nil } }},
 		{"nearly full disk", "disk", Warn, "GiB free", func(_ *testing.T, s *Shell, _ string) { s.Space = func(string) (uint64, error) { return 1 << 30, nil } }},
 		{"dead disk", "disk", Fail, "read-only", func(_ *testing.T, s *Shell, _ string) {
@@ -152,7 +153,19 @@ func TestLocal(t *testing.T) {
 		{"no engine", "engines", Fail, "not even", func(_ *testing.T, s *Shell, _ string) { s.Engines = func(context.Context) []all.Found { return nil } }},
 		{"no such gateway", "gateway", Fail, "", func(_ *testing.T, s *Shell, _ string) { s.Gateway = func() string { return "http://127.0.0.1:1" } }},
 		{"no URL", "gateway", Fail, "", func(_ *testing.T, s *Shell, _ string) { s.Gateway = func() string { return "::" } }},
-	} {
+	})
+}
+
+// An illness is one thing that is wrong, and how it is to be reported.
+type illness struct {
+	name, check string
+	want        Status
+	what        string
+	harm        func(t *testing.T, s *Shell, home string)
+}
+
+func examine(t *testing.T, list []illness) {
+	for _, tt := range list {
 		t.Run(tt.name, func(t *testing.T) {
 			s, home := healthy(t)
 			tt.harm(t, s, home)

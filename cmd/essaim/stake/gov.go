@@ -133,7 +133,7 @@ func newPropose(s *Shell) *cobra.Command {
 		Use:   "propose",
 		Short: "Propose a text, new parameters, a payment, an upgrade, a slash or its reversal",
 		Example: `  essaim propose text --title "A name" --summary "Shall we …?"
-  essaim propose param tally cap_bps=400 --title "A lower cap" --summary "Because …"`,
+  essaim propose param tally cap_bps=400 --title "A lower cap" --summary "…"`,
 	}
 	for _, d := range []struct {
 		use, short string
