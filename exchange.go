@@ -46,6 +46,10 @@ type QuoteRequest struct {
 	Steps  uint32 `json:"steps,omitempty"`
 	Count  int    `json:"count,omitempty"` // tasks of this sort; 0 means 1
 	Units  uint64 `json:"units,omitempty"` // of a task, at the most; 0 means 1
+
+	// Conversation names what the task goes on with, so that the miner is named first that has had it last, if that one
+	// is free. At most 64 bytes, chosen at random or under a secret: never made of its words alone. "": none.
+	Conversation string `json:"conversation,omitempty"`
 }
 
 // Quote answers a QuoteRequest. The input is to be sealed to every candidate, so
@@ -74,6 +78,13 @@ type Submission struct {
 	// Only names the one miner that may get the task; zero: any. It does not travel: only
 	// who is in the coordinator's process chooses miners.
 	Only NodeKey `json:"-"`
+
+	Conversation string `json:"conversation,omitempty"` // as in the quote's request
+
+	// For is whom the payer pays for, and Last says that all others go first. They do not travel either: who is
+	// elsewhere is one payer.
+	For  string `json:"-"`
+	Last bool   `json:"-"`
 }
 
 // Progress tells a client how its task is doing.
@@ -123,6 +134,9 @@ type TaskRecord struct {
 	Attempts uint64    `json:"attempts"`
 	Price    Amount    `json:"price"`
 	Receipt  []byte    `json:"receipt,omitempty"` // COSE_Sign1
+
+	// Trace is the ID of the OpenTelemetry trace that the task was part of, 32 hex digits; "": none, or it was forgotten.
+	Trace string `json:"trace,omitempty"`
 }
 
 // Tx is a transaction that was committed.

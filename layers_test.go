@@ -84,6 +84,9 @@ var floors = map[string]int{
 	"coordinator/vet":        4, // what it looks at in receipts
 	"coordinator/chance":     4, // how it draws
 	"coordinator/line":       4, // and in which order it serves
+	"coordinator/outcome":    4, // what an attempt's end means
+	"coordinator/quality":    3, // how well miners do
+	"coordinator/affinity":   4, // who had a conversation last
 
 	"gateway":        7, // a role, and its parts
 	"gateway/apikey": 3,

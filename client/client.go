@@ -136,9 +136,21 @@ type Request struct {
 	// a time; nil: nobody is. After an error it may have been called with what is no answer.
 	Written func(text string)
 
+	// Conversation names what the task goes on with: see essaim.QuoteRequest. "": nothing.
+	Conversation string
+
+	// Lane is where the task waits; it counts only in the coordinator's own process.
+	Lane Lane
+
 	// Signed is told the task before anybody else sees it, so that what becomes of it can
 	// be asked for whatever happens; nil: nobody is. Its error ends the draw.
 	Signed func(task essaim.Digest) error
+}
+
+// Lane is where a task waits: with those that are For the same, who take turns with others, or after all others.
+type Lane struct {
+	For  string
+	Last bool
 }
 
 // DefaultTime is how long a picture may take if the request does not say.

@@ -29,6 +29,7 @@ const (
 type drawing struct {
 	s        *Session
 	ask      essaim.QuoteRequest
+	lane     Lane
 	maxPrice essaim.Amount // 0: not known before the first quote
 	input    []byte        // encoded essaim.Input
 	prompt   string
@@ -123,7 +124,8 @@ func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, 
 	}
 	d := &drawing{
 		s:     s,
-		ask:   essaim.QuoteRequest{Kind: t.Kind, Model: t.Model, Width: t.Width, Height: t.Height, Steps: t.Steps, Count: 1, Units: t.MaxUnits},
+		ask:   essaim.QuoteRequest{Kind: t.Kind, Model: t.Model, Width: t.Width, Height: t.Height, Steps: t.Steps, Count: 1, Units: t.MaxUnits, Conversation: r.Conversation},
+		lane:  r.Lane,
 		input: in.Encode(), prompt: r.Prompt, reply: reply, task: t, tell: r.Signed, agrees: r.Consent, maxPrice: r.MaxPrice, offered: make(map[essaim.NodeKey]bool),
 	}
 	if r.Written != nil {
@@ -205,7 +207,7 @@ func (d *drawing) offer(ctx context.Context, again bool) (essaim.Delivery, error
 	if err != nil {
 		return essaim.Delivery{}, err
 	}
-	submission := essaim.Submission{Task: d.signed, Input: sealed, Voucher: d.s.enclosed()}
+	submission := essaim.Submission{Task: d.signed, Input: sealed, Voucher: d.s.enclosed(), Conversation: d.ask.Conversation, For: d.lane.For, Last: d.lane.Last}
 	if d.agrees {
 		if submission.Consent, err = d.consent(ctx); err != nil {
 			return essaim.Delivery{}, err

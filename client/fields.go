@@ -10,11 +10,12 @@ import (
 
 // Fields is for package wire.
 func (s *Submitted) Fields(c *wire.Coder) {
-	c.Map(2+wire.Count(len(s.Voucher) > 0, len(s.Consent) > 0), func() {
+	c.Map(2+wire.Count(len(s.Voucher) > 0, len(s.Consent) > 0, s.Conversation != ""), func() {
 		wire.Bytes(c, "\x01", &s.Task)
 		wire.Bytes(c, "\x02", &s.Input)
 		wire.More(c, "\x03", &s.Voucher)
 		wire.More(c, "\x04", &s.Consent)
+		wire.MoreText(c, "\x05", &s.Conversation)
 	})
 }
 

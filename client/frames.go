@@ -27,6 +27,8 @@ type Submitted struct {
 	Input   raw.Bytes `cbor:"2,keyasint"`
 	Voucher []byte    `cbor:"3,keyasint,omitempty"`
 	Consent []byte    `cbor:"4,keyasint,omitempty"`
+
+	Conversation string `cbor:"5,keyasint,omitempty"`
 }
 
 // Event tells what became of one submission of a request: any number with a progress, then

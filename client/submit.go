@@ -37,7 +37,7 @@ const eventsKept = 64
 // CodeUnavailable and the task may be going on; submitting it again continues it.
 func (h *HTTP) Submit(ctx context.Context, s essaim.Submission, progress func(essaim.Progress)) (essaim.Delivery, error) {
 	own := &submission{
-		body:   Submitted{Task: s.Task, Input: s.Input, Voucher: s.Voucher, Consent: s.Consent},
+		body:   Submitted{Task: s.Task, Input: s.Input, Voucher: s.Voucher, Consent: s.Consent, Conversation: s.Conversation},
 		events: make(chan Event, eventsKept+1), gone: make(chan struct{}),
 	}
 	defer close(own.gone)
@@ -123,7 +123,7 @@ const frameRoom = 64
 func (h *HTTP) give(ctx context.Context, batch []*submission) (*http.Response, error) {
 	room := 0
 	for _, s := range batch {
-		room += len(s.body.Task) + len(s.body.Input) + len(s.body.Voucher) + len(s.body.Consent) + frameRoom
+		room += len(s.body.Task) + len(s.body.Input) + len(s.body.Voucher) + len(s.body.Consent) + len(s.body.Conversation) + frameRoom
 	}
 	body := make([]byte, 0, room)
 	for _, s := range batch {

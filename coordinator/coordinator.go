@@ -39,10 +39,12 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
+	"github.com/essaim/essaim/coordinator/affinity"
 	"github.com/essaim/essaim/coordinator/chance"
 	"github.com/essaim/essaim/coordinator/cover"
 	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/coordinator/line"
+	"github.com/essaim/essaim/coordinator/quality"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/coordinator/round"
 	"github.com/essaim/essaim/transport"
@@ -116,6 +118,7 @@ type Config struct {
 	AttemptTimeout time.Duration // longest life of an attempt; default 5 min
 	MaxAttempts    int           // of a task; default 5
 	Rejoin         time.Duration // how long a task waits for a lost miner if no other can do it; default 10 s
+	Pause          time.Duration // that a miner is left out when it fails again and again, at first; default 5 s
 	MaxTasks       int           // of a session at the same time, running or queued; default 256
 	MaxJobs        int           // of all sessions; more are turned away; default 16384
 	QuoteTTL       time.Duration // default 1 min
@@ -145,6 +148,7 @@ type Stats struct {
 	Lost      uint64 // attempts whose miner was gone
 	Rejected  uint64 // attempts whose receipt did not stand the checks
 	Settled   uint64 // sessions
+	LeftOut   int    // miners that get none of a model's tasks now, since they have failed at it; by miner and model
 }
 
 // Coordinator is the role. Make it with New.
@@ -168,7 +172,8 @@ type Coordinator struct {
 
 	mu      sync.Mutex
 	miners  map[essaim.NodeKey]*miner          // connected; guarded by mu
-	quality map[essaim.NodeKey]*quality        // outlives a connection; guarded by mu
+	quality *quality.Book                      // outlives a connection; guarded by mu
+	warm    affinity.Table                     // guarded by mu
 	exposed map[essaim.NodeKey]*cover.Exposure // of miners with unaudited work; guarded by mu
 	shares  map[essaim.Digest]*chance.Shares   // by model; guarded by mu
 	cover   essaim.Cover                       // as last seen; guarded by mu
@@ -211,6 +216,7 @@ func New(cfg Config) (*Coordinator, error) {
 	standard(&cfg.TaskTimeout, 10*time.Minute)
 	standard(&cfg.AttemptTimeout, 5*time.Minute)
 	standard(&cfg.Rejoin, 10*time.Second)
+	standard(&cfg.Pause, quality.FirstPause)
 	standard(&cfg.QuoteTTL, time.Minute)
 	standard(&cfg.IdleSettle, 2*time.Minute)
 	standard(&cfg.CloseGrace, 30*time.Second)
@@ -246,7 +252,7 @@ func New(cfg Config) (*Coordinator, error) {
 	return &Coordinator{
 		cfg: cfg, key: key, log: cfg.Logger.With("coordinator", key.Short()),
 		ready: make(chan struct{}), book: newBook(), known: known.New(cfg.Ledger, cfg.ActorTTL), rounds: round.New(cfg.ChainID, roundTime),
-		miners: map[essaim.NodeKey]*miner{}, quality: map[essaim.NodeKey]*quality{},
+		miners: map[essaim.NodeKey]*miner{}, quality: quality.New(nil, cfg.Pause),
 		exposed: map[essaim.NodeKey]*cover.Exposure{}, shares: map[essaim.Digest]*chance.Shares{},
 		jobs: map[essaim.Digest]*job{}, queue: line.New[*waiter](),
 	}, nil
@@ -307,9 +313,7 @@ func (c *Coordinator) recall(ctx context.Context) error {
 		return err
 	}
 	c.mu.Lock()
-	for k, q := range measured {
-		c.quality[k] = &quality{Quality: q}
-	}
+	c.quality = quality.New(measured, c.cfg.Pause)
 	c.mu.Unlock()
 	return c.loadExposure(ctx)
 }
@@ -363,6 +367,9 @@ func (c *Coordinator) pollHeight(ctx context.Context) {
 	}
 	c.height.Store(h)
 	c.heightAt.Store(time.Now().UnixMilli())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.serveQueue() // somebody's maintenance may be over, or the time that it is left out
 }
 
 // forgetPause is the time between two looks for results that need not be kept any more.
@@ -439,6 +446,6 @@ func (c *Coordinator) Stats() Stats {
 	return Stats{
 		Miners: len(c.miners), Tasks: len(c.jobs),
 		Delivered: c.delivered.Load(), Ended: c.ended.Load(), Lost: c.lost.Load(),
-		Rejected: c.rejected.Load(), Settled: c.settled.Load(),
+		Rejected: c.rejected.Load(), Settled: c.settled.Load(), LeftOut: c.quality.Out(time.Now()),
 	}
 }

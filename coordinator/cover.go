@@ -8,8 +8,6 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator/cover"
-	"github.com/essaim/essaim/coordinator/receiptlog"
-	"github.com/essaim/essaim/verify/trust"
 )
 
 // recheckParallel is how many questions about actors the ledger gets at the same time.
@@ -64,35 +62,13 @@ func (c *Coordinator) loadExposure(ctx context.Context) error {
 	return nil
 }
 
-// eligible says why a connected miner may not get a task at this price now; nil: it may.
-// It is refused by the ledger's rules, as last seen, at the ledger's height: maintenance
-// that was announced begins with its block. c.mu is held.
-func (c *Coordinator) eligible(m *miner, price essaim.Amount) error {
-	a, height := m.actor, c.height.Load()
-	no := func(format string, args ...any) error {
-		return essaim.Errorf(essaim.CodeUnavailable, "ask for a new quote and try again", format, args...)
+// eligible says why a connected miner may not get a task of a model at this price now; nil: it may.
+// c.mu is held.
+func (c *Coordinator) eligible(m *miner, model essaim.Digest, price essaim.Amount) error {
+	if err := c.quality.LeftOut(m.key, model, time.Now()); err != nil {
+		return err
 	}
-	switch {
-	case a.RetiredAt != 0:
-		return no("miner %s has retired", m.key.Short())
-	case a.AwayFrom <= height && height < a.AwayUntil:
-		return no("miner %s is away until height %d, as it announced", m.key.Short(), a.AwayUntil)
-	case a.JailedUntil != 0:
-		return no("miner %s is jailed", m.key.Short())
-	}
-	if c.cover.AuditBlocks == 0 {
-		return nil
-	}
-	if most := trust.LargestJob(a.Stake); price > most {
-		return no("miner %s takes %d uaim, its stake stands for jobs of %d at most", m.key.Short(), price, most)
-	}
-	open, recent := c.exposed[m.key].At(height, c.cover.AuditBlocks)
-	// The ledger counts what all coordinators have settled, but was asked a while ago.
-	have, limit := m.promised+open+max(recent, a.Unaudited), c.cover.Miner.Of(a.Stake)
-	if total, ok := have.Add(price); !ok || total > limit {
-		return no("miner %s has %d uaim of work that no audit has passed, its stake covers %d", m.key.Short(), have, limit)
-	}
-	return nil
+	return cover.Eligible(m.key, m.actor, c.height.Load(), c.cover, cover.Work{Price: price, Promised: m.promised, Exposed: c.exposed[m.key]})
 }
 
 // recheck looks at the ledger's rules and at the registrations of this coordinator and of
@@ -159,13 +135,7 @@ func (c *Coordinator) recheckSelf(ctx context.Context) {
 // keepQuality writes what was measured of the miners since the last time.
 func (c *Coordinator) keepQuality(ctx context.Context) {
 	c.mu.Lock()
-	changed := map[essaim.NodeKey]receiptlog.Quality{}
-	for k, q := range c.quality {
-		if q.changed {
-			q.changed = false
-			changed[k] = q.Quality
-		}
-	}
+	changed := c.quality.Changed()
 	c.mu.Unlock()
 	if len(changed) == 0 {
 		return

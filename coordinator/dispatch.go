@@ -2,33 +2,17 @@ package coordinator
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/outcome"
+	"github.com/essaim/essaim/coordinator/quality"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/coordinator/vet"
 	"github.com/essaim/essaim/transport"
 	"github.com/essaim/essaim/verify"
 )
-
-var errTooSlow = &essaim.Error{Code: essaim.CodeExpired, Msg: "the miner did not finish in time"}
-
-// maxReason bounds what is kept of a miner's words, in bytes.
-const maxReason = 300
-
-// outcome is how an attempt ended.
-type outcome struct {
-	attempt essaim.Event // what happened to the attempt
-	task    essaim.Event // what that means for the task
-	why     error        // nil: delivered
-	blame   bool         // counts against the miner
-	free    bool         // does not count as one of the task's attempts
-	busy    bool         // the miner has no room just now
-	price   essaim.Amount
-}
 
 // dispatch offers a task to one miner after the other until one delivers. The task's
 // state is Delivered after success; after an error the caller ends it.
@@ -43,27 +27,27 @@ func (c *Coordinator) dispatch(ctx context.Context, j *job) (essaim.Amount, erro
 			return 0, err
 		}
 		out := c.attempt(ctx, j, m)
-		if out.why != nil {
+		if out.Why != nil {
 			c.exclude(j, m, out) // before its place is given to the next in the queue
 		}
 		c.vacate(m, j)
-		if out.why == nil {
-			return out.price, nil
+		if out.Why == nil {
+			return out.Price, nil
 		}
-		last = out.why
-		if !out.free {
+		last = out.Why
+		if !out.Free {
 			made++
 		}
 		switch {
-		case out.task == essaim.EventRefused:
-			return 0, out.why
+		case out.Task == essaim.EventRefused:
+			return 0, out.Why
 		case ctx.Err() != nil:
 			return 0, context.Cause(ctx)
 		}
-		c.step(j, out.task)
+		c.step(j, out.Task)
 		j.feed.Tell(func(p *essaim.Progress) {
 			p.Step, p.Steps = 0, 0
-			p.Note = fmt.Sprintf("miner %s: %v; offering the task to another", m.key.Short(), out.why)
+			p.Note = fmt.Sprintf("miner %s: %v; offering the task to another", m.key.Short(), out.Why)
 		})
 	}
 	return 0, essaim.Errorf(essaim.CodeUnavailable, "try again later", "%d attempts failed; the last: %w", c.cfg.MaxAttempts, last)
@@ -75,14 +59,14 @@ const maxRebuffs = 16
 
 // exclude keeps a miner from getting the same task again. One that was lost may have
 // it when it has connected again, a busy one when a beat says that it has room.
-func (c *Coordinator) exclude(j *job, m *miner, out outcome) {
+func (c *Coordinator) exclude(j *job, m *miner, out outcome.Outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case out.task == essaim.EventMinerLost:
+	case out.Task == essaim.EventMinerLost:
 		j.lost++
 		j.broken[m] = true
-	case out.busy && j.rebuffs < maxRebuffs:
+	case out.Busy && j.rebuffs < maxRebuffs:
 		j.rebuffs++
 		m.full = true
 	default:
@@ -91,13 +75,13 @@ func (c *Coordinator) exclude(j *job, m *miner, out outcome) {
 }
 
 // attempt is one execution of a task on one miner.
-func (c *Coordinator) attempt(ctx context.Context, j *job, m *miner) outcome {
+func (c *Coordinator) attempt(ctx context.Context, j *job, m *miner) outcome.Outcome {
 	c.mu.Lock()
 	unit := m.models[j.task.Model].UnitPrice
 	j.began = time.Now()
 	c.mu.Unlock()
 	if err := c.book.line(j.escrow, receiptlog.Payee{Miner: m.key, Model: j.task.Model}); err != nil {
-		return outcome{task: essaim.EventRefused, why: err}
+		return outcome.Outcome{Task: essaim.EventRefused, Why: err}
 	}
 	c.step(j, essaim.EventOffered)
 	var number uint64
@@ -110,39 +94,45 @@ func (c *Coordinator) attempt(ctx context.Context, j *job, m *miner) outcome {
 	until := began.Add(c.cfg.AttemptTimeout)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(m.ctx, func() { cancel(lostError{m.why()}) })()
+	defer context.AfterFunc(m.ctx, func() { cancel(outcome.Lost{Cause: m.why()}) })()
 	if d, ok := ctx.Deadline(); ok && !until.Before(d) {
 		until = d // the task's own deadline comes first, and says so itself
 	} else {
 		var free context.CancelFunc
-		ctx, free = context.WithDeadlineCause(ctx, until, errTooSlow)
+		ctx, free = context.WithDeadlineCause(ctx, until, outcome.ErrTooSlow)
 		defer free()
 	}
 
 	out := c.converse(ctx, j, m, transport.Offer{
 		Task: j.signed, Input: j.input, Attempt: number, UnitPrice: unit, Deadline: until.UnixMilli(),
 	})
-	switch out.task {
+	switch out.Task {
 	case essaim.EventMinerLost:
 		c.lost.Add(1)
 	case essaim.EventReceiptRejected:
 		c.rejected.Add(1)
 	}
-	if out.why == nil || out.blame {
-		c.judge(m, j.task.Model, out.why == nil, time.Since(began))
+	if r, counts := result(out); counts {
+		c.judge(m, j, r, time.Since(began))
 	}
-	c.log.Info("attempt ended", "task", j.digest.Short(), "attempt", number, "miner", m.key.Short(), "event", string(out.attempt), "reason", out.why)
+	c.log.Info("attempt ended", "task", j.digest.Short(), "attempt", number, "miner", m.key.Short(), "event", string(out.Attempt), "reason", out.Why)
 	return out
 }
 
-// lostError says why a miner is gone.
-type lostError struct{ cause error }
-
-func (e lostError) Error() string { return fmt.Sprintf("it is gone: %v", e.cause) }
+// result is what an outcome says of the miner, if it says anything.
+func result(out outcome.Outcome) (r quality.Result, counts bool) {
+	switch {
+	case out.Why == nil:
+		return quality.Done, true
+	case out.Task == essaim.EventReceiptRejected:
+		return quality.Wrong, out.Blame
+	}
+	return quality.Failed, out.Blame
+}
 
 // converse makes the offer and listens until the attempt has ended. The stream is
 // reset when ctx ends, which withdraws the offer.
-func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transport.Offer) outcome {
+func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transport.Offer) outcome.Outcome {
 	state := essaim.AttemptOffered
 	happened := func(e essaim.Event) {
 		next, err := state.Next(e)
@@ -151,10 +141,10 @@ func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transpor
 		}
 		state = next
 	}
-	end := func(out outcome) outcome { happened(out.attempt); return out }
+	end := func(out outcome.Outcome) outcome.Outcome { happened(out.Attempt); return out }
 	s, r, undo, err := c.propose(ctx, m, o)
 	if err != nil {
-		return end(broken(ctx, err))
+		return end(outcome.Broken(ctx))
 	}
 	defer func() { undo() }()
 	for first := true; ; first = false {
@@ -162,7 +152,7 @@ func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transpor
 			r = transport.Report{}
 			if err := s.Receive(&r, 0); err != nil {
 				_ = s.Reset()
-				return end(broken(ctx, err))
+				return end(outcome.Broken(ctx))
 			}
 		}
 		if r.Failure == nil && state == essaim.AttemptOffered {
@@ -173,21 +163,21 @@ func (c *Coordinator) converse(ctx context.Context, j *job, m *miner, o transpor
 		case r.Commit != nil:
 			if err := c.rounds.Commit(ctx, j.task, j.digest, m.key, r.Commit.Commitment); err != nil {
 				_ = s.Reset()
-				return end(late(ctx, err))
+				return end(outcome.Late(ctx, err))
 			}
 			if err := s.Send(transport.Acked{Reveal: true}); err != nil {
 				_ = s.Reset()
-				return end(broken(ctx, err))
+				return end(outcome.Broken(ctx))
 			}
 		case r.Result != nil:
 			out, answer := c.accept(j, m, o, *r.Result)
-			happened(out.attempt)
+			happened(out.Attempt)
 			intact := undo() // the attempt is over; its end withdraws nothing
 			c.answer(m, s, answer, intact)
 			return out
 		case r.Failure != nil:
 			_ = s.Close()
-			return end(failed(*r.Failure))
+			return end(outcome.Failed(*r.Failure))
 		case r.Update != nil:
 			j.feed.Tell(func(p *essaim.Progress) {
 				p.Step, p.Steps, p.Part = int(r.Update.Step), int(r.Update.Steps), r.Update.Part
@@ -239,60 +229,15 @@ func (c *Coordinator) answer(m *miner, s *transport.Stream, a *transport.Acked, 
 	}()
 }
 
-// broken is the outcome of an attempt whose stream failed: because we withdrew it, or
-// because the miner is gone.
-func broken(ctx context.Context, err error) outcome {
-	cause := context.Cause(ctx)
-	var gone lostError
-	switch {
-	case cause == nil:
-		return outcome{attempt: essaim.EventMinerLost, task: essaim.EventMinerLost, why: lostError{errDropped}, blame: true}
-	case errors.As(cause, &gone):
-		return outcome{attempt: essaim.EventMinerLost, task: essaim.EventMinerLost, why: cause, blame: true}
-	case errors.Is(cause, errTooSlow):
-		return outcome{attempt: essaim.EventDeadlinePassed, task: essaim.EventMinerFailed, why: cause, blame: true}
-	}
-	// The task's own end: its deadline, the session's, or the coordinator's.
-	return outcome{attempt: essaim.EventDeadlinePassed, task: essaim.EventMinerFailed, why: cause}
-}
-
-// late is the outcome of an attempt whose commitment did not count: the round has shown its
-// answers to somebody, so that no other miner can take the task either.
-func late(ctx context.Context, err error) outcome {
-	if ctx.Err() != nil {
-		return broken(ctx, err)
-	}
-	return outcome{attempt: essaim.EventMinerFailed, task: essaim.EventRefused, why: err}
-}
-
-// failed is the outcome of an attempt that the miner itself has given up.
-func failed(f transport.Failure) outcome {
-	if len(f.Refusal.Reason) > maxReason {
-		f.Refusal.Reason = strings.ToValidUTF8(f.Refusal.Reason[:maxReason], "")
-	}
-	out := outcome{attempt: essaim.EventMinerFailed, task: essaim.EventMinerFailed, why: f.Refusal.Err()}
-	switch f.Kind {
-	case transport.FailRefused:
-		out.task = essaim.EventRefused
-	case transport.FailBusy:
-		out.free, out.busy = true, true
-	case transport.FailUnsealed, transport.FailDeclined:
-		out.free = true
-	default:
-		out.blame = true
-	}
-	return out
-}
-
 // accept checks a result and, if it stands, makes it durable. The answer is for the
 // miner.
-func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.Result) (outcome, *transport.Acked) {
+func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.Result) (outcome.Outcome, *transport.Acked) {
 	r, err := vet.Receipt(c.key, j.task, m.key, o, res)
 	if err == nil && j.task.Replicated() {
 		err = c.rounds.Reveal(j.task, j.digest, m.key, r.Digest(), essaim.Salt(append(res.Salt, make([]byte, 32)...)[:32]))
 	}
 	if err != nil {
-		return outcome{attempt: essaim.EventReceiptRejected, task: essaim.EventReceiptRejected, why: err, blame: true},
+		return outcome.Rejected(err),
 			&transport.Acked{Refusal: transport.Refuse(err)}
 	}
 	// From here on nothing is withdrawn any more: the work is done and is stored.
@@ -300,7 +245,7 @@ func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.
 	if err != nil {
 		c.log.Error("result cannot be stored", "task", j.digest.Short(), "err", err)
 		err = essaim.Errorf(essaim.CodeInternal, "try again later", "the coordinator cannot store the result")
-		return outcome{attempt: essaim.EventReceiptRejected, task: essaim.EventRefused, why: err},
+		return outcome.Outcome{Attempt: essaim.EventReceiptRejected, Task: essaim.EventRefused, Why: err},
 			&transport.Acked{Refusal: transport.Refuse(err)}
 	}
 	c.expose(r.Miner, r.Session, r.Price)
@@ -308,7 +253,7 @@ func (c *Coordinator) accept(j *job, m *miner, o transport.Offer, res transport.
 	j.feed.Tell(func(p *essaim.Progress) { p.Step = p.Steps })
 	j.delivery = essaim.Delivery{Task: j.digest, Receipt: res.Receipt, Sealed: res.Sealed}
 	c.cfg.Delivered(verify.Work{Task: j.task, Receipt: r, File: essaim.ReceiptFile{Task: j.signed, Receipt: res.Receipt}, Input: j.input, Consent: j.consent})
-	return outcome{attempt: essaim.EventReceiptAccepted, task: essaim.EventReceiptAccepted, price: r.Price},
+	return outcome.Outcome{Attempt: essaim.EventReceiptAccepted, Task: essaim.EventReceiptAccepted, Price: r.Price},
 		c.acknowledgeEarned(j.escrow, r)
 }
 

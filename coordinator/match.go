@@ -10,19 +10,14 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator/chance"
 	"github.com/essaim/essaim/coordinator/known"
-	"github.com/essaim/essaim/coordinator/receiptlog"
+	"github.com/essaim/essaim/coordinator/line"
+	"github.com/essaim/essaim/coordinator/quality"
 	"github.com/essaim/essaim/seal"
 )
 
 // maxCandidates is how many miners a quote names: enough to lose two without asking
 // the client again, few enough that a prompt is not sealed to half the network.
 const maxCandidates = 3
-
-// quality is a miner's measured success ratio.
-type quality struct {
-	receiptlog.Quality
-	changed bool // since it was last stored
-}
 
 // Quote names the miners that may get a task and the most that it costs with any of
 // them. Their chances are in proportion to stake × measured quality; those with room
@@ -48,7 +43,7 @@ func (c *Coordinator) Quote(ctx context.Context, r essaim.QuoteRequest) (essaim.
 		}
 		if err := known.Fits(info, r); err != nil {
 			unfit = err
-		} else if err := c.eligible(m, known.Price(info, r.Units)); err != nil {
+		} else if err := c.eligible(m, r.Model, known.Price(info, r.Units)); err != nil {
 			unfit = cmp.Or(unfit, err)
 		} else if m.idle() {
 			idle = append(idle, m)
@@ -56,7 +51,7 @@ func (c *Coordinator) Quote(ctx context.Context, r essaim.QuoteRequest) (essaim.
 			busy = append(busy, m)
 		}
 	}
-	picked := c.candidates(r.Model, idle, busy)
+	picked := c.candidates(r.Model, r.Conversation, idle, busy)
 	if len(picked) == 0 {
 		return essaim.Quote{}, cmp.Or(unfit, errNoMiner(r.Model))
 	}
@@ -73,30 +68,47 @@ func errNoMiner(model essaim.Digest) error {
 	return essaim.Errorf(essaim.CodeUnavailable, "try again later, or ask for another model", "no connected miner runs model %s", model.Short())
 }
 
-// candidates draws those that a quote names. c.mu is held.
-func (c *Coordinator) candidates(model essaim.Digest, idle, busy []*miner) []*miner {
-	within, beyond := c.withinShare(model, idle)
+// candidates draws those that a quote names, behind the one that has had the conversation last if that one has room.
+// c.mu is held.
+func (c *Coordinator) candidates(model essaim.Digest, conversation string, idle, busy []*miner) []*miner {
 	var out []*miner
+	if last := c.lastOf(conversation, idle); last != nil {
+		out = append(out, last)
+		idle = slices.DeleteFunc(idle, func(m *miner) bool { return m == last })
+	}
+	within, beyond := c.withinShare(model, idle)
 	for _, class := range [][]*miner{within, beyond, busy} {
-		out = append(out, c.draw(class, maxCandidates-len(out))...)
+		out = append(out, c.draw(model, class, maxCandidates-len(out))...)
 	}
 	return out
 }
 
+// lastOf is the one of these that has had a conversation last; nil: none of them. c.mu is held.
+func (c *Coordinator) lastOf(conversation string, from []*miner) *miner {
+	if key, ok := c.warm.Of(conversation, time.Now()); ok {
+		for _, m := range from {
+			if m.key == key {
+				return m
+			}
+		}
+	}
+	return nil
+}
+
 // weight is what a miner's chance is in proportion to. c.mu is held.
-func (c *Coordinator) weight(m *miner) float64 {
-	return float64(m.actor.Stake) * c.measure(m.key).Ratio()
+func (c *Coordinator) weight(m *miner, model essaim.Digest) float64 {
+	return float64(m.actor.Stake) * c.quality.Factor(m.key, model)
 }
 
 // draw takes up to n miners at random without replacement, each time in proportion to
 // their weights. c.mu is held.
-func (c *Coordinator) draw(from []*miner, n int) []*miner {
+func (c *Coordinator) draw(model essaim.Digest, from []*miner, n int) []*miner {
 	from = slices.Clone(from)
 	var out []*miner
 	for len(out) < n && len(from) > 0 {
 		weights := make([]float64, len(from))
 		for i, m := range from {
-			weights[i] = c.weight(m)
+			weights[i] = c.weight(m, model)
 		}
 		i := chance.Spin(weights)
 		out = append(out, from[i])
@@ -111,6 +123,9 @@ func (c *Coordinator) draw(from []*miner, n int) []*miner {
 // each gets the chance that it was the first of that draw, which is in proportion to
 // weights over all miners. c.mu is held.
 func (c *Coordinator) choose(j *job, room []*miner) *miner {
+	if last := c.lastOf(j.conversation, room); last != nil {
+		return last
+	}
 	within, beyond := c.withinShare(j.task.Model, room)
 	if len(within) > 0 {
 		room = within
@@ -122,11 +137,11 @@ func (c *Coordinator) choose(j *job, room []*miner) *miner {
 	}
 	weights, all := make([]float64, len(room)), 0.0
 	for i, m := range room {
-		weights[i] = c.weight(m)
+		weights[i] = c.weight(m, j.task.Model)
 		all += weights[i]
 	}
 	for _, m := range c.rivals(j.task.Model, len(within) > 0, room) {
-		all += c.weight(m)
+		all += c.weight(m, j.task.Model)
 	}
 	if len(room) <= maxCandidates {
 		weights = chance.First(weights, all)
@@ -167,7 +182,7 @@ func (c *Coordinator) give(m *miner, j *job) {
 func (c *Coordinator) rivals(model essaim.Digest, within bool, besides []*miner) []*miner {
 	var idle []*miner
 	for _, m := range c.miners {
-		if info, ok := c.listed(m, model); ok && m.idle() && c.eligible(m, info.UnitPrice) == nil && !slices.Contains(besides, m) {
+		if info, ok := c.listed(m, model); ok && m.idle() && c.eligible(m, model, info.UnitPrice) == nil && !slices.Contains(besides, m) {
 			idle = append(idle, m)
 		}
 	}
@@ -184,62 +199,64 @@ func (c *Coordinator) listed(m *miner, model essaim.Digest) (essaim.ModelInfo, b
 	return info, ok && !c.cfg.Barred(m.key, model)
 }
 
-// able lists the connected miners that can do a job: they run the model at its price,
-// the input is sealed to them, and they have not failed at it. c.mu is held.
+// able lists the connected miners that can do a job. c.mu is held.
 func (c *Coordinator) able(j *job) []*miner {
 	var out []*miner
 	for _, m := range c.miners {
-		info, ok := c.listed(m, j.task.Model)
-		if !ok || info.Kind != j.task.Kind || !j.only.IsZero() && j.only != m.key || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.actor.HPKEKey) {
-			continue
-		}
-		if price, ok := info.UnitPrice.Mul(j.task.Units()); ok && c.rounds.Free(j.task, j.digest, m.actor.Owner) && price <= j.task.MaxPrice && c.eligible(m, price) == nil {
+		if c.can(m, j) {
 			out = append(out, m)
 		}
 	}
 	return out
 }
 
+// can reports whether a connected miner can do a job: it runs the model at its price, the input is sealed to it, and
+// it has not failed at it. c.mu is held.
+func (c *Coordinator) can(m *miner, j *job) bool {
+	info, ok := c.listed(m, j.task.Model)
+	if !ok || info.Kind != j.task.Kind || !j.only.IsZero() && j.only != m.key || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.actor.HPKEKey) {
+		return false
+	}
+	price, ok := info.UnitPrice.Mul(j.task.Units())
+	return ok && c.rounds.Free(j.task, j.digest, m.actor.Owner) && price <= j.task.MaxPrice && c.eligible(m, j.task.Model, price) == nil
+}
+
 // waiter is a job that waits for a miner with room.
 type waiter struct {
 	job *job
+	who line.Who
 	got chan *miner // receives the miner; holds one
 }
 
 // serveQueue gives miners with room to waiting jobs. c.mu is held.
 func (c *Coordinator) serveQueue() {
-	for given := true; given && c.anyIdle(); {
-		given = false
-		for _, payer := range c.queue.Turns() {
-			w, m := c.firstServable(payer)
-			if w == nil {
-				continue
-			}
-			given = true
-			c.give(m, w.job)
-			w.got <- m
-			c.queue.Serve(payer, w)
+	for c.queue.Len() > 0 {
+		w, m := c.next()
+		if w == nil {
+			return
 		}
+		c.give(m, w.job)
+		w.got <- m
+		c.queue.Serve(w.who, w, &m.turns)
 	}
 }
 
-func (c *Coordinator) anyIdle() bool {
+// next is a job that waits, and the miner that takes it on: one of those whose next it is. c.mu is held.
+func (c *Coordinator) next() (w *waiter, m *miner) {
+	var room []*miner
 	for _, m := range c.miners {
-		if m.idle() {
-			return true
+		if !m.idle() {
+			continue
+		}
+		_, first, ok := c.queue.Next(&m.turns, func(w *waiter) bool { return c.can(m, w.job) })
+		if ok && (w == nil || w == first) {
+			w, room = first, append(room, m)
 		}
 	}
-	return false
-}
-
-func (c *Coordinator) firstServable(payer essaim.Address) (*waiter, *miner) {
-	for _, w := range c.queue.Of(payer) {
-		idle := slices.DeleteFunc(c.able(w.job), func(m *miner) bool { return !m.idle() })
-		if m := c.choose(w.job, idle); m != nil {
-			return w, m
-		}
+	if w == nil {
+		return nil, nil
 	}
-	return nil, nil
+	return w, c.choose(w.job, room)
 }
 
 // acquire waits until a miner has room for the job and takes a place on it.
@@ -247,10 +264,9 @@ func (c *Coordinator) firstServable(payer essaim.Address) (*waiter, *miner) {
 // Errors: CodeUnavailable if no connected miner can do it; while one that was lost
 // may come back, that is decided after Config.Rejoin.
 func (c *Coordinator) acquire(ctx context.Context, j *job) (*miner, error) {
-	w := &waiter{job: j, got: make(chan *miner, 1)}
-	payer := j.escrow.session.Payer
+	w := &waiter{job: j, who: j.who, got: make(chan *miner, 1)}
 	c.mu.Lock()
-	c.queue.Add(payer, w)
+	c.queue.Add(w.who, w)
 	j.waiter = w
 	c.serveQueue()
 	c.mu.Unlock()
@@ -260,7 +276,7 @@ func (c *Coordinator) acquire(ctx context.Context, j *job) (*miner, error) {
 		c.mu.Lock()
 		hopeless := !patient && len(w.got) == 0 && len(c.able(j)) == 0
 		if hopeless {
-			c.queue.Remove(payer, w)
+			c.queue.Remove(w.who, w)
 		}
 		c.mu.Unlock()
 		if hopeless {
@@ -272,7 +288,7 @@ func (c *Coordinator) acquire(ctx context.Context, j *job) (*miner, error) {
 		case <-look.C:
 		case <-ctx.Done():
 			c.mu.Lock()
-			c.queue.Remove(payer, w)
+			c.queue.Remove(w.who, w)
 			c.mu.Unlock()
 			select {
 			case m := <-w.got: // given in the same moment
@@ -294,25 +310,14 @@ func (c *Coordinator) vacate(m *miner, j *job) {
 }
 
 // judge notes how an attempt went.
-func (c *Coordinator) judge(m *miner, model essaim.Digest, ok bool, took time.Duration) {
+func (c *Coordinator) judge(m *miner, j *job, r quality.Result, took time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	q := c.measure(m.key)
-	q.Note(ok)
-	q.changed = true
-	if ok {
-		c.pace.Note(model, took)
+	c.quality.Note(m.key, j.task.Model, r, took, time.Now())
+	if r == quality.Done {
+		c.pace.Note(j.task.Model, took)
+		c.warm.Note(j.conversation, m.key, time.Now())
 	}
-}
-
-// measure is what is known of a miner's quality. c.mu is held.
-func (c *Coordinator) measure(k essaim.NodeKey) *quality {
-	q := c.quality[k]
-	if q == nil {
-		q = new(quality)
-		c.quality[k] = q
-	}
-	return q
 }
 
 // onOffer lists the models that connected miners run, and counts the miners.

@@ -3,11 +3,12 @@ package coordinator
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator/chance"
 	"github.com/essaim/essaim/coordinator/cover"
-	"github.com/essaim/essaim/coordinator/receiptlog"
+	"github.com/essaim/essaim/coordinator/quality"
 )
 
 var oneModel = essaim.DigestOf([]byte("model"))
@@ -16,7 +17,7 @@ var oneModel = essaim.DigestOf([]byte("model"))
 func hall(stakes ...essaim.Amount) (*Coordinator, []*miner) {
 	c := &Coordinator{
 		cfg:     Config{Barred: func(essaim.NodeKey, essaim.Digest) bool { return false }},
-		quality: map[essaim.NodeKey]*quality{}, miners: map[essaim.NodeKey]*miner{},
+		quality: quality.New(nil, quality.FirstPause), miners: map[essaim.NodeKey]*miner{},
 		shares: map[essaim.Digest]*chance.Shares{}, exposed: map[essaim.NodeKey]*cover.Exposure{},
 	}
 	var list []*miner
@@ -64,19 +65,19 @@ func TestChanceIsStakeTimesQuality(t *testing.T) {
 		t.Run(fmt.Sprint(stakes), func(t *testing.T) {
 			c, miners := hall(stakes...)
 			for range 500 {
-				c.measure(miners[3].key).Note(false)
+				c.quality.Note(miners[3].key, oneModel, quality.Failed, time.Second, time.Unix(1, 0))
 			}
-			if r := c.measure(miners[3].key).Ratio(); r > 0.06 || r < receiptlog.QualityFloor {
+			if r := c.quality.Factor(miners[3].key, oneModel); r > 0.06 || r < quality.Floor {
 				t.Errorf("ratio after failures only: %v", r)
 			}
 			counts, weights := make([]int, len(miners)), make([]float64, len(miners))
 			first := make([]int, len(miners))
 			at := map[*miner]int{}
 			for i, m := range miners {
-				at[m], weights[i] = i, c.weight(m)
+				at[m], weights[i] = i, c.weight(m, oneModel)
 			}
 			for range draws {
-				named := c.candidates(oneModel, miners, nil)
+				named := c.candidates(oneModel, "", miners, nil)
 				if len(named) != 3 || named[0] == named[1] || named[1] == named[2] || named[0] == named[2] {
 					t.Fatalf("candidates %v", named)
 				}
@@ -109,7 +110,7 @@ func TestShareIsCapped(t *testing.T) {
 				busy = append(busy, m)
 			}
 		}
-		c.give(c.choose(imageJob(), c.candidates(oneModel, idle, busy)), imageJob())
+		c.give(c.choose(imageJob(), c.candidates(oneModel, "", idle, busy)), imageJob())
 		if n := s().Count(whale.key); i >= chance.ShareWindow && n*chance.MaxShare > chance.ShareWindow {
 			t.Fatalf("task %d: %d of the last %d went to one miner", i, n, chance.ShareWindow)
 		}
@@ -129,25 +130,8 @@ func TestShareIsCapped(t *testing.T) {
 	for _, m := range miners[1:] { // and the cap is back when they have
 		m.capacity = 1 << 30
 	}
-	if named := c.candidates(oneModel, miners, nil); len(named) != 3 || named[0] == whale || named[1] == whale || named[2] == whale {
+	if named := c.candidates(oneModel, "", miners, nil); len(named) != 3 || named[0] == whale || named[1] == whale || named[2] == whale {
 		t.Error("a miner beyond its share is named before others with room")
-	}
-}
-
-func TestQualityRecovers(t *testing.T) {
-	var q receiptlog.Quality
-	if q.Ratio() != 1 {
-		t.Errorf("ratio of a miner that nobody has seen is %v", q.Ratio())
-	}
-	for range 50 {
-		q.Note(false)
-	}
-	low := q.Ratio()
-	for range 50 {
-		q.Note(true)
-	}
-	if q.Ratio() < 0.85 || low > 0.1 {
-		t.Errorf("ratio %v after failures, %v after as many successes", low, q.Ratio())
 	}
 }
 

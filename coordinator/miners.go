@@ -10,6 +10,8 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator/known"
+	"github.com/essaim/essaim/coordinator/line"
+	"github.com/essaim/essaim/coordinator/outcome"
 	"github.com/essaim/essaim/transport"
 )
 
@@ -26,7 +28,6 @@ const (
 
 // Why a miner's connection ended.
 var (
-	errDropped  = errors.New("the connection dropped")
 	errStalled  = errors.New("its heartbeats stopped")
 	errReplaced = errors.New("it has connected again")
 )
@@ -53,6 +54,7 @@ type miner struct {
 	capacity int
 	running  int           // attempts that it has from here
 	promised essaim.Amount // their prices
+	turns    line.Server   // who had it last
 	full     bool          // it said so; until a beat says otherwise (it may serve others, too)
 }
 
@@ -86,7 +88,7 @@ func (m *miner) idle() bool { return m.running < m.capacity && !m.full }
 func (m *miner) why() error {
 	cause := context.Cause(m.ctx)
 	if errors.Is(cause, context.Canceled) {
-		return errDropped // the connection's own context ended first
+		return outcome.ErrDropped // the connection's own context ended first
 	}
 	return cause
 }
@@ -116,7 +118,7 @@ func (c *Coordinator) attend(ctx context.Context, s *transport.Stream) {
 	}
 	offers := m.offers()
 	if err := s.Send(transport.Welcome{ChainID: c.cfg.ChainID, Offers: offers}); err != nil {
-		m.gone(errDropped)
+		m.gone(outcome.ErrDropped)
 		return
 	}
 	c.join(m)
@@ -226,7 +228,6 @@ func (c *Coordinator) join(m *miner) {
 		old.gone(errReplaced)
 	}
 	c.miners[m.key] = m
-	c.measure(m.key)
 	c.serveQueue()
 }
 
@@ -250,7 +251,7 @@ func (c *Coordinator) listen(m *miner, s *transport.Stream, beat time.Duration) 
 			if time.Since(began) >= patience {
 				return errStalled
 			}
-			return errDropped
+			return outcome.ErrDropped
 		}
 		if m.ctx.Err() != nil {
 			return m.why()
@@ -261,7 +262,7 @@ func (c *Coordinator) listen(m *miner, s *transport.Stream, beat time.Duration) 
 			out.Claim = c.claim(m.ctx, m.key, in.Claim)
 		}
 		if err := s.Send(out); err != nil {
-			return errDropped
+			return outcome.ErrDropped
 		}
 	}
 }

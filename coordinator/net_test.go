@@ -205,6 +205,7 @@ func newNetwork(t testing.TB, change func(*coordinator.Config)) *network {
 		Key: n.key, ChainID: chainID, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Ledger: n.ledger,
 		Blobs: n.blobs, Log: filepath.Join(n.dir, "log.db"), Logger: n.logger("coordinator"),
 		Poll: 20 * time.Millisecond, ActorTTL: 50 * time.Millisecond, Rejoin: 5 * time.Second,
+		Pause: time.Nanosecond, // tests of failures do not wait
 	}
 	if change != nil {
 		change(&n.cfg)

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/affinity"
 	"github.com/essaim/essaim/coordinator/feed"
 	"github.com/essaim/essaim/coordinator/known"
+	"github.com/essaim/essaim/coordinator/line"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/receipts"
 	"github.com/essaim/essaim/seal"
@@ -36,6 +38,9 @@ type job struct {
 	consent []byte         // likewise, sealed to this coordinator; nil: none
 	only    essaim.NodeKey // may have the task; zero: any
 	escrow  *escrow
+	who     line.Who // whose turn it takes
+	// conversation is what it goes on with; "": none.
+	conversation string
 	// voucher came with the task, and goes into the log with it; nil: none.
 	voucher *receiptlog.Voucher
 	cancel  context.CancelCauseFunc // set before the job is shared
@@ -140,7 +145,7 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 	c.refill(ctx, e, t.MaxPrice)
 	j := &job{
 		voucher: voucher,
-		task:    t, digest: digest, signed: s.Task, input: s.Input, consent: s.Consent, only: s.Only, escrow: e, since: time.Now(), done: make(chan struct{}),
+		task:    t, digest: digest, signed: s.Task, input: s.Input, consent: s.Consent, only: s.Only, escrow: e, conversation: s.Conversation, who: line.Who{Payer: e.session.Payer, For: s.For, Last: s.Last}, since: time.Now(), done: make(chan struct{}),
 		tried: map[essaim.NodeKey]bool{}, broken: map[*miner]bool{},
 		feed: feed.New(essaim.Progress{Task: digest, State: essaim.TaskSubmitted}),
 	}
@@ -192,6 +197,8 @@ func (c *Coordinator) admissible(t essaim.Task, s essaim.Submission) (deadline t
 		return deadline, essaim.Errorf(essaim.CodeBadInput, "leave out what no task needs", "a signed task of %d bytes, at most %d", len(s.Task), receipts.MaxSigned)
 	case len(s.Input) == 0 || len(s.Input) > maxInput || len(s.Consent) > maxInput:
 		return deadline, essaim.Errorf(essaim.CodeBadInput, "seal the input to the quote's candidates", "a sealed input of %d bytes, want 1 to %d", len(s.Input), maxInput)
+	case len(s.Conversation) > affinity.Longest:
+		return deadline, essaim.Errorf(essaim.CodeBadInput, "choose a shorter name", "a conversation's name of %d bytes, at most %d", len(s.Conversation), affinity.Longest)
 	case !time.Now().Before(deadline):
 		return deadline, errDeadline
 	}
@@ -213,7 +220,7 @@ func (c *Coordinator) whyNobody(j *job) error {
 			lowest, found, makes = price, true, info
 		}
 		if seal.IsRecipient(j.input, m.actor.HPKEKey) {
-			barred = cmp.Or(barred, c.eligible(m, price))
+			barred = cmp.Or(barred, c.eligible(m, j.task.Model, price))
 		}
 	}
 	switch {

@@ -36,7 +36,7 @@ func (c *Coordinator) Standing(ctx context.Context, task essaim.Digest) (standin
 		s.Miner = p.Miner
 	}
 	if j.waiter != nil {
-		s.Place, s.Waiting = c.queue.Place(j.escrow.session.Payer, j.waiter, func(w *waiter) bool { return w.job.task.Model == j.task.Model })
+		s.Place, s.Waiting = c.queue.Place(j.who, j.waiter, func(w *waiter) bool { return w.job.task.Model == j.task.Model })
 	}
 	places := 0
 	for _, m := range c.miners {
@@ -86,15 +86,15 @@ func (c *Coordinator) whyNot(j *job, m *miner) string {
 		return fmt.Sprintf("it does %q with the model, not %q", info.Kind, j.task.Kind)
 	case price > j.task.MaxPrice:
 		return fmt.Sprintf("it asks %d uaim, the task pays %d", price, j.task.MaxPrice)
+	}
+	if err := c.eligible(m, j.task.Model, price); err != nil {
+		return err.Error() // first: that may be why no quote has named it
+	}
+	switch {
 	case !seal.IsRecipient(j.input, m.actor.HPKEKey):
 		return "the input is not sealed to it"
 	case !c.rounds.Free(j.task, j.digest, m.actor.Owner):
 		return "its owner has another replica of the task"
-	}
-	if err := c.eligible(m, price); err != nil {
-		return err.Error()
-	}
-	switch {
 	case m.full:
 		return "it says that it has no room"
 	case m.running >= m.capacity:

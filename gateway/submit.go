@@ -79,7 +79,7 @@ func readSubmissions(w http.ResponseWriter, r *http.Request) (list []client.Subm
 // become hands a task in and returns its last event. Progress that the client is too slow
 // for is dropped: the coordinator never waits for a client.
 func (g *Gateway) become(ctx context.Context, w http.ResponseWriter, n int, s client.Submitted, events chan<- client.Event) client.Event {
-	d, err := g.handIn(ctx, essaim.Submission{Task: s.Task, Input: s.Input, Voucher: s.Voucher, Consent: s.Consent}, func(p essaim.Progress) {
+	d, err := g.handIn(ctx, essaim.Submission{Task: s.Task, Input: s.Input, Voucher: s.Voucher, Consent: s.Consent, Conversation: s.Conversation}, func(p essaim.Progress) {
 		if len(events) < cap(events)/2 { // the other half is for the last ones
 			events <- client.Event{N: n, Progress: &p}
 		}

@@ -28,6 +28,7 @@ func metrics(c *coordinator.Coordinator) *prometheus.Registry {
 	}
 	add(false, "miners", "Miners that are connected.", func(s coordinator.Stats) float64 { return float64(s.Miners) })
 	add(false, "tasks", "Tasks under way, running or queued.", func(s coordinator.Stats) float64 { return float64(s.Tasks) })
+	add(false, "left_out", "Miners that get none of a model's tasks for now, since they have failed at it; by miner and model.", func(s coordinator.Stats) float64 { return float64(s.LeftOut) })
 	add(true, "delivered_total", "Tasks that were delivered.", func(s coordinator.Stats) float64 { return float64(s.Delivered) })
 	add(true, "ended_total", "Tasks that ended without a delivery.", func(s coordinator.Stats) float64 { return float64(s.Ended) })
 	add(true, "lost_total", "Attempts whose miner was gone.", func(s coordinator.Stats) float64 { return float64(s.Lost) })

@@ -1,6 +1,8 @@
 package line_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,46 +12,137 @@ import (
 	"github.com/essaim/essaim/coordinator/line"
 )
 
-func payer(n int) essaim.Address { return essaim.Address{byte(n)} }
+func payer(n int) line.Who { return line.Who{Payer: essaim.Address{byte(n)}} }
 
-// TestNobodyStarves: whatever the others have waiting, each of a payer's tasks waits for at most
-// one task of each other payer after the one before it was served, and the place that was told
-// is when it is served.
-func TestNobodyStarves(t *testing.T) {
+func anything(int) bool { return true }
+
+// TestPlaceIsKept: with one server, the place that each task was told is when it is served, and nobody is passed
+// twice by the same payer.
+func TestPlaceIsKept(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := line.New[int]()
-		who := map[int]essaim.Address{}
+		who := map[int]line.Who{}
 		for i, p := range rapid.SliceOfN(rapid.IntRange(0, 4), 1, 40).Draw(t, "payers") {
 			who[i] = payer(p)
 			l.Add(who[i], i)
 		}
 		told := map[int]int{}
 		for i, p := range who {
-			place, all := l.Place(p, i, func(int) bool { return true })
+			place, all := l.Place(p, i, anything)
 			if all != len(who) {
 				t.Fatalf("of %d, want %d", all, len(who))
 			}
 			told[i] = place
 		}
-		since := map[essaim.Address]map[essaim.Address]int{}
-		for n := 1; len(l.Turns()) > 0; n++ {
-			p := l.Turns()[0]
-			next := l.Of(p)[0]
-			if told[next] != n {
+		var server line.Server
+		for n := 1; l.Len() > 0; n++ {
+			p, next, ok := l.Next(&server, anything)
+			if !ok || told[next] != n {
 				t.Fatalf("task %d was told place %d and is served as number %d", next, told[next], n)
 			}
-			for _, other := range l.Turns()[1:] {
-				if since[other] == nil {
-					since[other] = map[essaim.Address]int{}
-				}
-				if since[other][p]++; since[other][p] > 1 {
-					t.Fatalf("payer %v was passed twice by %v", other, p)
-				}
-			}
-			delete(since, p)
-			l.Serve(p, next)
+			l.Serve(p, next, &server)
 		}
 	})
+}
+
+// waits is a task with the servers that can do it.
+type waits struct {
+	who    line.Who
+	able   []int
+	passed map[int]map[line.Who]int // by server, tasks of others that it has served meanwhile
+}
+
+// TestNobodyStarves: servers that can do different tasks become free in any order, tasks come in any
+// order, and those whom tasks are for need not be the same number of payers. While a task waits, no server that
+// can do it serves two tasks of the same other one, unless it serves this one's earlier tasks in between.
+func TestNobodyStarves(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := line.New[*waits]()
+		servers := make([]line.Server, 3)
+		var all []*waits
+		for range rapid.IntRange(1, 120).Draw(t, "events") {
+			if rapid.Bool().Draw(t, "comes") {
+				w := &waits{who: payer(rapid.IntRange(0, 3).Draw(t, "payer")), passed: map[int]map[line.Who]int{}}
+				w.who.For = fmt.Sprint(rapid.IntRange(0, 1).Draw(t, "for"))
+				for s := range servers {
+					w.passed[s] = map[line.Who]int{}
+					if rapid.Bool().Draw(t, "able") {
+						w.able = append(w.able, s)
+					}
+				}
+				l.Add(w.who, w)
+				all = append(all, w)
+				continue
+			}
+			s := rapid.IntRange(0, len(servers)-1).Draw(t, "server")
+			who, w, ok := l.Next(&servers[s], func(w *waits) bool { return slices.Contains(w.able, s) })
+			if !ok {
+				if slices.ContainsFunc(all, func(w *waits) bool { return slices.Contains(w.able, s) }) {
+					t.Fatal("a server has nothing to do while a task waits for it")
+				}
+				continue
+			}
+			l.Serve(who, w, &servers[s])
+			all = slices.DeleteFunc(all, func(o *waits) bool { return o == w })
+			for _, o := range all {
+				if !slices.Contains(o.able, s) {
+					continue
+				}
+				if o.who == who { // its own turn: the others' begin anew
+					clear(o.passed[s])
+					continue
+				}
+				if o.passed[s][who]++; o.passed[s][who] > 1 {
+					t.Fatalf("a task was passed twice by %v", who)
+				}
+			}
+		}
+	})
+}
+
+// TestTheLastComeLastAndCome: others go before the Last, however late they come; but of a server's tasks one in so
+// many is theirs.
+func TestTheLastComeLastAndCome(t *testing.T) {
+	l, server := line.New[int](), line.Server{}
+	anonymous := line.Who{Payer: essaim.Address{9}, Last: true}
+	for i := range 3 {
+		l.Add(anonymous, -1-i)
+	}
+	var at []int
+	for n := range 3 * line.LastEvery {
+		l.Add(payer(n%5), n)
+		if place, _ := l.Place(payer(n%5), n, anything); place > 1+len(at) { // those were served before others
+			t.Errorf("a payer's task has place %d behind the last", place)
+		}
+		who, next, _ := l.Next(&server, anything)
+		l.Serve(who, next, &server)
+		if next < 0 {
+			at = append(at, n)
+		}
+	}
+	if want := []int{line.LastEvery, 2*line.LastEvery + 1}; !slices.Equal(at, want) {
+		t.Errorf("the last are served as %v, want %v", at, want)
+	}
+}
+
+// TestTurnsAreOfEachServer: somebody whose tasks are served elsewhere all the time keeps the turn where it waits.
+func TestTurnsAreOfEachServer(t *testing.T) {
+	l, here, there := line.New[string](), line.Server{}, line.Server{}
+	l.Add(payer(1), "wanted here")
+	for i := range 4 {
+		l.Add(payer(2), fmt.Sprint("rival ", i))
+	}
+	for i := range 4 { // payer 1 has its turns there, just before each of those here
+		l.Add(payer(1), fmt.Sprint("elsewhere ", i))
+		_, next, _ := l.Next(&there, func(s string) bool { return s == fmt.Sprint("elsewhere ", i) })
+		l.Serve(payer(1), next, &there)
+		who, next, _ := l.Next(&here, func(s string) bool { return len(s) < 12 && s[0] != 'e' })
+		l.Serve(who, next, &here)
+		if next == "wanted here" {
+			return
+		}
+	}
+	t.Error("the task waits for ever")
 }
 
 func TestPlaceCountsRivalsOnly(t *testing.T) {
@@ -61,7 +154,7 @@ func TestPlaceCountsRivalsOnly(t *testing.T) {
 		t.Errorf("place %d of %d", place, all)
 	}
 	l.Remove(payer(1), 5)
-	if place, all := l.Place(payer(1), 5, func(int) bool { return true }); place != 0 || all != 0 {
+	if place, all := l.Place(payer(1), 5, anything); place != 0 || all != 0 {
 		t.Errorf("what does not wait has place %d of %d", place, all)
 	}
 }

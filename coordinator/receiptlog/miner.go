@@ -8,6 +8,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/quality"
 	"github.com/essaim/essaim/internal/durable"
 )
 
@@ -22,32 +23,11 @@ CREATE TABLE IF NOT EXISTS quality (
 ) WITHOUT ROWID;
 `
 
-// Quality is a miner's measured success, in which older attempts count less and less.
-type Quality struct{ Good, All float64 }
-
-const (
-	qualityDecay = 0.95 // about the last twenty attempts count
-
-	// QualityFloor is the least ratio: a miner with only failures still gets a chance to show better.
-	QualityFloor = 0.02
-)
-
-// Note counts an attempt.
-func (q *Quality) Note(ok bool) {
-	q.Good, q.All = q.Good*qualityDecay, q.All*qualityDecay+1
-	if ok {
-		q.Good++
-	}
-}
-
-// Ratio starts at 1 for a miner that nobody has seen.
-func (q *Quality) Ratio() float64 { return max(QualityFloor, (q.Good+1)/(q.All+1)) }
-
 // qualityAge is how long the measure of a miner that has not come back is kept.
 const qualityAge = 30 * 24 * time.Hour
 
 // PutQuality stores what was measured, and forgets miners that were not seen for long.
-func (l *Log) PutQuality(of map[essaim.NodeKey]Quality, now time.Time) error {
+func (l *Log) PutQuality(of map[essaim.NodeKey]quality.Measure, now time.Time) error {
 	stmts := []durable.Stmt{{Query: `DELETE FROM quality WHERE updated < ?`, Args: []any{now.Add(-qualityAge).UnixMilli()}}}
 	for k, q := range of {
 		stmts = append(stmts, durable.Stmt{
@@ -61,16 +41,16 @@ func (l *Log) PutQuality(of map[essaim.NodeKey]Quality, now time.Time) error {
 }
 
 // Quality is what PutQuality has stored.
-func (l *Log) Quality(ctx context.Context) (map[essaim.NodeKey]Quality, error) {
+func (l *Log) Quality(ctx context.Context) (map[essaim.NodeKey]quality.Measure, error) {
 	rows, err := l.file.Query(ctx, `SELECT miner, good, every FROM quality`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	out := map[essaim.NodeKey]Quality{}
+	out := map[essaim.NodeKey]quality.Measure{}
 	for rows.Next() {
 		var key []byte
-		var q Quality
+		var q quality.Measure
 		if err := rows.Scan(&key, &q.Good, &q.All); err != nil {
 			return nil, err
 		}
