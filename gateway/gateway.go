@@ -69,6 +69,9 @@ type Config struct {
 	Batches  string
 	BatchKey []byte
 
+	// Guests serves requests without an API key, on one of the operator's; nil: they are refused.
+	Guests *desk.Guests
+
 	// Filter refuses prompts of API keys' users that it finds something in; nil: none.
 	Filter *censor.List
 
@@ -150,7 +153,7 @@ func (g *Gateway) routes() (*http.ServeMux, error) {
 	mux.HandleFunc("POST "+client.PathClose, g.closeSession)
 	d := desk.New(desk.Config{
 		Coordinator: g.cfg.Coordinator, Blobs: g.cfg.Blobs, Keys: g.cfg.Keys, Purse: g.purse, PublicURL: g.cfg.PublicURL, Log: g.log,
-		Tasks: g.metrics.tasks, Spent: g.metrics.spent, Halt: g.halt, Filter: g.cfg.Filter,
+		Tasks: g.metrics.tasks, Spent: g.metrics.spent, Halt: g.halt, Filter: g.cfg.Filter, Guests: g.cfg.Guests,
 	})
 	dialects := http.NewServeMux()
 	openai.New(d).Routes(dialects)

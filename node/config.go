@@ -50,7 +50,14 @@ type Coordinator struct {
 	Faucet uint64   `toml:"faucet,omitempty" comment:"uaim that the page gives an account once a day, out of the payer's; 0: nothing"`
 	Audit  *Audit   `toml:"audit,omitempty" comment:"has receipts checked by miners that a beacon draws; without this section nothing is"`
 	Filter string   `toml:"filter,omitempty" comment:"refuses prompts of API keys' users that have a phrase of this file, a phrase a line, or of the built-in list: default; empty: none"`
+	Guests *Guests  `toml:"guests,omitempty" comment:"serves requests without an API key; without this section they are refused"`
 	Pprof  string   `toml:"pprof,omitempty" comment:"address of this machine, such as 127.0.0.1:6060, where Go's profiles are served; empty: nowhere"`
+}
+
+// Guests configures who is served without an API key, after everybody else.
+type Guests struct {
+	Key     string `toml:"key" comment:"ID of the API key that pays; its deposit and limits are all that guests can spend"`
+	PerHour int    `toml:"per_hour" comment:"requests of an address in an hour"`
 }
 
 // Audit configures what a coordinator has checked, and who pays for it: the account that

@@ -23,6 +23,7 @@ import (
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/gateway"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/desk"
 	"github.com/essaim/essaim/proof/builtin"
 	"github.com/essaim/essaim/wallet"
 )
@@ -143,12 +144,18 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	var guests *desk.Guests
+	if c := n.cfg.Coordinator.Guests; c != nil {
+		if guests, err = desk.NewGuests(c.Key, c.PerHour); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
 	sealing, err := n.batchKey()
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	g, err := gateway.New(gateway.Config{
-		Batches: filepath.Join(n.cfg.Dir, batchFolder), BatchKey: sealing, Filter: filter,
+		Batches: filepath.Join(n.cfg.Dir, batchFolder), BatchKey: sealing, Filter: filter, Guests: guests,
 		Page:        page,
 		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
 		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan, Proofs: builtin.Proofs{}}},

@@ -177,7 +177,7 @@ func (api *API) draw(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == pathInit {
 		limit, job = maxBody, strings.TrimPrefix(pathInit, "/sdapi/v1/")
 	}
-	key, err := api.desk.Authenticate(basicKey(r))
+	key, err := api.desk.Admit(basicKey(r))
 	if err == nil {
 		err = desk.ReadJSON(w, r, limit, &q)
 	}

@@ -67,6 +67,8 @@ type Key struct {
 	Created  time.Time     `json:"created"`
 	Revoked  bool          `json:"revoked"`
 	Limits   Limits        `json:"limits"`
+
+	Guest string `json:"-"` // whom the key is used for that does not have it; "": who has it
 }
 
 // Store is the file of keys and books: SQLite. Several processes may list, create, deposit and revoke; only one, the gateway,
@@ -203,6 +205,20 @@ func (s *Store) Find(ctx context.Context, secret string) (Key, error) {
 	k, err := s.read(ctx, id)
 	if err != nil {
 		return Key{}, err
+	}
+	return k, k.usable(time.Now())
+}
+
+// Usable returns a key by its ID, for who may use it without its secret.
+//
+// Errors: CodeRefused if there is none, or it was revoked or has expired.
+func (s *Store) Usable(ctx context.Context, id string) (Key, error) {
+	k, err := s.read(ctx, id)
+	if essaim.CodeOf(err) == essaim.CodeNotFound {
+		return k, essaim.Errorf(essaim.CodeRefused, "ask the gateway's operator for a key", "the key that pays for requests without one is not known here")
+	}
+	if err != nil {
+		return k, err
 	}
 	return k, k.usable(time.Now())
 }

@@ -11,6 +11,7 @@ package desk
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -35,6 +36,9 @@ type Config struct {
 	Filter      *censor.List  // of prompts; nil: none
 	Log         *slog.Logger
 
+	// Guests serves requests without a key; nil: they are refused.
+	Guests *Guests
+
 	Tasks prometheus.Gauge   // tasks under way
 	Spent prometheus.Counter // by keys, in uaim
 
@@ -42,10 +46,17 @@ type Config struct {
 }
 
 // Desk serves users of API keys. Make it with New.
-type Desk struct{ cfg Config }
+type Desk struct {
+	cfg    Config
+	secret [32]byte // under which conversations are named
+}
 
 // New makes a desk. It asks nobody.
-func New(cfg Config) *Desk { return &Desk{cfg: cfg} }
+func New(cfg Config) *Desk {
+	d := &Desk{cfg: cfg}
+	rand.Read(d.secret[:]) // never fails, see crypto/rand
+	return d
+}
 
 // Authenticate finds the key that a request shows.
 //
@@ -62,6 +73,16 @@ func (d *Desk) Authenticate(r *http.Request) (apikey.Key, error) {
 		return apikey.Key{}, essaim.Errorf(essaim.CodeRefused, "send Authorization: Bearer sk-essaim-…", "the request has no API key")
 	}
 	return d.cfg.Keys.Find(r.Context(), strings.TrimSpace(secret))
+}
+
+// Admit finds who pays for one request that keeps nothing for later: the key that it shows, or the guests'.
+//
+// Errors: CodeRefused; CodeUnavailable for a guest who has had enough.
+func (d *Desk) Admit(r *http.Request) (apikey.Key, error) {
+	if d.cfg.Guests != nil && d.cfg.Keys != nil && r.Header.Get("Authorization") == "" && r.Context().Value(ownerKey{}) == nil {
+		return d.cfg.Guests.admit(r, d.cfg.Keys)
+	}
+	return d.Authenticate(r)
 }
 
 // Latest is the tag that Ollama's clients mean when they give none.

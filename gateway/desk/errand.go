@@ -33,7 +33,7 @@ func (d *Desk) Perform(ctx context.Context, key apikey.Key, requests []client.Re
 		if err != nil {
 			return nil, err
 		}
-		r.MaxPrice = quote.MaxPrice
+		r.MaxPrice, r.Lane, r.Conversation = quote.MaxPrice, laneOf(key), d.ofKey(key, r.Conversation)
 		price = max(price, quote.MaxPrice)
 	}
 	hold, err := d.cfg.Keys.Reserve(ctx, key.ID, price, len(requests))

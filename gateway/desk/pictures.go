@@ -67,6 +67,7 @@ type Order struct {
 	seed          uint64
 	Units         uint64        // of one picture at most; 0: the model has no meter
 	price         essaim.Amount // of one picture at most
+	lane          client.Lane
 }
 
 // Most is what the order costs at most.
@@ -156,7 +157,7 @@ func ParseSize(size string, m essaim.ModelInfo) (width, height uint32, err error
 // is paid for, and leaving must not be a way around that. Of several pictures those
 // that succeed are handed out and charged.
 func (d *Desk) Fill(ctx context.Context, key apikey.Key, o Order) ([]Picture, essaim.Amount, error) {
-	ctx = context.WithoutCancel(ctx)
+	ctx, o.lane = context.WithoutCancel(ctx), laneOf(key)
 	hold, err := d.cfg.Keys.Reserve(ctx, key.ID, o.price, o.N)
 	if err != nil {
 		return nil, 0, err
@@ -210,7 +211,7 @@ func (d *Desk) drawOne(ctx context.Context, o Order, seed uint64, part *apikey.P
 	f, p, err := d.obtain(ctx, client.Request{
 		Model: o.Model.Digest, Prompt: o.Prompt, Seed: seed, Width: o.width, Height: o.height,
 		Steps: o.Steps, Units: o.Units, MaxPrice: o.price, Consent: o.Consent, Unproven: o.Verify == VerifyNone,
-		Preview: o.Preview, Previews: o.Previews, Init: o.Init, Strength: o.Strength,
+		Preview: o.Preview, Previews: o.Previews, Init: o.Init, Strength: o.Strength, Lane: o.lane,
 	}, part, o.Progress)
 	if err != nil {
 		return nil, err

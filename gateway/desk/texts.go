@@ -51,6 +51,7 @@ func (d *Desk) Chat(ctx context.Context, model string, c engine.Chat, most uint3
 	if r.Steps > uint32(m.MaxSteps) {
 		return m, r, essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("at most %d", m.MaxSteps), "model %s does not write %d tokens", m.Name, r.Steps)
 	}
+	r.Conversation = d.conversation(m.Digest, c)
 	if r.Seed = newSeed(); seed != nil {
 		r.Seed = *seed
 	}

@@ -288,7 +288,7 @@ func writeLine(w http.ResponseWriter, line any) error {
 }
 
 func (api *API) read(w http.ResponseWriter, r *http.Request) (key apikey.Key, q request, err error) {
-	if key, err = api.desk.Authenticate(r); err == nil {
+	if key, err = api.desk.Admit(r); err == nil {
 		err = desk.ReadJSON(w, r, desk.MaxTexts, &q)
 	}
 	return key, q, err
@@ -348,7 +348,7 @@ func (api *API) draw(w http.ResponseWriter, r *http.Request, key apikey.Key, q r
 // embed answers /api/embed.
 func (api *API) embed(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	key, err := api.desk.Authenticate(r)
+	key, err := api.desk.Admit(r)
 	var q struct {
 		Model string         `json:"model"`
 		Input desk.OneOrMore `json:"input"`

@@ -140,7 +140,7 @@ func cut(s string) string { return s[:min(len(s), 20)] }
 
 // completions continues a conversation for an API-key user.
 func (api *API) completions(w http.ResponseWriter, r *http.Request) {
-	key, err := api.desk.Authenticate(r)
+	key, err := api.desk.Admit(r)
 	var q chatRequest
 	if err == nil {
 		err = desk.ReadJSON(w, r, desk.MaxTexts, &q)

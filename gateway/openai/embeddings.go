@@ -39,7 +39,7 @@ type embeddingsUsage struct {
 
 // embeddings embeds texts for an API-key user.
 func (api *API) embeddings(w http.ResponseWriter, r *http.Request) {
-	key, err := api.desk.Authenticate(r)
+	key, err := api.desk.Admit(r)
 	var q embeddingsRequest
 	if err == nil {
 		err = desk.ReadJSON(w, r, desk.MaxTexts, &q)

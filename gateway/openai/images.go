@@ -68,7 +68,7 @@ func (q imagesRequest) wish() (desk.Wish, error) {
 
 // images draws pictures for an API-key user.
 func (api *API) images(w http.ResponseWriter, r *http.Request) {
-	key, err := api.desk.Authenticate(r)
+	key, err := api.desk.Admit(r)
 	var q imagesRequest
 	if err == nil {
 		err = desk.ReadJSON(w, r, desk.MaxSmall, &q)

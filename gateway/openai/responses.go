@@ -164,7 +164,7 @@ func (r response) item(status string, parts ...responsePart) responseItem {
 
 // responses continues a conversation for an API-key user, in the newer of OpenAI's two ways.
 func (api *API) responses(w http.ResponseWriter, r *http.Request) {
-	key, err := api.desk.Authenticate(r)
+	key, err := api.desk.Admit(r)
 	var q responsesRequest
 	if err == nil {
 		err = desk.ReadJSON(w, r, desk.MaxTexts, &q)
