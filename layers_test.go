@@ -25,6 +25,9 @@ var floors = map[string]int{
 	"gen":      1,
 	"internal": 1,
 
+	"internal/tracing":      2, // of tasks, through all roles
+	"internal/tracing/otlp": 3, // to whom it is told
+
 	"engine":    2, // contracts, and mechanisms that know no role
 	"blob":      2,
 	"seal":      2,

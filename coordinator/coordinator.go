@@ -47,6 +47,7 @@ import (
 	"github.com/essaim/essaim/coordinator/quality"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/coordinator/round"
+	"github.com/essaim/essaim/internal/tracing"
 	"github.com/essaim/essaim/transport"
 	"github.com/essaim/essaim/verify"
 )
@@ -134,9 +135,10 @@ type Config struct {
 	Delivered func(verify.Work)
 	Barred    func(miner essaim.NodeKey, model essaim.Digest) bool
 
-	LedgerURL string       // told to clients; may be empty
-	Version   string       // of the program, told to clients
-	Logger    *slog.Logger // nil: silent
+	Tracer    *tracing.Tracer // of tasks; nil: none
+	LedgerURL string          // told to clients; may be empty
+	Version   string          // of the program, told to clients
+	Logger    *slog.Logger    // nil: silent
 }
 
 // Stats counts; the totals are since the start of Run.
@@ -178,8 +180,9 @@ type Coordinator struct {
 	shares  map[essaim.Digest]*chance.Shares   // by model; guarded by mu
 	cover   essaim.Cover                       // as last seen; guarded by mu
 	jobs    map[essaim.Digest]*job             // tasks under way; guarded by mu
-	queue   line.Line[*waiter]                 // guarded by mu
-	pace    line.Pace                          // guarded by mu
+	traces  tracing.Recent
+	queue   line.Line[*waiter] // guarded by mu
+	pace    line.Pace          // guarded by mu
 
 	height   atomic.Int64
 	heightAt atomic.Int64 // when height was read, Unix milliseconds
@@ -436,7 +439,9 @@ func (c *Coordinator) Task(ctx context.Context, digest essaim.Digest) (essaim.Ta
 	if j := c.job(digest); j != nil {
 		return j.record(), nil
 	}
-	return c.store.Task(ctx, digest)
+	rec, err := c.store.Task(ctx, digest)
+	rec.Trace = c.traces.Of(digest)
+	return rec, err
 }
 
 // Stats tells how the coordinator is doing.

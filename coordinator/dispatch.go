@@ -10,6 +10,7 @@ import (
 	"github.com/essaim/essaim/coordinator/quality"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/coordinator/vet"
+	"github.com/essaim/essaim/internal/tracing"
 	"github.com/essaim/essaim/transport"
 	"github.com/essaim/essaim/verify"
 )
@@ -103,9 +104,12 @@ func (c *Coordinator) attempt(ctx context.Context, j *job, m *miner) outcome.Out
 		defer free()
 	}
 
+	_, span := c.cfg.Tracer.Start(tracing.In(ctx, j.span), "coordinator attempt", tracing.Client)
 	out := c.converse(ctx, j, m, transport.Offer{
-		Task: j.signed, Input: j.input, Attempt: number, UnitPrice: unit, Deadline: until.UnixMilli(),
+		Task: j.signed, Input: j.input, Attempt: number, UnitPrice: unit, Deadline: until.UnixMilli(), Trace: span.Header(),
 	})
+	span.Set("essaim.miner", m.key.String())
+	span.End(out.Why)
 	switch out.Task {
 	case essaim.EventMinerLost:
 		c.lost.Add(1)

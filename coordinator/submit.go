@@ -13,6 +13,7 @@ import (
 	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/coordinator/line"
 	"github.com/essaim/essaim/coordinator/receiptlog"
+	"github.com/essaim/essaim/internal/tracing"
 	"github.com/essaim/essaim/receipts"
 	"github.com/essaim/essaim/seal"
 )
@@ -38,7 +39,8 @@ type job struct {
 	consent []byte         // likewise, sealed to this coordinator; nil: none
 	only    essaim.NodeKey // may have the task; zero: any
 	escrow  *escrow
-	who     line.Who // whose turn it takes
+	who     line.Who      // whose turn it takes
+	span    *tracing.Span // ended by its goroutine
 	// conversation is what it goes on with; "": none.
 	conversation string
 	// voucher came with the task, and goes into the log with it; nil: none.
@@ -170,6 +172,8 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 	}
 	life, cancel := context.WithCancelCause(c.life)
 	j.cancel = cancel
+	_, j.span = c.cfg.Tracer.Start(ctx, "coordinator task", tracing.Internal)
+	c.traces.Note(digest, j.span.Trace())
 	life, free := context.WithDeadlineCause(life, deadline, errDeadline)
 	c.jobs[digest] = j
 	c.callers.Add(1) // the caller of Submit is counted, so the gate is not closed yet
@@ -261,12 +265,23 @@ func (c *Coordinator) run(ctx context.Context, j *job) {
 		}
 	}
 	j.err = err
+	c.traced(j, price)
 	c.book.release(j.escrow, j.task.MaxPrice, price)
 	c.rounds.Leave(j.task, j.digest)
 	c.mu.Lock()
 	delete(c.jobs, j.digest)
 	c.mu.Unlock()
 	close(j.done)
+}
+
+// traced ends a task's span.
+func (c *Coordinator) traced(j *job, price essaim.Amount) {
+	j.span.Set("essaim.task", j.digest.String())
+	j.span.Set("essaim.model", j.task.Model.String())
+	j.span.Set("essaim.kind", string(j.task.Kind))
+	j.span.Count("essaim.attempts", int64(j.feed.Now().Attempt))
+	j.span.Count("essaim.price", int64(price))
+	j.span.End(j.err)
 }
 
 // giveUp ends a task that is not delivered and returns what its submitter is told.
@@ -310,7 +325,7 @@ func (j *job) record() essaim.TaskRecord {
 	p := j.feed.Now()
 	return essaim.TaskRecord{
 		Digest: j.digest, Session: j.task.Session, Seq: j.task.Seq,
-		State: p.State, Reason: p.Note, Miner: p.Miner, Attempts: p.Attempt,
+		State: p.State, Reason: p.Note, Miner: p.Miner, Attempts: p.Attempt, Trace: j.span.Trace(),
 	}
 }
 

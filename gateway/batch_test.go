@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/openai/openai-go/v3"
@@ -302,4 +303,52 @@ func TestBatchRefuses(t *testing.T) {
 		t.Errorf("%d lines of a revoked key were done of batch %s", r.Submits(), b.ID)
 	}
 	r.books(t)
+}
+
+// TestBatchExpires: a batch whose day is over ends as expired. What was done by then can be read and is paid; the rest is
+// neither done nor paid.
+func TestBatchExpires(t *testing.T) {
+	dir := t.TempDir()
+	r := newRig(t, batches(dir))
+	c := r.openAI()
+	stop := r.running(t)
+	var drawn atomic.Int64
+	r.OnProgress = func(ctx context.Context, _ func(string)) {
+		if drawn.Add(1) > 6 { // three lines
+			<-ctx.Done()
+		}
+	}
+	b := r.begin(t, c, pictureLines(8), openai.BatchNewParamsEndpointV1ImagesGenerations)
+	r.until(t, c, b.ID, func(b *openai.Batch) bool { return b.RequestCounts.Completed > 0 })
+	stop()
+	path := filepath.Join(dir, b.ID+".json")
+	said, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := decode[map[string]any](t, said)
+	was["expires_at"] = was["created_at"] // the day is over
+	if said, err = json.Marshal(was); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, said, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := r.Submits()
+	again := &rig{Network: r.Network, keys: r.keys, blobs: r.blobs, secret: r.secret, keyID: r.keyID}
+	cfg := gateway.Config{Coordinator: r.Network, Blobs: r.blobs, Keys: r.keys, Payer: payer{r.Network, 100 * clienttest.Price}}
+	batches(dir)(&cfg)
+	again.serve(t, cfg)
+	defer again.running(t)()
+	c = again.openAI()
+	b = again.until(t, c, b.ID, func(b *openai.Batch) bool { return b.Status == openai.BatchStatusExpired })
+	got := again.contents(t, c, b.OutputFileID)
+	k, err := r.keys.Key(t.Context(), r.keyID)
+	if n := int64(len(got)); err != nil || n == 0 || n != b.RequestCounts.Completed || n >= 8 || b.ExpiredAt == 0 || k.Spent != essaim.Amount(n)*clienttest.Price || k.Reserved != 0 {
+		t.Errorf("%d lines, %+v, %v: %s", n, k, err, b.RawJSON())
+	}
+	if n := r.Submits(); n != before {
+		t.Errorf("%d tasks after the end", n-before)
+	}
+	again.books(t)
 }

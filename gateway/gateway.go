@@ -45,6 +45,7 @@ import (
 	"github.com/essaim/essaim/gateway/ollama"
 	"github.com/essaim/essaim/gateway/openai"
 	"github.com/essaim/essaim/gateway/purse"
+	"github.com/essaim/essaim/internal/tracing"
 )
 
 const (
@@ -75,7 +76,8 @@ type Config struct {
 	// Filter refuses prompts of API keys' users that it finds something in; nil: none.
 	Filter *censor.List
 
-	LedgerURL string // told to clients if the coordinator names none
+	Tracer    *tracing.Tracer // of requests; nil: none
+	LedgerURL string          // told to clients if the coordinator names none
 	// PrivateHooks lets webhooks go to private networks, and by plain HTTP.
 	PrivateHooks bool
 

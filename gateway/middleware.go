@@ -11,6 +11,7 @@ import (
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/desk"
 	"github.com/essaim/essaim/gateway/openai"
+	"github.com/essaim/essaim/internal/tracing"
 )
 
 // wrap is what every request goes through: an ID, a time limit for its body, the
@@ -19,6 +20,7 @@ import (
 func (g *Gateway) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, id := time.Now(), rand.Text()[:12]
+		r, span := g.trace(w, r)
 		rec := &recorder{ResponseWriter: w}
 		rec.Header().Set(desk.HeaderRequest, id)
 		rec.Header().Set("X-Content-Type-Options", "nosniff")
@@ -34,11 +36,26 @@ func (g *Gateway) wrap(next http.Handler) http.Handler {
 				route = "none"
 			}
 			took := time.Since(start)
+			if span != nil {
+				span.Set("http.route", route)
+				span.Count("http.response.status_code", int64(rec.status()))
+				span.End(nil)
+			}
 			g.metrics.observe(route, rec.status(), took)
 			g.log.Info("request", "id", id, "route", route, "status", rec.status(), "ms", took.Milliseconds())
 		}()
 		next.ServeHTTP(rec, r)
 	})
+}
+
+// trace begins the span of a request, in its client's trace if it names one, and tells it in the answer's header.
+func (g *Gateway) trace(w http.ResponseWriter, r *http.Request) (*http.Request, *tracing.Span) {
+	ctx, span := g.cfg.Tracer.Continue(r.Context(), r.Header.Get(tracing.Header), "gateway "+r.Method, tracing.Server)
+	if span == nil {
+		return r, nil
+	}
+	w.Header().Set(tracing.Header, span.Header())
+	return r.WithContext(ctx), span
 }
 
 func (g *Gateway) panicked(rec *recorder, r *http.Request, id string, p any) {

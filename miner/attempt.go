@@ -12,6 +12,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/internal/tracing"
 	"github.com/essaim/essaim/seal"
 	"github.com/essaim/essaim/transport"
 )
@@ -88,6 +89,8 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 		vacate()
 		return false, m.report(s, f)
 	}
+	ctx, span := m.trace(ctx, a)
+	defer func() { span.End(errors.Join(err, f.cause())) }()
 	ctx, cancel := context.WithDeadline(ctx, time.UnixMilli(o.Deadline))
 	defer cancel()
 	acked, shown := make(chan transport.Acked, 1), make(chan struct{})
@@ -111,7 +114,8 @@ func (m *Miner) execute(ctx context.Context, s *transport.Stream, l *link, o tra
 		}
 	}()
 	job, end := m.working(a)
-	result, f, err := m.produce(ctx, s, a, job)
+	var result *transport.Result
+	result, f, err = m.produce(ctx, s, a, job)
 	end()
 	l.awaited.Add(1)
 	done := leave
@@ -331,6 +335,26 @@ func (m *Miner) store(ctx context.Context, coordinator essaim.NodeKey, r essaim.
 	return nil
 }
 
+// trace begins the span of an attempt that its coordinator traces.
+func (m *Miner) trace(ctx context.Context, a *attempt) (context.Context, *tracing.Span) {
+	if a.offer.Trace == "" {
+		return ctx, nil
+	}
+	ctx, span := m.cfg.Tracer.Continue(ctx, a.offer.Trace, "miner attempt", tracing.Server)
+	span.Set("essaim.task", a.task.Digest().String())
+	span.Set("essaim.engine", a.runner.engine.Name())
+	span.Count("essaim.attempt", int64(a.offer.Attempt))
+	return ctx, span
+}
+
+// cause is the error of a failure, if there is one.
+func (f *failure) cause() error {
+	if f == nil {
+		return nil
+	}
+	return f.err
+}
+
 // soon is how long an attempt may take without a word: one that is over by then says so
 // with its result alone.
 const soon = 5 * time.Millisecond
@@ -353,13 +377,15 @@ func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt, job *J
 		default:
 		}
 	}
+	run, span := m.cfg.Tracer.Start(ctx, "engine "+a.runner.engine.Name(), tracing.Client)
 	go func() {
 		defer close(steps)
+		defer func() { span.End(err) }()
 		if a.task.Verify == essaim.VerifyProof {
-			out, proof, err = m.cfg.Proofs.Run(ctx, a.runner.engine, a.task, a.request, progress)
+			out, proof, err = m.cfg.Proofs.Run(run, a.runner.engine, a.task, a.request, progress)
 			return
 		}
-		out, err = a.runner.engine.Run(ctx, a.request, progress)
+		out, err = a.runner.engine.Run(run, a.request, progress)
 	}()
 	tell := func(u transport.Update) {
 		if s.Send(&transport.Report{Update: &u}) != nil {

@@ -38,6 +38,7 @@ import (
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/internal/tracing"
 	"github.com/essaim/essaim/seal"
 	"github.com/essaim/essaim/transport"
 )
@@ -78,8 +79,9 @@ type Config struct {
 	// defaults as in transport.Config.
 	MinBackoff, MaxBackoff time.Duration
 
-	Version string       // of the program, told to coordinators
-	Logger  *slog.Logger // nil: silent
+	Tracer  *tracing.Tracer // of attempts that somebody traces; nil: none
+	Version string          // of the program, told to coordinators
+	Logger  *slog.Logger    // nil: silent
 }
 
 // Proofs makes proofs. Implementations are safe for concurrent use.

@@ -20,6 +20,8 @@ type Config struct {
 	Ledger  string `toml:"ledger,omitempty" comment:"URL of a ledger node's RPC"`
 	Dir     string `toml:"-"` // where node.toml is
 
+	Telemetry *Telemetry `toml:"telemetry,omitempty" comment:"what is told to a collector of OpenTelemetry; without this section nothing is"`
+
 	Validator   *Validator   `toml:"validator,omitempty"`
 	Coordinator *Coordinator `toml:"coordinator,omitempty"`
 	Miner       *Miner       `toml:"miner,omitempty"`
@@ -31,6 +33,12 @@ const (
 	RoleCoordinator = string(essaim.RoleCoordinator)
 	RoleMiner       = string(essaim.RoleMiner)
 )
+
+// Telemetry configures where traces go: of tasks, with neither prompts nor results.
+type Telemetry struct {
+	OTLP   string  `toml:"otlp" comment:"URL of a collector that speaks OTLP over HTTP, such as http://127.0.0.1:4318"`
+	Sample float64 `toml:"sample,omitempty" comment:"share of the traces that begin here, from 0 to 1; default 1"`
+}
 
 // Validator configures a ledger node. Its genesis.json and validator key are in its
 // folder, as CometBFT has them.

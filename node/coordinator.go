@@ -107,7 +107,7 @@ func (n *Node) newCoordinator(chain *chainclient.Client, account *wallet.Account
 	}
 	cfg := coordinator.Config{
 		Key: keys.Sign, ChainID: n.cfg.ChainID, Listen: n.cfg.Coordinator.Listen, Ledger: settler{chain, account}, Blobs: blobs,
-		Log: filepath.Join(n.cfg.Dir, LogFile), ExpiryAhead: sessionBlocks, LedgerURL: n.cfg.Ledger, Version: n.opt.Version, Logger: n.opt.Logger,
+		Log: filepath.Join(n.cfg.Dir, LogFile), ExpiryAhead: sessionBlocks, Tracer: n.tracer, LedgerURL: n.cfg.Ledger, Version: n.opt.Version, Logger: n.opt.Logger,
 	}
 	if n.cfg.Coordinator.Audit != nil {
 		if n.verifier, err = n.newVerifier(chain, account, keys, blobs); err != nil {
@@ -155,7 +155,7 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		return errors.Join(err, listener.Close())
 	}
 	g, err := gateway.New(gateway.Config{
-		Batches: filepath.Join(n.cfg.Dir, batchFolder), BatchKey: sealing, Filter: filter, Guests: guests,
+		Batches: filepath.Join(n.cfg.Dir, batchFolder), BatchKey: sealing, Filter: filter, Guests: guests, Tracer: n.tracer,
 		Page:        page,
 		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
 		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan, Proofs: builtin.Proofs{}}},

@@ -51,7 +51,7 @@ func (n *Node) newMiner(keys wallet.NodeKeys, blobs blob.Store, list []engine.En
 		Ledger:   ledger, Court: court, Proofs: builtin.Proofs{}, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged, Poll: time.Duration(m.Poll),
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Coordinators: m.Coordinators, Engines: list, Blobs: blobs,
 		Offers: offers, Receipts: filepath.Join(n.cfg.Dir, ReceiptsFile), Capacity: m.Capacity, Grace: time.Duration(m.Grace), Pace: time.Duration(m.Pace),
-		Version: n.opt.Version, Logger: n.opt.Logger,
+		Tracer: n.tracer, Version: n.opt.Version, Logger: n.opt.Logger,
 	})
 }
 

@@ -19,6 +19,8 @@ import (
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
 	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/internal/tracing"
+	"github.com/essaim/essaim/internal/tracing/otlp"
 	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/verifier"
 	"github.com/essaim/essaim/verifier/challenger"
@@ -42,6 +44,8 @@ type Node struct {
 	began time.Time
 	ready chan struct{}
 
+	tracer      *tracing.Tracer          // nil: nobody is told
+	exporter    *otlp.Exporter           // with it
 	chain       *chainclient.Client      // validator, coordinator; set before ready is closed
 	coordinator *coordinator.Coordinator // coordinator only; set before ready is closed
 	miner       *miner.Miner             // miner only; set before ready is closed
@@ -73,7 +77,7 @@ func New(cfg Config, o Options) (*Node, error) {
 	}
 	n.key = keys.ID()
 	n.id = n.key.String()
-	return n, nil
+	return n, n.openTracer()
 }
 
 // ID names the node: a node key in hex, or a validator's peer ID.
@@ -101,6 +105,9 @@ func (n *Node) Miner() *miner.Miner { return n.miner }
 //
 // Errors: nil after ctx has ended; otherwise why the role cannot go on.
 func (n *Node) Run(ctx context.Context) error {
+	if n.exporter != nil {
+		defer n.exporter.Close()
+	}
 	switch n.cfg.Role {
 	case RoleValidator:
 		return n.runValidator(ctx)

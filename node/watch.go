@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/internal/tracing"
+	"github.com/essaim/essaim/internal/tracing/otlp"
 )
 
 // metrics is what a coordinator's gateway serves at /metrics besides its own.
@@ -35,6 +38,22 @@ func metrics(c *coordinator.Coordinator) *prometheus.Registry {
 	add(true, "rejected_total", "Attempts whose receipt did not stand the checks.", func(s coordinator.Stats) float64 { return float64(s.Rejected) })
 	add(true, "settled_total", "Sessions that were settled.", func(s coordinator.Stats) float64 { return float64(s.Settled) })
 	return reg
+}
+
+// openTracer makes what traces tasks, if the configuration says where to.
+//
+// Errors: CodeBadInput.
+func (n *Node) openTracer() (err error) {
+	t := n.cfg.Telemetry
+	if t == nil || t.OTLP == "" {
+		return nil
+	}
+	n.exporter, err = otlp.New(otlp.Config{URL: t.OTLP, Service: "essaim-" + n.cfg.Role, Node: n.id, Version: n.opt.Version, Logger: n.opt.Logger})
+	if err != nil {
+		return err
+	}
+	n.tracer = tracing.New(n.exporter.Export, cmp.Or(t.Sample, 1))
+	return nil
 }
 
 const headerTime = 10 * time.Second

@@ -7,12 +7,13 @@ import "github.com/essaim/essaim/internal/wire"
 
 // Fields is for package wire.
 func (o *Offer) Fields(c *wire.Coder) {
-	c.Map(5, func() {
+	c.Map(5+wire.Count(o.Trace != ""), func() {
 		wire.Bytes(c, "\x01", &o.Task)
 		wire.Bytes(c, "\x02", &o.Input)
 		wire.Uint(c, "\x03", &o.Attempt)
 		wire.Uint(c, "\x04", &o.UnitPrice)
 		wire.Int(c, "\x05", &o.Deadline)
+		wire.MoreText(c, "\x06", &o.Trace)
 	})
 }
 

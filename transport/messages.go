@@ -97,7 +97,8 @@ type Offer struct {
 	Input     raw.Bytes     `cbor:"2,keyasint"` // sealed
 	Attempt   uint64        `cbor:"3,keyasint"` // from 1
 	UnitPrice essaim.Amount `cbor:"4,keyasint"`
-	Deadline  int64         `cbor:"5,keyasint"` // of the attempt, Unix milliseconds
+	Deadline  int64         `cbor:"5,keyasint"`           // of the attempt, Unix milliseconds
+	Trace     string        `cbor:"6,keyasint,omitempty"` // W3C's traceparent, of the attempt; "": nobody traces it
 }
 
 // Report is what a miner says about an attempt: exactly one of its fields is set.

@@ -35,9 +35,9 @@ type process struct {
 	model essaim.ModelInfo
 }
 
-func startProcess(ctx context.Context, t *testing.T, home string) *process {
+func startProcess(ctx context.Context, t *testing.T, home string, more ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command("essaim", "up", "--verbose", "--home", home, "--http", "127.0.0.1:0", "--miners", "2"), log: new(bytes.Buffer)}
+	p := &process{cmd: exec.Command("essaim", append([]string{"up", "--verbose", "--home", home, "--http", "127.0.0.1:0", "--miners", "2"}, more...)...), log: new(bytes.Buffer)}
 	before, _ := devnet.ReadInfo(home)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim/engine"
+	"github.com/essaim/essaim/internal/tracing"
 )
 
 const (
@@ -182,7 +183,11 @@ func (s *stream) fault(what string) error {
 
 func (c *Client) send(ctx context.Context, method, path string, in any) (*stream, error) {
 	var body io.Reader
-	if in != nil {
+	kind := ""
+	if f, ok := in.(form); ok {
+		body, kind = bytes.NewReader(f.body), f.kind
+	} else if in != nil {
+		kind = "application/json"
 		b, err := json.Marshal(in)
 		if err != nil {
 			return nil, fmt.Errorf("%w: what is asked cannot be written as JSON", engine.ErrBadRequest)
@@ -196,8 +201,11 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*stream
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s is no path", ErrBroken, path)
 	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	if h := tracing.Of(s.ctx).Header(); h != "" {
+		req.Header.Set(tracing.Header, h)
 	}
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)

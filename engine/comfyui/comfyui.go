@@ -1,8 +1,9 @@
 // Package comfyui is the driver of ComfyUI: pictures by one plain graph of its own nodes, text to
 // picture, with a checkpoint that the server lists.
 //
-// A graph of another shape would be another model; this driver runs the one that is in workflow.go.
-// The server's answer is looked for by asking, not by its websocket, which tells everybody's progress.
+// A graph of another shape would be another model; this driver runs the one that is in workflow.go, which may begin with
+// a picture. Progress and previews come over a websocket of the request's own (watch.go); whether the picture is there is
+// asked, since a socket that breaks says nothing.
 //
 // The package must not interrupt what others have asked of the server: it takes its own request from
 // the queue, and interrupts only what runs under its own number.
@@ -10,9 +11,11 @@ package comfyui
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -93,33 +96,73 @@ func (e *Engine) list(ctx context.Context) ([]engine.Model, error) {
 		}
 		m := adapter.Describe(Name, name, essaim.KindImage, essaim.MeterPixelStep, "")
 		m.Sizes, m.MinSteps, m.MaxSteps, m.Steps = adapter.Sizes(), 1, 100, 20
+		m.Inits = true
 		out = append(out, m)
 	}
 	return out, nil
 }
 
 // Run draws a picture.
-func (e *Engine) Run(ctx context.Context, r engine.Request, _ func(engine.Progress)) (engine.Result, error) {
+func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine.Progress)) (engine.Result, error) {
 	m, r, err := e.catalog.Fit(ctx, r)
 	if err != nil {
 		return engine.Result{}, err
 	}
+	init := ""
+	if r.Init != "" {
+		if init, err = e.upload(ctx, r.Init); err != nil {
+			return engine.Result{}, err
+		}
+	}
+	id := rand.Text()
+	stop := e.watch(ctx, id, r, progress)
+	file, err := e.draw(ctx, map[string]any{"prompt": workflow(m.Name, r, init), "client_id": id})
+	stop()
+	if err != nil {
+		return engine.Result{}, err
+	}
+	return adapter.Picture(file, r, r.Steps)
+}
+
+// draw has a graph run and returns its picture.
+func (e *Engine) draw(ctx context.Context, ask map[string]any) ([]byte, error) {
 	var queued struct {
 		ID     string         `json:"prompt_id"`
 		Errors map[string]any `json:"node_errors"`
 	}
-	if err := e.client.Post(ctx, "/prompt", map[string]any{"prompt": workflow(m.Name, r)}, adapter.MaxSmall, &queued); err != nil {
-		return engine.Result{}, err
+	if err := e.client.Post(ctx, "/prompt", ask, adapter.MaxSmall, &queued); err != nil {
+		return nil, err
 	}
 	if queued.ID == "" || len(queued.Errors) > 0 {
-		return engine.Result{}, fmt.Errorf("%w: it does not queue the graph", adapter.ErrBroken)
+		return nil, fmt.Errorf("%w: it does not queue the graph", adapter.ErrBroken)
 	}
 	file, err := e.await(ctx, queued.ID)
 	if err != nil {
 		e.withdraw(context.WithoutCancel(ctx), queued.ID)
-		return engine.Result{}, err
 	}
-	return adapter.Picture(file, r, r.Steps)
+	return file, err
+}
+
+// upload gives the server a picture to begin with, among its temporary files, and returns its name in a graph. One that is
+// there already has the same name and the same bytes.
+func (e *Engine) upload(ctx context.Context, file string) (string, error) {
+	var got given
+	name := "essaim-" + essaim.DigestOf([]byte(file)).String() + ".png"
+	err := e.client.Upload(ctx, "/upload/image", "image", name, []byte(file), map[string]string{"type": "temp", "overwrite": "true"}, &got)
+	switch {
+	case err != nil:
+		return "", err
+	case got.Name == "" || got.Type != "temp":
+		return "", fmt.Errorf("%w: it does not keep the picture to begin with", adapter.ErrBroken)
+	}
+	return path.Join(got.Subfolder, got.Name) + " [temp]", nil
+}
+
+// given is a picture as the server names it that it was given.
+type given struct {
+	Name      string `json:"name"`
+	Subfolder string `json:"subfolder"`
+	Type      string `json:"type"`
 }
 
 // saved is a picture as the history names it.

@@ -1,14 +1,21 @@
 package comfyui_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
+	"io"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
 	"github.com/essaim/essaim/engine"
@@ -21,10 +28,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fake is a server with the documented fields, which follows the graph from its end.
 type fake struct {
 	fault string
-	stuck bool // nothing is ever finished
+	stuck bool        // nothing is ever finished
+	deaf  bool        // there is no websocket
+	held  atomic.Bool // nothing is finished yet
 
 	mu          sync.Mutex
+	asked       engine.Request
 	files       map[string][]byte
+	sockets     map[string]*websocket.Conn // by client ID
+	uploads     map[string][]byte          // by name
 	interrupted bool
 	deleted     []string
 }
@@ -46,16 +58,25 @@ func (g graph) input(node, name, class string) string {
 func (g graph) request() (engine.Request, bool) {
 	sampler := g.input(g.input("save", "images", "VAEDecode"), "samples", "KSampler")
 	size, text := g.input(sampler, "latent_image", "EmptyLatentImage"), g.input(sampler, "positive", "CLIPTextEncode")
+	init := ""
+	if encode := g.input(sampler, "latent_image", "VAEEncode"); encode != "" && g.input(encode, "vae", "CheckpointLoaderSimple") != "" {
+		size = g.input(encode, "pixels", "ImageScale")
+		name, _ := g[g.input(size, "image", "LoadImage")].Inputs["image"].(string)
+		if init, _ = strings.CutSuffix(name, " [temp]"); init == name {
+			return engine.Request{}, false
+		}
+	}
+	strength, _ := g[sampler].Inputs["denoise"].(float64)
 	if g["save"].Class != "PreviewImage" || size == "" || text == "" || g.input(sampler, "model", "CheckpointLoaderSimple") == "" {
 		return engine.Request{}, false
 	}
 	number := func(node, name string) int { n, _ := g[node].Inputs[name].(float64); return int(n) }
 	prompt, _ := g[text].Inputs["text"].(string)
-	return engine.Request{Prompt: prompt, Seed: uint64(number(sampler, "seed")), Steps: number(sampler, "steps"), Width: number(size, "width"), Height: number(size, "height")}, true
+	return engine.Request{Prompt: prompt, Seed: uint64(number(sampler, "seed")), Steps: number(sampler, "steps"), Width: number(size, "width"), Height: number(size, "height"), Init: init, Strength: int(1000*strength + .5)}, true
 }
 
 func (f *fake) start(t testing.TB) string {
-	f.files = map[string][]byte{}
+	f.files, f.sockets, f.uploads = map[string][]byte{}, map[string]*websocket.Conn{}, map[string][]byte{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /system_stats", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"system":{"comfyui_version":"0.3.7"},"devices":[]}`)
@@ -64,7 +85,10 @@ func (f *fake) start(t testing.TB) string {
 		fmt.Fprint(w, `{"CheckpointLoaderSimple":{"input":{"required":{"ckpt_name":[["tiny.safetensors","other.ckpt"],{"tooltip":"x"}]}},"output":["MODEL","CLIP","VAE"]}}`)
 	})
 	mux.HandleFunc("POST /prompt", func(w http.ResponseWriter, r *http.Request) {
-		var ask struct{ Prompt graph }
+		var ask struct {
+			Prompt graph
+			Client string `json:"client_id"`
+		}
 		if !enginetest.ReadStrict(w, r, &ask) {
 			return
 		}
@@ -77,14 +101,20 @@ func (f *fake) start(t testing.TB) string {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		id := fmt.Sprintf("id-%d", len(f.files))
+		if request.Init != "" && f.uploads[request.Init] == nil {
+			w.WriteHeader(400)
+			return
+		}
+		f.asked = request
 		f.files[id] = enginetest.Painted(request, f.fault)
+		f.show(ask.Client, request)
 		fmt.Fprintf(w, `{"prompt_id":%q,"number":1,"node_errors":{}}`, id)
 	})
 	mux.HandleFunc("GET /history/{id}", func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		id := r.PathValue("id")
-		if f.files[id] == nil || f.stuck {
+		if f.files[id] == nil || f.stuck || f.held.Load() {
 			fmt.Fprint(w, `{}`)
 			return
 		}
@@ -97,6 +127,36 @@ func (f *fake) start(t testing.TB) string {
 	})
 	mux.HandleFunc("GET /queue", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"queue_running":[[1,"id-0",{},{},[]]],"queue_pending":[]}`)
+	})
+	mux.HandleFunc("POST /upload/image", func(w http.ResponseWriter, r *http.Request) {
+		file, head, err := r.FormFile("image")
+		if err != nil || r.FormValue("type") != "temp" || r.FormValue("overwrite") != "true" {
+			w.WriteHeader(400)
+			return
+		}
+		b, err := io.ReadAll(file)
+		if err != nil {
+			t.Error(err)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.uploads["kept/"+head.Filename] = b
+		fmt.Fprintf(w, `{"name":%q,"subfolder":"kept","type":"temp"}`, head.Filename)
+	})
+	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) {
+		if f.deaf {
+			w.WriteHeader(404)
+			return
+		}
+		f.mu.Lock()
+		conn, err := websocket.Accept(w, r, nil)
+		if err == nil {
+			f.sockets[r.URL.Query().Get("clientId")] = conn
+		}
+		f.mu.Unlock()
+		if err == nil {
+			<-conn.CloseRead(context.Background()).Done() // until the client is gone
+		}
 	})
 	mux.HandleFunc("POST /queue", func(w http.ResponseWriter, r *http.Request) {
 		var ask struct{ Delete []string }
@@ -112,6 +172,30 @@ func (f *fake) start(t testing.TB) string {
 		f.interrupted = true
 	})
 	return (&enginetest.Server{Handler: mux, Fault: f.fault, Paths: []string{"/prompt", "/history", "/view"}}).Start(t)
+}
+
+// show tells a client of each step, and shows it behind, in turn in the older way and in the newer one; and of other nodes.
+// The lock is held.
+func (f *fake) show(client string, r engine.Request) {
+	conn := f.sockets[client]
+	if conn == nil {
+		return
+	}
+	var file bytes.Buffer
+	if err := png.Encode(&file, image.NewRGBA(image.Rect(0, 0, 8, 8))); err != nil {
+		panic(err)
+	}
+	say := func(kind websocket.MessageType, message []byte) { _ = conn.Write(context.Background(), kind, message) }
+	say(websocket.MessageText, []byte(`{"type":"status","data":{"status":{"exec_info":{"queue_remaining":1}},"sid":"x"}}`))
+	say(websocket.MessageText, []byte(`{"type":"progress","data":{"value":3,"max":3,"prompt_id":"id","node":"decode"}}`))
+	for step := 1; step <= r.Steps; step++ {
+		say(websocket.MessageText, fmt.Appendf(nil, `{"type":"progress","data":{"value":%d,"max":%d,"prompt_id":"id","node":"sample"}}`, step, r.Steps))
+		if step%2 == 0 {
+			say(websocket.MessageBinary, append([]byte{0, 0, 0, 1, 0, 0, 0, 2}, file.Bytes()...))
+		} else {
+			say(websocket.MessageBinary, append([]byte{0, 0, 0, 4, 0, 0, 0, 2, '{', '}'}, file.Bytes()...))
+		}
+	}
 }
 
 func open(t testing.TB, address string) *comfyui.Engine {
@@ -160,5 +244,63 @@ func TestWithdrawal(t *testing.T) {
 	}
 	if _, err := open(t, f.start(t)).Impatient().Run(t.Context(), engine.Request{Model: models[0].Digest, Prompt: "x"}, nil); err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a server that never finishes: %v", err)
+	}
+}
+
+// TestInit: a picture to begin with is given to the server first, and the graph begins with it.
+func TestInit(t *testing.T) {
+	f := &fake{}
+	e := open(t, f.start(t)).Quick()
+	models, err := e.Models(t.Context())
+	if err != nil || !models[0].Inits {
+		t.Fatalf("%v, %v", models, err)
+	}
+	var file bytes.Buffer
+	if err := png.Encode(&file, image.NewRGBA(image.Rect(0, 0, 16, 8))); err != nil {
+		t.Fatal(err)
+	}
+	r := engine.Request{Model: models[0].Digest, Prompt: "x", Init: file.String(), Strength: 400}
+	for range 2 { // the same picture is kept once
+		if _, err := e.Run(t.Context(), r, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(f.uploads) != 1 || !bytes.Equal(f.uploads[f.asked.Init], file.Bytes()) || f.asked.Strength != 400 || f.asked.Width == 16 {
+		t.Errorf("%d uploads, asked for %+v", len(f.uploads), f.asked)
+	}
+	r.Strength = 0
+	if _, err := e.Run(t.Context(), r, nil); !errors.Is(err, engine.ErrBadRequest) {
+		t.Errorf("no strength: %v", err)
+	}
+}
+
+// TestWatched: each step is told once, with the picture of the one before, if pictures are wanted; a server
+// without a websocket draws all the same.
+func TestWatched(t *testing.T) {
+	f := &fake{}
+	e := open(t, f.start(t)).Quick()
+	models, err := e.Models(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, previews := range []bool{true, false} {
+		var steps, shown int
+		f.held.Store(true) // until every step was told
+		_, err := e.Run(t.Context(), engine.Request{Model: models[0].Digest, Prompt: "x", Steps: 5, Previews: previews}, func(p engine.Progress) {
+			if steps++; p.Step != steps || p.Steps != 5 {
+				t.Errorf("step %d of %d is told as number %d", p.Step, p.Steps, steps)
+			}
+			if p.Preview != nil {
+				shown++
+			}
+			f.held.Store(p.Step < p.Steps)
+		})
+		if want := map[bool]int{true: steps - 1}[previews]; err != nil || steps == 0 || shown != want {
+			t.Errorf("%d steps, %d shown, want %d: %v", steps, shown, want, err)
+		}
+	}
+	silent := &fake{deaf: true}
+	if _, err := open(t, silent.start(t)).Impatient().Run(t.Context(), engine.Request{Model: models[0].Digest, Prompt: "x"}, func(engine.Progress) { t.Error("progress from nowhere") }); err != nil {
+		t.Errorf("without a websocket: %v", err)
 	}
 }
