@@ -200,7 +200,7 @@ func (c *Coordinator) register(ctx context.Context, m *miner, a essaim.Actor) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.actor, m.models = a, models
+	m.actor, m.models, m.turns.Own = a, models, a.Owner
 	c.serveQueue()
 }
 
@@ -257,7 +257,7 @@ func (c *Coordinator) listen(m *miner, s *transport.Stream, beat time.Duration) 
 			return m.why()
 		}
 		c.heard(m, int(in.Running))
-		out := transport.FromCoordinator{Vouchers: c.show(m)}
+		out := transport.FromCoordinator{Vouchers: c.show(m), Why: c.passedOver(m)}
 		if in.Claim != nil {
 			out.Claim = c.claim(m.ctx, m.key, in.Claim)
 		}
@@ -275,6 +275,21 @@ func (c *Coordinator) heard(m *miner, running int) {
 		m.full = false
 		c.serveQueue()
 	}
+}
+
+// passedOver says why a miner gets no task of a model that it runs, however many come; "": it does.
+func (c *Coordinator) passedOver(m *miner) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for model, info := range m.models {
+		if err := c.eligible(m, model, info.UnitPrice); err != nil {
+			return err.Error()
+		}
+		if c.cfg.Barred(m.key, model) {
+			return "the miner is not listed for model " + model.Short() + " any more"
+		}
+	}
+	return ""
 }
 
 // claim answers a miner that asks again for the acknowledgement of a receipt.

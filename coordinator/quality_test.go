@@ -9,6 +9,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/miner"
 )
 
@@ -28,6 +29,7 @@ func TestFailingMinerIsLeftOut(t *testing.T) {
 	if essaim.CodeOf(err) != essaim.CodeUnavailable || !strings.Contains(err.Error(), "has failed 3 times in a row") || strings.Contains(err.Error(), marker) {
 		t.Errorf("the fourth task: %v", err)
 	}
+	eventually(t, "the miner knows why it is idle", func() bool { return strings.Contains(bad.Look(t.Context()).Idle, "has failed 3 times in a row") })
 	e, started, free := blocked()
 	good := n.mine(e, func(c *miner.Config) { c.Capacity = 1 })
 	task, done := p.submit("a plum")
@@ -118,4 +120,24 @@ func (p *payer) prepareIn(conversation, prompt string) (essaim.Submission, error
 	s, err := p.prepare(prompt, nil)
 	s.Conversation = conversation
 	return s, err
+}
+
+// TestEnginesShareWork: of two engines of a miner that have the same model, each has a task at the same time.
+func TestEnginesShareWork(t *testing.T) {
+	n := newNetwork(t, nil)
+	one, first, freeOne := blocked()
+	two, second, freeTwo := blocked()
+	n.mine(one, func(c *miner.Config) { c.Capacity, c.Engines = 2, []engine.Engine{one, two} })
+	p := n.payer(10 * unitPrice)
+	_, a := p.submit("a pear")
+	_, b := p.submit("a plum")
+	within(t, first, "one engine works")
+	within(t, second, "and the other")
+	freeOne()
+	freeTwo()
+	for _, done := range []<-chan result[essaim.Delivery]{a, b} {
+		r := within(t, done, "a task is delivered")
+		p.must(r.v, r.err)
+	}
+	p.settle(2)
 }

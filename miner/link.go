@@ -3,8 +3,10 @@ package miner
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/transport"
@@ -153,12 +155,28 @@ func (m *Miner) beat(ctx context.Context, s *transport.Stream, l *link) error {
 			return fmt.Errorf("coordinator %s does not answer: %w", l.peer.Short(), err)
 		}
 		m.hear(l.peer, answer.Vouchers)
+		m.told(answer.Why)
 		if claim != nil && answer.Claim != nil {
 			if err := m.answered(l.peer, claim, *answer.Claim); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// maxWhy bounds what is shown of a coordinator's words, in bytes.
+const maxWhy = 200
+
+// told notes why a coordinator gives this miner nothing now; "": it would.
+func (m *Miner) told(why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.why = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, why[:min(len(why), maxWhy)])
 }
 
 // answered notes what a coordinator said about a receipt.

@@ -19,6 +19,8 @@ type Job struct {
 	Price       essaim.Amount // at most
 	Step, Steps int           // Steps 0: not known
 	Since       time.Time
+
+	engine engine.Engine
 }
 
 // Look is how a miner is doing at this moment.
@@ -54,6 +56,8 @@ func (m *Miner) Look(ctx context.Context) Look {
 		l.Idle = "no coordinator: " + m.trouble.Error()
 	case l.Connected == 0:
 		l.Idle = "no coordinator has answered yet"
+	case m.why != "":
+		l.Idle = "its coordinator says: " + m.why
 	default:
 		l.Idle = "no task for its models has come"
 	}
@@ -67,6 +71,16 @@ func (m *Miner) working(a *attempt) (*Job, func()) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	busy := map[engine.Engine]int{}
+	for j := range m.jobs {
+		busy[j.engine]++
+	}
+	for _, e := range a.runner.others {
+		if busy[e] < busy[a.runner.engine] {
+			a.runner.engine = e
+		}
+	}
+	j.engine = a.runner.engine
 	m.jobs[j] = struct{}{}
 	return j, func() {
 		m.mu.Lock()

@@ -49,7 +49,7 @@ type Config struct {
 	Seal         *seal.PrivateKey   // opens prompts; its public half is registered on the ledger
 	ChainID      string
 	Coordinators []string        // multiaddresses, each with /p2p/ and a peer ID
-	Engines      []engine.Engine // the first that has a model runs it
+	Engines      []engine.Engine // of those that have a model, the one with the least to do runs it; comparable
 	Blobs        blob.Store      // the miner's own; keeps the sealed results
 	Offers       []essaim.Offer  // what it runs, and the least it takes for a unit
 	Declines     *censor.List    // prompts that it leaves to others; nil: none
@@ -128,16 +128,19 @@ type Miner struct {
 	draining bool                     // Run is ending: no new attempts; guarded by mu
 	jobs     map[*Job]struct{}        // at work; guarded by mu
 	trouble  error                    // why the last connection has ended; guarded by mu
+	why      string                   // it gets nothing now, as the coordinator says that answered last; guarded by mu
 	idle     chan struct{}            // closed when draining and no attempt is open
 
 	acked, refused, failed, earned, unpaid atomic.Uint64
 }
 
-// runner is a model with the engine that runs it.
+// runner is a model with the engine that runs it: of several, the one that has the least to do.
 type runner struct {
 	engine engine.Engine
 	model  engine.Model
 	price  essaim.Amount // least for a unit
+
+	others []engine.Engine // that run it too, such as on another GPU
 }
 
 // New checks a configuration; it starts nothing and opens nothing.
@@ -302,7 +305,12 @@ func (m *Miner) catalog(ctx context.Context) ([]essaim.ModelInfo, error) {
 		}
 		for _, model := range list {
 			price, offered := m.prices[model.Digest]
-			if _, have := models[model.Digest]; have || !offered {
+			if r, have := models[model.Digest]; have && offered {
+				r.others = append(r.others, e)
+				models[model.Digest] = r
+				continue
+			}
+			if !offered {
 				continue
 			}
 			models[model.Digest] = runner{engine: e, model: model, price: price}

@@ -82,6 +82,7 @@ type FromMiner struct {
 type FromCoordinator struct {
 	Claim    *Acked   `cbor:"1,keyasint,omitempty"` // answers the claim; nil: there was none
 	Vouchers [][]byte `cbor:"2,keyasint,omitempty"` // COSE_Sign1 by sessions' keys: what payers have accepted of sessions that owe the miner
+	Why      string   `cbor:"3,keyasint,omitempty"` // the miner gets no task of some model now; "": it could
 }
 
 // Acked answers a receipt: exactly one of its fields is set.

@@ -3,7 +3,7 @@
 // server that can do it, for at most one task of each other payer beside its own payer's earlier ones, however many
 // tasks or sessions somebody else has, and whatever else is served meanwhile: nobody starves.
 //
-// What is for the Last comes after all others, but for one task in so many, so that it does not starve either. The
+// A server's owner goes first on it: the machine is its own. What is for the Last comes after all others, but for one task in so many, so that it does not starve either. The
 // package also keeps how long a model's tasks take, for those who wait.
 //
 // It must not know miners or money, and nothing in it is safe for concurrent use: the
@@ -41,6 +41,8 @@ type tasks[T comparable] struct {
 
 // Server is what the line remembers of one that serves. Its zero value has served nobody.
 type Server struct {
+	Own essaim.Address // its owner, whose tasks go before all others here; zero: nobody's do
+
 	served map[Who]uint64 // when it last served whom, of those who may still wait
 	others int            // tasks since one of the Last
 }
@@ -120,6 +122,9 @@ type turn struct {
 
 // before is the order of turns at a server.
 func (s *Server) before(a, b turn) bool {
+	if own := a.who.Payer == s.Own; own != (b.who.Payer == s.Own) && s.Own != (essaim.Address{}) {
+		return own
+	}
 	if a.who.Last != b.who.Last {
 		return a.who.Last == (s.others >= LastEvery)
 	}

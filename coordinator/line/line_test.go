@@ -145,6 +145,25 @@ func TestTurnsAreOfEachServer(t *testing.T) {
 	t.Error("the task waits for ever")
 }
 
+// TestOwnFirst: an owner's tasks go before all others on its own server, and on no other.
+func TestOwnFirst(t *testing.T) {
+	l, own, other := line.New[int](), line.Server{Own: payer(2).Payer}, line.Server{}
+	for i := range 4 {
+		l.Add(payer(1), i)
+		l.Add(payer(2), 10+i)
+	}
+	for i := range 2 {
+		who, next, _ := l.Next(&own, anything)
+		if next != 10+i {
+			t.Errorf("the owner's server takes task %d", next)
+		}
+		l.Serve(who, next, &own)
+	}
+	if _, next, _ := l.Next(&other, anything); next != 0 {
+		t.Errorf("another server takes task %d", next)
+	}
+}
+
 func TestPlaceCountsRivalsOnly(t *testing.T) {
 	l := line.New[int]()
 	for i := range 6 {
