@@ -151,17 +151,17 @@ func TestWhatNodeTomlSays(t *testing.T) {
 		return path
 	}
 	first := startProcess(ctx, t, home, "--engine", "openai="+chatter(t, to.URL)) // makes the home and registers everybody
-	secret := strings.TrimSpace(string(run(t, home, "apikey", "create", "test")))
-	var guests struct{ ID string }
-	if err := json.Unmarshal(run(t, home, "--json", "apikey", "create", "guests"), &guests); err != nil || guests.ID == "" {
+	secret := strings.TrimSpace(string(said(t, home, "apikey", "create", "test")))
+	var guests struct{ Key struct{ ID string } }
+	if err := json.Unmarshal(said(t, home, "--json", "apikey", "create", "guests"), &guests); err != nil || guests.Key.ID == "" {
 		t.Fatalf("%+v, %v", guests, err)
 	}
 	first.kill()
 	tell := &node.Telemetry{OTLP: to.URL}
 	edit(t, home, "coordinator", func(c *node.Config) {
-		c.Telemetry, c.Coordinator.Filter, c.Coordinator.Guests = tell, words("filter.txt", "rotten quince"), &node.Guests{Key: guests.ID, PerHour: 100}
+		c.Telemetry, c.Coordinator.Filter, c.Coordinator.Guests = tell, words("filter.txt", "rotten quince"), &node.Guests{Key: guests.Key.ID, PerHour: 100}
 	})
-	edit(t, home, "miner-1", func(c *node.Config) { c.Telemetry, c.Miner.Censor = tell, words("censor.txt", "medlar") })
+	edit(t, home, "miner-1", func(c *node.Config) { c.Telemetry, c.Miner.Censor = tell, words("censor.txt", "blue house") })
 	edit(t, home, "miner-2", func(c *node.Config) { c.Telemetry = tell })
 	for _, role := range []string{"validator", "miner-1", "miner-2", "coordinator"} {
 		startNode(t, filepath.Join(home, role))
@@ -188,7 +188,7 @@ func TestWhatNodeTomlSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 4 {
-		if d, err := draw("a medlar"); err != nil || d.Miner.String() == declines.ID() {
+		if d, err := draw("a Blue house"); err != nil || d.Miner.String() == declines.ID() {
 			t.Errorf("a word of the censor's list: by %s, %v", d.Miner.Short(), err)
 		}
 	}
@@ -221,7 +221,7 @@ func TestWhatNodeTomlSays(t *testing.T) {
 		t.Errorf("the trace went through %v, want %v", told.of(trace), want)
 	}
 	told.mu.Lock()
-	for _, w := range []string{marker, "medlar", "indeed", secret} {
+	for _, w := range []string{marker, "ouse", "quince", "indeed", secret} {
 		if strings.Contains(string(told.raw), w) {
 			t.Errorf("%q is in a span", w)
 		}
@@ -242,8 +242,8 @@ func drawWith(ctx context.Context, api openai.Client, prompt string, o ...option
 	return d, err
 }
 
-// run runs a command on a home.
-func run(t *testing.T, home string, args ...string) []byte {
+// said is what a command on a home says.
+func said(t *testing.T, home string, args ...string) []byte {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "essaim", append([]string{"--home", home}, args...)...).Output()
 	if err != nil {
@@ -315,7 +315,7 @@ func batch(ctx context.Context, t *testing.T, api openai.Client) {
 	}
 	defer answers.Body.Close()
 	all, err := io.ReadAll(answers.Body)
-	if n := strings.Count(string(all), `"receipt"`); err != nil || n != 3 {
-		t.Errorf("%d receipts in the answers: %v", n, err)
+	if n := strings.Count(string(all), `"status_code":200`); err != nil || n != 3 {
+		t.Errorf("%d lines were done, %v: %s", n, err, all)
 	}
 }
