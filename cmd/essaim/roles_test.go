@@ -196,6 +196,14 @@ func TestWhatNodeTomlSays(t *testing.T) {
 		t.Errorf("a guest: %v", err)
 	}
 
+	oneTrace(ctx, t, told, api, p, secret)
+	dashboard(ctx, t, i.Gateway)
+	batch(ctx, t, api)
+}
+
+// oneTrace has a chat done in a trace that its client has begun, and looks at what the collector was told.
+func oneTrace(ctx context.Context, t *testing.T, told *spans, api openai.Client, p *process, secret string) {
+	t.Helper()
 	const trace, marker = "0af7651916cd43dd8448eb211c80319c", "zanzibar-marker"
 	var answered *http.Response
 	chat, err := api.Chat.Completions.New(ctx, openai.ChatCompletionNewParams{Model: "llama-tiny", Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("say " + marker)}},
@@ -227,8 +235,6 @@ func TestWhatNodeTomlSays(t *testing.T) {
 		}
 	}
 	told.mu.Unlock()
-	dashboard(ctx, t, i.Gateway)
-	batch(ctx, t, api)
 }
 
 // desc is who has drawn a picture.

@@ -128,6 +128,25 @@ func (f *fake) start(t testing.TB) string {
 	mux.HandleFunc("GET /queue", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"queue_running":[[1,"id-0",{},{},[]]],"queue_pending":[]}`)
 	})
+	f.begin(t, mux)
+	mux.HandleFunc("POST /queue", func(w http.ResponseWriter, r *http.Request) {
+		var ask struct{ Delete []string }
+		if enginetest.ReadStrict(w, r, &ask) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.deleted = append(f.deleted, ask.Delete...)
+		}
+	})
+	mux.HandleFunc("POST /interrupt", func(http.ResponseWriter, *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.interrupted = true
+	})
+	return (&enginetest.Server{Handler: mux, Fault: f.fault, Paths: []string{"/prompt", "/history", "/view"}}).Start(t)
+}
+
+// begin is where pictures to begin with are left, and where clients listen.
+func (f *fake) begin(t testing.TB, mux *http.ServeMux) {
 	mux.HandleFunc("POST /upload/image", func(w http.ResponseWriter, r *http.Request) {
 		file, head, err := r.FormFile("image")
 		if err != nil || r.FormValue("type") != "temp" || r.FormValue("overwrite") != "true" {
@@ -158,20 +177,6 @@ func (f *fake) start(t testing.TB) string {
 			<-conn.CloseRead(context.Background()).Done() // until the client is gone
 		}
 	})
-	mux.HandleFunc("POST /queue", func(w http.ResponseWriter, r *http.Request) {
-		var ask struct{ Delete []string }
-		if enginetest.ReadStrict(w, r, &ask) {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.deleted = append(f.deleted, ask.Delete...)
-		}
-	})
-	mux.HandleFunc("POST /interrupt", func(http.ResponseWriter, *http.Request) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.interrupted = true
-	})
-	return (&enginetest.Server{Handler: mux, Fault: f.fault, Paths: []string{"/prompt", "/history", "/view"}}).Start(t)
 }
 
 // show tells a client of each step, and shows it behind, in turn in the older way and in the newer one; and of other nodes.
