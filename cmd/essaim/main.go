@@ -138,7 +138,7 @@ Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return essaim.Errorf(essaim.CodeBadInput, "see `"+cmd.CommandPath()+" --help`", "%w", err)
 	})
-	root.AddCommand(ofHome(c)...)
+	root.AddCommand(ofHome(c, root)...)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
 		c.applied, err = settings.Apply(cmd, c.getenv)
 		if cmd.Name() == "doctor" {
@@ -170,14 +170,14 @@ func (c *cli) desk() signing.Desk {
 }
 
 // ofHome are the commands about a home, and about the program itself.
-func ofHome(c *cli) []*cobra.Command {
+func ofHome(c *cli, root *cobra.Command) []*cobra.Command {
 	list := backup.Commands(&backup.Shell{
 		Stdout: c.stdout, Stderr: c.stderr, JSON: func() bool { return c.json }, Home: func() string { return c.home },
 		Given: c.wallet().Given, Ask: c.wallet().Ask, Runs: c.runs,
 	})
 	return append(list, settings.Command(&settings.Shell{
 		Stdout: c.stdout, Getenv: c.getenv, JSON: func() bool { return c.json }, Home: func() string { return c.home }, Applied: func() []settings.Setting { return c.applied },
-	}), doctor.Command(physician(c)), begin.Command(beginner(c)), manual.Completion(), manual.Man(version))
+	}), doctor.Command(physician(c, root)), begin.Command(beginner(c)), manual.Completion(), manual.Man(version))
 }
 
 // operators is what the commands of people who run a node need.
@@ -191,10 +191,11 @@ func operators(c *cli) *operator.Shell {
 }
 
 // physician is what the doctor needs.
-func physician(c *cli) *doctor.Shell {
+func physician(c *cli, root *cobra.Command) *doctor.Shell {
 	return &doctor.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, Home: func() string { return c.home }, User: func() string { return c.user },
-		Gateway: func() string { return c.gateway }, Settings: func() error { return c.misset }, Version: version,
+		Gateway: func() string { return c.gateway }, Settings: func() error { return c.misset },
+		Strange: func() []settings.Stranger { return settings.Strangers(root, os.Environ()) }, Version: version,
 		No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
 		Now: time.Now, Space: doctor.Space, Flush: doctor.Flush, Ports: []int{8420, 8421, 8422, 8423},
 		Engines: func(ctx context.Context) []all.Found { return all.Local(ctx, all.Usual()) },

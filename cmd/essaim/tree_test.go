@@ -41,6 +41,9 @@ func TestHelp(t *testing.T) {
 			t.Error(err)
 		}
 		for line := range strings.Lines(out.String()) {
+			if strings.Contains(line, "\x1b") {
+				t.Errorf("%s: colours without a terminal", name)
+			}
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
 				t.Errorf("%s: %d columns: %s", name, n, line)
 			}

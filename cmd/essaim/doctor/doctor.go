@@ -16,6 +16,7 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/settings"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/engine/all"
 )
@@ -46,6 +47,7 @@ type Shell struct {
 	User     func() string // the key that is meant unless another is named
 	Gateway  func() string // that somebody has named; "": that of the network in the home
 	Settings func() error  // reads the home's settings
+	Strange  func() []settings.Stranger
 	Version  string
 
 	No    func(error) error // the answer is no: the program ends with 1

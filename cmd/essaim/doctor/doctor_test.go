@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/settings"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/node"
@@ -33,7 +34,7 @@ func healthy(t *testing.T) (*Shell, string) {
 	}
 	return &Shell{
 		Stdout: &bytes.Buffer{}, JSON: func() bool { return false }, Home: func() string { return home }, User: func() string { return "user" },
-		Gateway: func() string { return "" }, Settings: func() error { return nil }, Now: time.Now,
+		Gateway: func() string { return "" }, Settings: func() error { return nil }, Strange: func() []settings.Stranger { return nil }, Now: time.Now,
 		No: func(err error) error { return err }, Shown: func(err error) error { return err },
 		Space: func(string) (uint64, error) { return 50 << 30, nil }, Flush: func(string) (time.Duration, error) { return time.Millisecond, nil },
 		Engines: func(context.Context) []all.Found {
@@ -83,6 +84,11 @@ func TestLocal(t *testing.T) {
 		{"settings", "settings", Fail, "no setting is called", func(_ *testing.T, s *Shell, _ string) {
 			s.Settings = func() error {
 				return essaim.Errorf(essaim.CodeBadInput, "is gateway meant?", "no setting is called gatway")
+			}
+		}},
+		{"a variable that is none", "settings", Warn, "ESSAIM_GATWAY sets nothing", func(_ *testing.T, s *Shell, _ string) {
+			s.Strange = func() []settings.Stranger {
+				return []settings.Stranger{{Name: "ESSAIM_GATWAY", Near: "ESSAIM_GATEWAY"}}
 			}
 		}},
 		{"no home", "home", Warn, "not there yet", func(t *testing.T, s *Shell, home string) { s.Home = func() string { return home + "2" } }},

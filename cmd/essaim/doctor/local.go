@@ -23,7 +23,14 @@ func (s *Shell) settings(r *report) {
 		r.wrong("settings", err, "mend the file")
 		return
 	}
-	r.ok("settings", "read")
+	for _, v := range s.Strange() {
+		do := "unset it, if it is not another program's"
+		if v.Near != "" {
+			do = "is " + v.Near + " meant?"
+		}
+		r.warn("settings", do, "the variable %s sets nothing", v.Name)
+	}
+	r.ok("settings", "read; `essaim config show` lists them")
 }
 
 // home looks at the folder, and returns what it says about a network.

@@ -37,6 +37,9 @@ func (s *Shell) network(ctx context.Context, r *report, home devnet.Info) bool {
 		return false
 	}
 	r.ok("gateway", "%s answers in %d ms", url, time.Since(began).Milliseconds())
+	if info.Version != "" && info.Version != s.Version {
+		r.warn("gateway", "if something is not understood, use the same version", "it is of version %s, and this program of %s", info.Version, s.Version)
+	}
 	s.dialPeers(ctx, r, info.PeerAddrs)
 	if info.LedgerURL == "" {
 		r.fail("ledger", "ask the gateway's operator", "the gateway names no ledger to pay on")

@@ -3,6 +3,9 @@ package settings
 import (
 	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // hint says what to write instead of a key that is not known.
@@ -54,4 +57,30 @@ func distance(a, b string) int {
 		row = next
 	}
 	return row[len(b)]
+}
+
+// others are the program's variables that are no flags.
+var others = []string{"ESSAIM_PASSPHRASE", "ESSAIM_TELEGRAM_TOKEN", "ESSAIM_DISCORD_TOKEN", "ESSAIM_PICTURES", "ESSAIM_CACHE"}
+
+// Stranger is a variable that begins like the program's and is none of them.
+type Stranger struct{ Name, Near string } // Near: what was likely meant; "": nothing is like it
+
+// Strangers finds them in an environment of NAME=VALUE lines. They are no errors: other programs
+// may have such variables, too.
+func Strangers(root *cobra.Command, environ []string) (out []Stranger) {
+	known := slices.Clone(others)
+	walk(root, func(cmd *cobra.Command) {
+		each(cmd, func(owner *cobra.Command, f *pflag.Flag) {
+			if owner == cmd {
+				known = append(known, Env(owner, f.Name))
+			}
+		})
+	})
+	for _, line := range environ {
+		name, value, _ := strings.Cut(line, "=")
+		if value != "" && strings.HasPrefix(name, prefix+"_") && !strings.HasPrefix(name, prefix+"_TEST_") && !slices.Contains(known, name) {
+			out = append(out, Stranger{name, Nearest(name, known)})
+		}
+	}
+	return out
 }

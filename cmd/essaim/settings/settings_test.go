@@ -167,6 +167,16 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// TestStrangers: a variable that begins like ours and is none is named, with the nearest.
+func TestStrangers(t *testing.T) {
+	root := &cobra.Command{Use: "essaim"}
+	root.PersistentFlags().String("gateway", "", "")
+	got := Strangers(root, []string{"HOME=/x", "ESSAIM_GATEWAY=x", "ESSAIM_PASSPHRASE=x", "ESSAIM_GATWAY=x", "ESSAIM_TEST_X=1"})
+	if len(got) != 1 || got[0] != (Stranger{"ESSAIM_GATWAY", "ESSAIM_GATEWAY"}) {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestNearest(t *testing.T) {
 	known := []string{"gateway", "json", "passphrase-file", "imagine.count", "miner.run.at"}
 	for word, want := range map[string]string{"gatewy": "gateway", "jsno": "json", "passphrase_file": "passphrase-file", "count": "imagine.count", "x": "", "colour": "", "imagine.cuont": "imagine.count"} {
