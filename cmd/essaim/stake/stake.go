@@ -9,6 +9,7 @@
 package stake
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -85,6 +86,7 @@ func (o *outcome) set(name string, value any) {
 
 // begin dials the ledger and loads the account that signs.
 func (s *Shell) begin(ctx context.Context, f *sending) (*chainclient.Client, *wallet.Account, error) {
+	f.from = cmp.Or(f.from, s.User()) // what is said names it
 	by, err := s.Open(ctx, f.from)
 	return by.Client, by.By, err
 }
