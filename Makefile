@@ -21,6 +21,7 @@ install: build ## program, completions and man pages into PREFIX (/usr/local); D
 	'$(BIN)' completion bash > '$(SHARE)/bash-completion/completions/essaim'
 	'$(BIN)' completion zsh > '$(SHARE)/zsh/site-functions/_essaim'
 	'$(BIN)' completion fish > '$(SHARE)/fish/vendor_completions.d/essaim.fish'
+	'$(BIN)' man '$(SHARE)/man/man1'
 	@if [ '$(SYSTEMD)' = yes ]; then install -d '$(UNITS)' && install -m 644 packaging/systemd/*.service '$(UNITS)'; fi
 
 uninstall: ## remove what install has put into PREFIX; homes and keys stay

@@ -246,7 +246,7 @@ func usageErrors(cmd *cobra.Command) {
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return essaim.Errorf(essaim.CodeBadInput, "see `"+cmd.CommandPath()+" --help`", "%s: %s", cmd.CommandPath(), strings.ReplaceAll(err.Error(), "\n", " "))
+			return essaim.Errorf(essaim.CodeBadInput, meant(cmd, args), "%s: %s", cmd.CommandPath(), strings.ReplaceAll(err.Error(), "\n", " "))
 		}
 		return nil
 	}
@@ -256,6 +256,20 @@ func usageErrors(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		usageErrors(sub)
 	}
+}
+
+// meant says which command somebody was likely to mean, or where to read on.
+func meant(cmd *cobra.Command, args []string) string {
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	if len(args) > 0 {
+		if near := settings.Nearest(args[0], names); near != "" {
+			return "is `" + cmd.CommandPath() + " " + near + "` meant?"
+		}
+	}
+	return "see `" + cmd.CommandPath() + " --help`"
 }
 
 func defaultHome() string {
