@@ -72,7 +72,7 @@ func TestMaintenanceBeginsWithItsBlock(t *testing.T) {
 		n.register(key, hpke.PublicKey(), 100)
 		n.ledger.changeActor(essaim.NodeKeyOf(key), func(a *essaim.Actor) { a.AwayFrom, a.AwayUntil = 20, 30 })
 	})
-	p := n.payer(10 * unitPrice)
+	p := n.payer(10_000 * unitPrice) // it draws until the miner is seen not to work
 	p.must(p.imagine("a fir", nil))
 	n.ledger.setHeight(20)
 	eventually(t, "the miner is away", func() bool {
