@@ -88,17 +88,18 @@ func (d *demo) play(ctx context.Context) (err error) {
 	)
 }
 
-// idle is an engine without work: it gives one result for every request.
+// idle is an engine without work: it gives one result for every request. It is used by its address,
+// because a miner tells engines apart by comparing them.
 type idle struct {
 	model  engine.Model
 	result engine.Result
 }
 
-func (idle) Name() string { return "idle" }
+func (*idle) Name() string { return "idle" }
 
-func (e idle) Models(context.Context) ([]engine.Model, error) { return []engine.Model{e.model}, nil }
+func (e *idle) Models(context.Context) ([]engine.Model, error) { return []engine.Model{e.model}, nil }
 
-func (e idle) Run(context.Context, engine.Request, func(engine.Progress)) (engine.Result, error) {
+func (e *idle) Run(context.Context, engine.Request, func(engine.Progress)) (engine.Result, error) {
 	r := e.result
 	r.Data = slices.Clone(r.Data) // the caller owns it
 	return r, nil
@@ -160,7 +161,7 @@ func (d *demo) startMiner(ctx context.Context, logger *slog.Logger) error {
 	}
 	m, err := miner.New(miner.Config{
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: d.net.Info().ChainID, Coordinators: d.net.Info().Peers[:1],
-		Engines: []engine.Engine{idle{d.model, result}}, Offers: actor.Offers[:1], Blobs: mem.New(),
+		Engines: []engine.Engine{&idle{d.model, result}}, Offers: actor.Offers[:1], Blobs: mem.New(),
 		Receipts: filepath.Join(dir, node.ReceiptsFile), Capacity: demoDrawers, MaxUnacked: 4 * demoDrawers, Logger: logger,
 	})
 	if err != nil {
