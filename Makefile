@@ -44,7 +44,7 @@ demo-settlement: build ## ten thousand tasks in two transactions, and two lies c
 demo-proof: build ## a picture, its proof, its check without weights, and a liar convicted in one move, told and checked
 	@./$(BIN) demo-proof
 
-demo-bot: build ## people chat with a bot on a network and a Telegram of its own, told and checked
+demo-bot: build ## people chat with bots on a network, a Telegram and a Discord of its own, told and checked
 	@./$(BIN) demo-bot
 
 checker: ## the page's checker of proofs, web/certificate/built: after changes of what it checks

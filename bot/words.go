@@ -114,7 +114,7 @@ Une adresse s'écrit essaim1…, 0x…, @quelqu'un d'ici, ou aim:nom pour un nom
 	certify    = text{"Certificate", "Certificat"}
 	notYours   = text{"I do not find that picture here.", "Je ne trouve pas ce dessin ici."}
 
-	gift       = text{"Here is %s. It is worth nothing but pictures. Come again tomorrow.", "Voici %s. Cela ne vaut que des dessins. Revenez demain."}
+	gift       = text{"Here is %s, for pictures and tips. Come again tomorrow.", "Voici %s, pour des dessins et des dons. Revenez demain."}
 	giftSoon   = text{"You had your coins today. Come again in %s.", "Vous avez eu vos pièces aujourd'hui. Revenez dans %s."}
 	giftYoung  = text{"Your account is too new for the faucet. Come again in %s.", "Votre compte est trop récent pour le robinet. Revenez dans %s."}
 	giftChat   = text{"This group has had its coins for today. Ask me in private.", "Ce groupe a eu ses pièces pour aujourd'hui. Demandez-moi en privé."}

@@ -31,7 +31,7 @@ func demo(s *Shell) *cobra.Command {
 		return d.play(ctx)
 	})
 	cmd.Short = "The story of people who chat with a bot: pictures, tips, a restart"
-	cmd.Long = `Brings up a network and a Telegram of its own on this machine, lets three people talk to
+	cmd.Long = `Brings up a network, a Telegram and a Discord of its own on this machine, lets people talk to
 the bot, and prints what is said. Pictures are drawn by miners, paid on the ledger and
 checked; the bot is stopped in the middle and goes on. Every claim is checked; if one
 does not hold, it says which and exits with 1.`
@@ -76,6 +76,7 @@ func (d *story) play(ctx context.Context) (err error) {
 		term.Chapter{Title: "The bot is stopped and started again, and hears everything twice", Tell: d.restart},
 		term.Chapter{Title: "Dora comes, in French, and takes her key with her", Tell: d.dorasKey},
 		term.Chapter{Title: "The books", Tell: d.books},
+		term.Chapter{Title: "Another bot of the kind, on Discord", Tell: d.discord},
 	)
 }
 
@@ -291,22 +292,26 @@ func (d *story) answer(ctx context.Context, in telegramtest.Chat, want string) (
 	if !ok {
 		return m, d.OK(false, "the bot answers with %q", want)
 	}
-	text := m.Text + m.Caption
-	switch {
-	case m.Photo != nil:
-		text = fmt.Sprintf("[picture %s, %d kB]\n", m.File, (len(m.Photo)+512)/1024) + text
-	case m.Document != nil:
-		text = fmt.Sprintf("[file %s, %d bytes]\n", m.File, len(m.Document)) + text
+	var buttons []string
+	for _, b := range m.Buttons {
+		buttons = append(buttons, b["text"])
 	}
-	if len(m.Buttons) > 0 {
-		var row []string
-		for _, b := range m.Buttons {
-			row = append(row, "["+b["text"]+"]")
-		}
-		text += "\n" + strings.Join(row, " ")
-	}
-	d.line("bot", text)
+	d.line("bot", shown(m.Text+m.Caption, m.File, append(m.Photo, m.Document...), buttons))
 	return m, nil
+}
+
+// shown is a message as the story has it: with its file and its buttons.
+func shown(text, name string, file []byte, buttons []string) string {
+	switch {
+	case strings.HasSuffix(name, ".png"):
+		text = fmt.Sprintf("[picture %s, %d kB]\n", name, (len(file)+512)/1024) + text
+	case file != nil:
+		text = fmt.Sprintf("[file %s, %d bytes]\n", name, len(file)) + text
+	}
+	if len(buttons) > 0 {
+		text += "\n[" + strings.Join(buttons, "] [") + "]"
+	}
+	return text
 }
 
 // line tells what somebody says, in 80 columns. Keys are not shown: this is only a story, and
