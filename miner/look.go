@@ -71,13 +71,15 @@ func (m *Miner) working(a *attempt) (*Job, func()) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	busy := map[engine.Engine]int{}
-	for j := range m.jobs {
-		busy[j.engine]++
-	}
-	for _, e := range a.runner.others {
-		if busy[e] < busy[a.runner.engine] {
-			a.runner.engine = e
+	if len(a.runner.others) > 0 {
+		busy := map[engine.Engine]int{}
+		for j := range m.jobs {
+			busy[j.engine]++
+		}
+		for _, e := range a.runner.others {
+			if busy[e] < busy[a.runner.engine] {
+				a.runner.engine = e
+			}
 		}
 	}
 	j.engine = a.runner.engine
