@@ -3,6 +3,7 @@ package docs_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"net/url"
 	"os"
 	"os/exec"
@@ -13,9 +14,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/essaim/essaim/devnet"
-	"github.com/essaim/essaim/proof/builtin"
 )
 
 // A tutorial is Markdown. What is run are its fenced blocks:
@@ -162,15 +160,19 @@ type reader struct {
 type running struct {
 	cmd  *exec.Cmd
 	out  *output
-	done chan error
+	done chan struct{} // closed when it has ended, as err says
+	err  error
 }
 
-// usual is where the gateway of a network is, as tutorials write it. Here it gets a port that is free.
-const usual = "127.0.0.1:8420"
+// usual is where the gateway of a network is, and minersPage a miner's page, as tutorials write it.
+// Here they get ports that are free.
+const (
+	usual      = "127.0.0.1:8420"
+	minersPage = "127.0.0.1:8430"
+)
 
 func (r *reader) command(text string) (*exec.Cmd, *output) {
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "essaim up", "essaim up --http 127.0.0.1:0"), usual, r.gateway)
-	cmd := exec.CommandContext(r.ctx, "bash", "-c", "set -euo pipefail\n"+text)
+	cmd := exec.CommandContext(r.ctx, "bash", "-c", "set -euo pipefail\n"+strings.ReplaceAll(text, usual, r.gateway))
 	cmd.Dir = r.home
 	cmd.WaitDelay = 10 * time.Second
 	for _, e := range os.Environ() {
@@ -179,7 +181,11 @@ func (r *reader) command(text string) (*exec.Cmd, *output) {
 		}
 	}
 	// The cache holds what is public and takes ten seconds to make; what is in it is checked.
-	cmd.Env = append(cmd.Env, "HOME="+r.home, "ESSAIM_CACHE="+builtin.Folder(), "PATH="+filepath.Join(r.home, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	if cache, err := os.UserCacheDir(); err == nil {
+		cmd.Env = append(cmd.Env, "ESSAIM_CACHE="+filepath.Join(cache, "essaim"))
+	}
+	cmd.Env = append(cmd.Env, "ESSAIM_UP_HTTP=127.0.0.1:0", "ESSAIM_MINER_RUN_PAGE=127.0.0.1:0") // ports that are free
+	cmd.Env = append(cmd.Env, "HOME="+r.home, "PATH="+filepath.Join(r.home, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	out := newOutput()
 	cmd.Stdout, cmd.Stderr = out, out
 	return cmd, out
@@ -194,7 +200,7 @@ func (r *reader) wanted(s step) *regexp.Regexp {
 		if s.stays {
 			address = "127.0.0.1:…"
 		}
-		want[i] = strings.ReplaceAll(want[i], usual, address)
+		want[i] = strings.ReplaceAll(strings.ReplaceAll(want[i], usual, address), minersPage, "127.0.0.1:…")
 	}
 	return pattern(want, !s.stays)
 }
@@ -244,20 +250,21 @@ func (r *reader) start(t *testing.T, s step) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &running{cmd: cmd, out: out, done: make(chan error, 1)}
-	go func() { p.done <- cmd.Wait() }()
+	p := &running{cmd: cmd, out: out, done: make(chan struct{})}
+	go func() { p.err = cmd.Wait(); close(p.done) }()
 	r.running = append(r.running, p)
 	for want := r.wanted(s); !want.MatchString(out.String()); {
 		select {
 		case <-out.more:
-		case err := <-p.done:
-			t.Fatalf("%s:%d: $ %s\ndoes not stay: %v; it prints\n%s", r.name, s.line, s.command, err, out)
+		case <-p.done:
+			t.Fatalf("%s:%d: $ %s\ndoes not stay: %v; it prints\n%s", r.name, s.line, s.command, p.err, out)
 		case <-r.ctx.Done():
 			t.Fatalf("%s:%d: $ %s\ndoes not print what the tutorial says, but\n%s", r.name, s.line, s.command, out)
 		}
 	}
-	if i, err := devnet.ReadInfo(filepath.Join(r.home, ".essaim")); err == nil {
-		if u, err := url.Parse(i.Gateway); err == nil {
+	var info struct{ Gateway string }
+	if b, err := os.ReadFile(filepath.Join(r.home, ".essaim", "network.json")); err == nil && json.Unmarshal(b, &info) == nil {
+		if u, err := url.Parse(info.Gateway); err == nil {
 			r.gateway = u.Host
 		}
 	}
@@ -275,8 +282,8 @@ func (r *reader) interrupt(t *testing.T, s step) {
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-p.done; err != nil {
-		t.Fatalf("%s:%d: Ctrl-C: %v\n%s", r.name, s.line, err, p.out)
+	if <-p.done; p.err != nil {
+		t.Fatalf("%s:%d: Ctrl-C: %v\n%s", r.name, s.line, p.err, p.out)
 	}
 	r.compare(t, s, p.out.String())
 }
@@ -308,7 +315,7 @@ func TestTutorials(t *testing.T) {
 			if err := os.Symlink(program(t), filepath.Join(home, "bin", "essaim")); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // a tutorial that hangs
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // a tutorial that hangs
 			defer cancel()
 			r := &reader{ctx: ctx, name: name, home: home, gateway: usual}
 			defer r.leave()
