@@ -20,11 +20,11 @@ func TestRemembersWhileWarm(t *testing.T) {
 		}
 		table.Note("a", one, time.Now())
 		table.Note("a", two, time.Now())
-		time.Sleep(affinity.Warm - 1)
+		time.Sleep(affinity.Warm - time.Nanosecond)
 		if m, ok := table.Of("a", time.Now()); !ok || m != two {
 			t.Errorf("%v, %v", m, ok)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if _, ok := table.Of("a", time.Now()); ok {
 			t.Error("still warm")
 		}
