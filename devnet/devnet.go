@@ -114,8 +114,8 @@ type Network struct {
 	coordinator *node.Node
 }
 
-// Open makes a home or reads one, and checks that what it needs is free. It starts
-// nothing.
+// Open makes a home or reads one, and holds the ports that it needs until Run has used
+// them. It starts nothing.
 //
 // Errors: CodeBadInput for a damaged home, CodeConflict if a port is taken.
 func Open(cfg Config) (*Network, error) {
@@ -142,6 +142,7 @@ func Open(cfg Config) (*Network, error) {
 		err = n.reopen()
 	}
 	if err != nil {
+		n.ports.free(httpPort, rpcPort, peersPort, ownPort)
 		return nil, err
 	}
 	return n, nil
@@ -215,6 +216,7 @@ func Payer(chain *chainclient.Client, account *wallet.Account) client.Ledger {
 // Errors: nil after ctx has ended and everything has stopped; otherwise what failed.
 func (n *Network) Run(ctx context.Context) error {
 	defer close(n.done)
+	defer n.ports.free(httpPort, rpcPort, peersPort, ownPort)
 	var parts stack
 	err := n.start(ctx, &parts)
 	if err == nil {
@@ -222,5 +224,5 @@ func (n *Network) Run(ctx context.Context) error {
 		close(n.ready)
 		err = parts.wait(ctx)
 	}
-	return errors.Join(err, parts.stop())
+	return parts.stop(err)
 }

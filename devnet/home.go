@@ -202,14 +202,23 @@ func unmarshalInfo(b []byte, i *Info) error {
 	return nil
 }
 
-// ports is where a network listens: host:port, and a multiaddress for the miners.
-// Empty means nowhere.
-type ports struct{ http, rpc, peers, own string }
+// ports is where a network listens: host:port, and a multiaddress for the miners. Empty
+// means nowhere. They are held from the beginning, so that nobody else is given them while
+// the network starts.
+type ports struct {
+	http, rpc, peers, own string
+	held                  [4]net.Listener
+}
 
-// ownPort is the place of the page for the miners' owner among the ports.
-const ownPort = 3
+// The places of the ports, from the first on.
+const (
+	httpPort = iota
+	rpcPort
+	peersPort
+	ownPort // of the page for the miners' owner
+)
 
-func choosePorts(cfg Config) (ports, error) {
+func choosePorts(cfg Config) (p ports, err error) {
 	if !cfg.Serve {
 		return ports{peers: "/ip4/127.0.0.1/tcp/0"}, nil
 	}
@@ -222,47 +231,57 @@ func choosePorts(cfg Config) (ports, error) {
 	if err != nil || ip == nil || first > 65532 {
 		return ports{}, essaim.Errorf(essaim.CodeBadInput, "write it like 127.0.0.1:8420", "--http %s: want an IP address and a port up to 65532", cfg.HTTP)
 	}
-	var chosen [4]string
-	var held []net.Listener
-	defer func() {
-		for _, l := range held {
-			_ = l.Close()
-		}
-	}()
+	var chosen [len(p.held)]string
 	for i := range chosen {
-		port := "0"
+		at, port := host, "0"
 		if first != 0 {
 			port = strconv.FormatUint(first+uint64(i), 10)
 		}
-		at := host
 		if i == ownPort && !ip.IsLoopback() { // what only the miners' owner shall see
 			at = "127.0.0.1"
 		}
 		l, err := net.Listen("tcp", net.JoinHostPort(at, port))
 		if err != nil {
+			p.free(httpPort, rpcPort, peersPort, ownPort)
 			return ports{}, essaim.Errorf(essaim.CodeConflict, "is another network running? choose other ports with --http", "port taken: %w", err)
 		}
-		held = append(held, l)
-		chosen[i] = l.Addr().String()
-	}
-	_, last, err := net.SplitHostPort(chosen[2])
-	if err != nil {
-		return ports{}, err
+		p.held[i] = l
+		// Not the listener's own words: Go calls every address of the machine [::].
+		chosen[i] = net.JoinHostPort(at, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 	}
 	family := "ip4"
 	if ip.To4() == nil {
 		family = "ip6"
 	}
-	return ports{http: chosen[0], rpc: chosen[1], own: chosen[ownPort], peers: fmt.Sprintf("/%s/%s/tcp/%s", family, host, last)}, nil
+	p.http, p.rpc, p.own = chosen[httpPort], chosen[rpcPort], chosen[ownPort]
+	p.peers = fmt.Sprintf("/%s/%s/tcp/%d", family, host, p.held[peersPort].Addr().(*net.TCPAddr).Port)
+	return p, nil
+}
+
+// free gives ports up to who binds them by itself, or to everybody.
+func (p *ports) free(places ...int) {
+	for _, i := range places {
+		if p.held[i] != nil {
+			_ = p.held[i].Close() // it may be closed already
+		}
+	}
 }
 
 func (p ports) gatewayURL() string { return url(p.http) }
 
 func (p ports) ledgerURL() string { return url(p.rpc) }
 
+// url is where this machine finds what listens: all of its addresses are none that can be
+// opened, so there it is the one that every machine has.
 func url(hostPort string) string {
-	if hostPort == "" {
+	host, port, err := net.SplitHostPort(hostPort)
+	if err != nil {
 		return ""
 	}
-	return "http://" + hostPort
+	if ip := net.ParseIP(host); ip.IsUnspecified() {
+		if host = "127.0.0.1"; ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }

@@ -32,7 +32,7 @@ func start(t *testing.T, cfg Config) *running {
 	}
 	r := &running{Network: n, t: t}
 	t.Cleanup(func() {
-		if err := r.parts.stop(); err != nil {
+		if err := r.parts.stop(nil); err != nil {
 			t.Errorf("stop: %v", err)
 		}
 		if err := Check(cfg.Home); err != nil {

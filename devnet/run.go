@@ -17,13 +17,17 @@ import (
 
 // start brings the parts up in the order in which they need each other.
 func (n *Network) start(ctx context.Context, parts *stack) (err error) {
+	n.ports.free(rpcPort) // the ledger binds it itself, as the coordinator does the miners'
 	if n.validator, err = parts.run(ctx, n.validatorConfig(), n.options()); err != nil {
 		return fmt.Errorf("validator: %w", err)
 	}
 	if err := n.register(ctx); err != nil {
 		return err
 	}
-	if n.coordinator, err = parts.run(ctx, n.coordinatorConfig(), n.options()); err != nil {
+	o := n.options()
+	o.HTTP = n.ports.held[httpPort]
+	n.ports.free(peersPort)
+	if n.coordinator, err = parts.run(ctx, n.coordinatorConfig(), o); err != nil {
 		return fmt.Errorf("coordinator: %w", err)
 	}
 	info, err := n.coordinator.Coordinator().Info(ctx)
@@ -51,9 +55,9 @@ func (n *Network) start(ctx context.Context, parts *stack) (err error) {
 		miners = append(miners, m)
 	}
 	n.info.Own = ""
-	if n.ports.own != "" && len(miners) > 0 {
+	if l := n.ports.held[ownPort]; l != nil && len(miners) > 0 {
 		n.info.Own = url(n.ports.own)
-		parts.begin(ctx, func(ctx context.Context) error { return node.ServeOwn(ctx, n.ports.own, miners...) })
+		parts.begin(ctx, func(ctx context.Context) error { return node.ServeOwn(ctx, l, miners...) })
 	}
 	return n.writeInfo()
 }
@@ -205,13 +209,14 @@ func (s *stack) wait(ctx context.Context) error {
 	}
 }
 
-func (s *stack) stop() error {
-	var errs []error
+// stop ends all parts and says what failed besides first.
+func (s *stack) stop(first error) error {
+	errs := []error{first}
 	for i := len(s.parts) - 1; i >= 0; i-- {
 		p := s.parts[i]
 		p.cancel()
 		<-p.done
-		if *p.err != nil && !errors.Is(*p.err, context.Canceled) {
+		if *p.err != nil && !errors.Is(*p.err, context.Canceled) && !errors.Is(first, *p.err) {
 			errs = append(errs, *p.err)
 		}
 	}

@@ -70,7 +70,12 @@ func (n *Node) runCoordinator(ctx context.Context) (err error) {
 	// out.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	g.Go(func() error { return n.coordinator.Run(life) })
+	g.Go(func() error {
+		if err := n.coordinator.Run(life); life.Err() == nil || !errors.Is(err, context.Canceled) {
+			return err
+		}
+		return nil // somebody else says why it had to end
+	})
 	g.Go(func() error {
 		defer end()
 		select {
@@ -120,8 +125,7 @@ func (n *Node) newCoordinator(chain *chainclient.Client, account *wallet.Account
 
 // runGateway serves HTTP if the configuration says where; otherwise it only waits.
 func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, account *wallet.Account, blobs blob.Store) (err error) {
-	address := n.cfg.Coordinator.HTTP
-	if address == "" {
+	if n.cfg.Coordinator.HTTP == "" && n.opt.HTTP == nil {
 		close(n.ready)
 		<-ctx.Done()
 		return nil
@@ -131,44 +135,56 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		return err
 	}
 	defer func() { err = errors.Join(err, keys.Close()) }()
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return essaim.Errorf(essaim.CodeConflict, "choose another port", "port taken: %w", err)
-	}
 	page, history, done, err := n.newPage(chain, account)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	filter, err := censor.Open(n.cfg.Coordinator.Filter)
-	if err != nil {
-		return errors.Join(err, listener.Close())
+	cfg := gateway.Config{
+		Batches: filepath.Join(n.cfg.Dir, batchFolder), Tracer: n.tracer, Page: page,
+		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger,
+		Payer:  keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan, Proofs: builtin.Proofs{}}},
+		Logger: n.opt.Logger, Registry: metrics(n.coordinator),
 	}
-	var guests *desk.Guests
+	if cfg.Filter, err = censor.Open(n.cfg.Coordinator.Filter); err != nil {
+		return err
+	}
 	if c := n.cfg.Coordinator.Guests; c != nil {
-		if guests, err = desk.NewGuests(c.Key, c.PerHour); err != nil {
-			return errors.Join(err, listener.Close())
+		if cfg.Guests, err = desk.NewGuests(c.Key, c.PerHour); err != nil {
+			return err
 		}
 	}
-	sealing, err := n.batchKey()
-	if err != nil {
-		return errors.Join(err, listener.Close())
+	if cfg.BatchKey, err = n.batchKey(); err != nil {
+		return err
 	}
-	g, err := gateway.New(gateway.Config{
-		Batches: filepath.Join(n.cfg.Dir, batchFolder), BatchKey: sealing, Filter: filter, Guests: guests, Tracer: n.tracer,
-		Page:        page,
-		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger, PublicURL: "http://" + address,
-		Payer:    keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan, Proofs: builtin.Proofs{}}},
-		Listener: listener, Logger: n.opt.Logger, Registry: metrics(n.coordinator),
-	})
+	if cfg.Listener, cfg.PublicURL, err = n.listen(); err != nil {
+		return err
+	}
+	g, err := gateway.New(cfg)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, cfg.Listener.Close())
 	}
 	close(n.ready)
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return history.Run(ctx) })
 	both.Go(func() error { return g.Run(ctx) })
 	return both.Wait()
+}
+
+// listen opens the gateway's port, unless the caller has, and says how others call it: not at
+// all if it listens on all of the machine's addresses.
+//
+// Errors: CodeConflict.
+func (n *Node) listen() (l net.Listener, public string, err error) {
+	if l = n.opt.HTTP; l == nil {
+		if l, err = net.Listen("tcp", n.cfg.Coordinator.HTTP); err != nil {
+			return nil, "", essaim.Errorf(essaim.CodeConflict, "choose another port", "port taken: %w", err)
+		}
+	}
+	if a, ok := l.Addr().(*net.TCPAddr); ok && a.IP.IsUnspecified() {
+		return l, "", nil
+	}
+	return l, "http://" + l.Addr().String(), nil
 }
 
 // batchKey seals the files of batches. It comes from the node key, so that nothing else is to be kept.

@@ -171,9 +171,15 @@ func (n *Node) runMiner(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	page := n.opt.HTTP
+	if n.cfg.Miner.Page != "" && page == nil {
+		if page, err = Here("page", n.cfg.Miner.Page); err != nil {
+			return err
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.Run(ctx) })
-	if page := n.cfg.Miner.Page; page != "" {
+	if page != nil {
 		g.Go(func() error { return ServeOwn(ctx, page, n) })
 	}
 	g.Go(func() error {

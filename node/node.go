@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	chainclient "github.com/essaim/essaim/chain/client"
@@ -33,6 +34,7 @@ type Options struct {
 	Version string              // of the program
 	Chain   *chainclient.Client // the ledger in this process; nil: Config.Ledger is dialled
 	Engines []engine.Engine     // of a miner; nil: those in the binary
+	HTTP    net.Listener        // of a coordinator's gateway, or a miner's page, which closes it; nil: where Config says
 }
 
 // Node is one role. Make it with New.
@@ -130,11 +132,15 @@ func (n *Node) runValidator(ctx context.Context) error {
 	if n.chain, err = chainclient.Local(running); err != nil {
 		return errors.Join(err, running.Stop())
 	}
-	if err := n.chain.WaitHeight(ctx, 1); err == nil {
+	err = n.chain.WaitHeight(ctx, 1)
+	switch {
+	case err == nil:
 		close(n.ready)
 		<-ctx.Done()
+	case ctx.Err() != nil: // it was stopped, which is no fault
+		err = nil
 	}
-	return running.Stop()
+	return errors.Join(err, running.Stop())
 }
 
 // poll asks until the answer is yes or ctx ends.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"net"
 	"path/filepath"
 	"slices"
 
@@ -17,11 +18,10 @@ import (
 // mostRecent receipts are in a list.
 const mostRecent = 30
 
-// ServeOwn serves the page for the owner of miners that run in this process, until ctx ends.
-//
-// Errors: CodeBadInput for an address that others can reach, too; CodeConflict.
-func ServeOwn(ctx context.Context, address string, miners ...*Node) error {
-	return here(ctx, "page", address, web.NewOwn(owner(miners), miners[0].opt.Logger))
+// ServeOwn serves the page for the owner of miners that run in this process, until ctx ends, on
+// a listener that Here has made, and closes that.
+func ServeOwn(ctx context.Context, l net.Listener, miners ...*Node) error {
+	return serve(ctx, l, web.NewOwn(owner(miners), miners[0].opt.Logger))
 }
 
 // owner is who runs miners here.

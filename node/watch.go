@@ -72,21 +72,31 @@ func profile(ctx context.Context, address string) error {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	return here(ctx, "pprof", address, mux)
+	l, err := Here("pprof", address)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, l, mux)
 }
 
-// here serves what nobody else shall reach, on an address of this machine, until ctx ends.
+// Here listens for what nobody else shall reach: on an address of this machine. What is the
+// name that errors give it.
 //
-// Errors: CodeBadInput, CodeConflict.
-func here(ctx context.Context, what, address string, h http.Handler) error {
+// Errors: CodeBadInput for an address that others can reach, too; CodeConflict.
+func Here(what, address string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
-		return essaim.Errorf(essaim.CodeBadInput, "write it like 127.0.0.1:6060", "%s: %s: %q is no address of this machine alone", configName, what, address)
+		return nil, essaim.Errorf(essaim.CodeBadInput, "write it like 127.0.0.1:6060", "%s: %q is no address of this machine alone", what, address)
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return essaim.Errorf(essaim.CodeConflict, "choose another port, or none", "%s: port taken: %w", what, err)
+		return nil, essaim.Errorf(essaim.CodeConflict, "choose another port, or none", "%s: port taken: %w", what, err)
 	}
+	return l, nil
+}
+
+// serve answers on a listener until ctx ends, and closes it.
+func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: headerTime}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
