@@ -267,10 +267,11 @@ func (n *network) deposit(ctx context.Context, o imagineOptions, req client.Requ
 		return 0, err
 	}
 	each := q.MaxPrice
-	if req.MaxPrice != 0 && req.MaxPrice < each {
+	if req.MaxPrice != 0 { // the tasks say so, and the escrow has to cover what they say
 		each = req.MaxPrice
-		cheapest := slices.MinFunc(q.Candidates, func(a, b essaim.Candidate) int { return cmp.Compare(a.Price, b.Price) }).Price
-		if cheapest > each {
+		asks := func(c essaim.Candidate) bool { return c.Price <= each }
+		if len(q.Candidates) > 0 && !slices.ContainsFunc(q.Candidates, asks) {
+			cheapest := slices.MinFunc(q.Candidates, func(a, b essaim.Candidate) int { return cmp.Compare(a.Price, b.Price) }).Price
 			return 0, essaim.Errorf(essaim.CodeInsufficient, "raise --max-price", "the cheapest miner asks %s a picture, more than %s", cheapest, each)
 		}
 	}

@@ -51,7 +51,7 @@ func run() int {
 	root := newRootCommand(c)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		tell(c.stdout, c.stderr, c.json, err)
+		tell(c.stdout, c.stderr, c.json, interrupted(ctx, err))
 	}
 	return exitCode(err)
 }

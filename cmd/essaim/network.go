@@ -131,7 +131,8 @@ func startDevnet(ctx context.Context, cfg devnet.Config) (d *devnet.Network, sto
 		cancel()
 		return nil, nil, err
 	case <-ctx.Done():
-		return nil, nil, errors.Join(ctx.Err(), stop())
+		err := essaim.Errorf(essaim.CodeUnavailable, "", "stopped before the network was ready: %w", context.Cause(ctx))
+		return nil, nil, errors.Join(err, stop())
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +67,16 @@ func tell(stdout, stderr io.Writer, asJSON bool, err error) {
 	if hint != "" {
 		fmt.Fprintf(stderr, "essaim: hint: %s\n", oneLine(hint))
 	}
+}
+
+// interrupted says who ended a command, where it was the person: "context canceled" is how
+// programmers say it.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) || exitCode(err) == 1 || errors.As(err, new(errShown)) {
+		return err
+	}
+	said := strings.ReplaceAll(err.Error(), context.Canceled.Error(), context.Cause(ctx).Error())
+	return essaim.Errorf(essaim.CodeOf(err), essaim.HintOf(err), "%s", said)
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -227,10 +227,19 @@ func (s *Shell) tellPlan(p plan) error {
 // serve runs the miner until it is stopped.
 func (s *Shell) serve(ctx context.Context, p plan, o options) error {
 	cfg := p.config(o, s.Keys())
+	options := node.Options{Logger: s.Logger(), Version: s.Version}
+	if o.page != "" {
+		l, err := node.Here("--page", o.page)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = l.Close() }() // the node has, if it ran
+		options.HTTP, o.page = l, l.Addr().String()
+	}
 	if err := cfg.Save(); err != nil {
 		return err
 	}
-	n, err := node.New(cfg, node.Options{Logger: s.Logger(), Version: s.Version})
+	n, err := node.New(cfg, options)
 	if err != nil {
 		return err
 	}

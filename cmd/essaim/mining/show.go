@@ -39,12 +39,13 @@ func (s *Shell) show(stop, life context.Context, n *node.Node, o options) {
 	d := dashboard{s: s, live: live, began: began, id: short(n.ID())}
 	tick := time.NewTicker(redraw)
 	defer tick.Stop()
+	told := stop.Done()
 	for {
 		d.draw(m.Look(life))
 		select {
 		case <-tick.C:
-		case <-stop.Done():
-			stop = life // said once
+		case <-told:
+			told = nil // it is said once
 			if !live {
 				fmt.Fprintln(s.Stdout, "stopping: what is under way is finished first; Ctrl-C again drops it")
 			}
