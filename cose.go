@@ -46,17 +46,26 @@ var (
 )
 
 func sign(contentType string, payload any, key ed25519.PrivateKey) ([]byte, error) {
+	b, _, err := makeSigned(contentType, payload, key)
+	return b, err
+}
+
+// makeSigned is sign that also tells the signature, as it would be read.
+func makeSigned(contentType string, payload any, key ed25519.PrivateKey) ([]byte, Signature, error) {
 	if len(key) != ed25519.PrivateKeySize {
-		return nil, Errorf(CodeInternal, "", "sign: key of %d bytes", len(key))
+		return nil, Signature{}, Errorf(CodeInternal, "", "sign: key of %d bytes", len(key))
 	}
-	header, body := protected(contentType, NodeKeyOf(key)), encode(payload)
+	s := Signature{signer: NodeKeyOf(key)}
+	header, body := protected(contentType, s.signer), encode(payload)
+	s.message = toSign(header, body)
+	s.bytes = voi.Sign(voi.PrivateKey(key), s.message)
 	c := coder{b: make([]byte, 0, len(header)+len(body)+ed25519.SignatureSize+16)}
 	c.b = append(c.b, sign1...)
 	c.chunk(header)
 	c.head(majorMap, 0)
 	c.chunk(body)
-	c.chunk(voi.Sign(voi.PrivateKey(key), toSign(header, body)))
-	return c.b, nil
+	c.chunk(s.bytes)
+	return c.b, s, nil
 }
 
 // open checks the signature of a COSE_Sign1 message and decodes its payload.

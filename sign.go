@@ -19,8 +19,14 @@ const (
 	typeVoucher    = "application/essaim.voucher+cbor"
 )
 
-// SignTask signs a task with its session's key.
-func SignTask(t Task, key ed25519.PrivateKey) ([]byte, error) { return sign(typeTask, t, key) }
+// SignTask signs a task with its session's key. Signature.CheckOnce in this process knows the signature then.
+func SignTask(t Task, key ed25519.PrivateKey) ([]byte, error) {
+	b, s, err := makeSigned(typeTask, t, key)
+	if err == nil {
+		found.note(s.fingerprint())
+	}
+	return b, err
+}
 
 // OpenTask checks the signature and returns the task with the key that signed it.
 // Whether that key may spend the session's money is the caller's question.

@@ -51,7 +51,7 @@ func (d *drawing) checkReceipt(delivery essaim.Delivery) (essaim.Receipt, essaim
 	file := essaim.ReceiptFile{Task: d.signed, Receipt: delivery.Receipt}
 	r, signature, err := essaim.ReadReceipt(delivery.Receipt)
 	if err == nil {
-		err = signature.CheckTogether()
+		err = signature.CheckOnce()
 	}
 	if err == nil {
 		err = r.Binds(d.task)

@@ -83,7 +83,7 @@ func (c *Coordinator) Submit(ctx context.Context, s essaim.Submission, progress 
 	defer leave()
 	task, signature, err := essaim.ReadTask(s.Task)
 	if err == nil {
-		err = signature.CheckTogether()
+		err = signature.CheckOnce()
 	}
 	if err != nil {
 		return essaim.Delivery{}, err

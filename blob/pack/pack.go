@@ -4,12 +4,13 @@
 //
 // What is small is decided by the size alone, so the same bytes are always in the same
 // place. Bytes are checked against their name whenever they are read. A store is safe for
-// concurrent use, also by several processes on one file.
+// concurrent use, also by several processes on one file: what one has stored the others see within half a second.
 //
 // It must not interpret what it holds.
 package pack
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -46,7 +47,7 @@ var _ blob.Store = (*Store)(nil)
 //
 // Errors: CodeBadInput if path cannot be such a file.
 func Open(path string, large blob.Store) (*Store, error) {
-	f, err := durable.Open(path, schema)
+	f, err := durable.OpenFirst(path, schema)
 	if err != nil {
 		return nil, essaim.Errorf(essaim.CodeBadInput, "name a file that can be written to", "blob file %s: %w", path, err)
 	}
@@ -65,9 +66,9 @@ func (s *Store) Put(ctx context.Context, b []byte) (essaim.Digest, error) {
 		return essaim.Digest{}, err
 	}
 	d := essaim.DigestOf(b)
-	_, err := s.file.Write(durable.Stmt{
+	err := s.file.Enter(durable.Stmt{
 		Query: `INSERT INTO blobs (digest, bytes) VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET bytes = excluded.bytes WHERE bytes <> excluded.bytes`,
-		Args:  []any{d[:], b},
+		Args:  []any{d[:], bytes.Clone(b)}, // it gets into the rows later, when b is the caller's again
 	})
 	if err != nil {
 		return essaim.Digest{}, failed("store blob "+d.Short(), err)

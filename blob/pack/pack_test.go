@@ -35,7 +35,11 @@ func TestConformance(t *testing.T) {
 	})
 	blobtest.RunDamaged(t, func(t testing.TB) (blob.Store, blobtest.Damage) {
 		path := filepath.Join(t.TempDir(), "small.db")
-		return open(t, path, mem.New()), func(d essaim.Digest, b []byte) {
+		s := open(t, path, mem.New())
+		return s, func(d essaim.Digest, b []byte) {
+			if _, err := s.Has(t.Context(), d); err != nil { // it is in the rows then
+				t.Fatal(err)
+			}
 			db, err := sql.Open("sqlite", path)
 			if err != nil {
 				t.Fatal(err)

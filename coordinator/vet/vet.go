@@ -16,7 +16,7 @@ import (
 func Receipt(coordinator essaim.NodeKey, t essaim.Task, miner essaim.NodeKey, o transport.Offer, res transport.Result) (essaim.Receipt, error) {
 	r, signature, err := essaim.ReadReceipt(res.Receipt)
 	if err == nil {
-		err = signature.CheckTogether()
+		err = signature.CheckOnce()
 	}
 	if err != nil {
 		return r, err

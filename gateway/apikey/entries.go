@@ -138,6 +138,7 @@ func (s *Store) move(ctx context.Context, kind Kind, from, to, id string, amount
 		ref = rand.Text()
 	}
 	ref = "owner/" + ref
+	defer s.forgetKey(id)
 	switch _, err = s.file.Write(entry(kind, from, to, amount, ref)); {
 	case durable.IsDuplicate(err):
 		var same bool

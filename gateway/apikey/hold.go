@@ -44,7 +44,8 @@ type Part struct {
 // the same time; CodeUnavailable with ErrBusy if it has too many requests under way or in a
 // minute, CodeRefused if it was revoked or has expired.
 func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n int) (*Hold, error) {
-	k, err := s.read(ctx, id)
+	lately, err := s.lately(ctx, id)
+	k := lately.Key
 	daily := err == nil && k.Limits.PerDay > 0
 	if daily {
 		s.turn.Lock()
@@ -73,7 +74,8 @@ func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n 
 		h.Parts = append(h.Parts, p)
 		stmts = append(stmts, entry(Reserve, balanceOf(id), p.account(), amount, p.ref))
 	}
-	if err := s.begin(h, k, now); err != nil {
+	all, ok := amount.Mul(uint64(n))
+	if err := s.begin(h, k, all, now); err != nil {
 		return nil, err
 	}
 	stored := s.file.StartPatient(stmts...)
@@ -87,7 +89,7 @@ func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n 
 		}
 		return nil
 	})
-	if all, ok := amount.Mul(uint64(n)); daily || !ok || all > k.Balance { // the next one must see it; or it will be refused
+	if daily || !ok || all > k.Balance { // the next one must see it; or it will be refused
 		if err := h.reserved(); err != nil {
 			s.end(h)
 			return nil, err
@@ -97,7 +99,7 @@ func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n 
 }
 
 // begin counts a request in. Its reservations are its own before they are in the file.
-func (s *Store) begin(h *Hold, k Key, now time.Time) error {
+func (s *Store) begin(h *Hold, k Key, all essaim.Amount, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := s.busy[h.key]; n >= maxBusy {
@@ -107,6 +109,7 @@ func (s *Store) begin(h *Hold, k Key, now time.Time) error {
 		return err
 	}
 	s.busy[h.key]++
+	s.took(h.key, all)
 	for _, p := range h.Parts {
 		s.live[p.account()] = struct{}{}
 	}

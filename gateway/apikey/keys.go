@@ -84,6 +84,7 @@ type Store struct {
 	recent map[string][]time.Time // requests of the last minute, by ID of keys with a limit
 	busy   map[string]int         // requests under way, by key ID
 	live   map[string]struct{}    // accounts of reservations that a request of this process holds
+	seen   map[string]seenKey     // keys as they were read lately, by ID
 }
 
 const keySchema = `
@@ -112,7 +113,7 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, fault("open "+path, err)
 	}
-	return &Store{file: file, recent: map[string][]time.Time{}, busy: map[string]int{}, live: map[string]struct{}{}}, nil
+	return &Store{file: file, recent: map[string][]time.Time{}, busy: map[string]int{}, live: map[string]struct{}{}, seen: map[string]seenKey{}}, nil
 }
 
 // Close frees the file.
@@ -171,6 +172,7 @@ func (s *Store) List(ctx context.Context) ([]Key, error) {
 //
 // Errors: CodeNotFound.
 func (s *Store) Revoke(ctx context.Context, id string) error {
+	defer s.forgetKey(id)
 	changed, err := s.file.Write(durable.Stmt{Query: `UPDATE apikeys SET revoked = 1 WHERE id = ?`, Args: []any{id}})
 	if err != nil {
 		return fault("revoke a key", err)
@@ -181,8 +183,8 @@ func (s *Store) Revoke(ctx context.Context, id string) error {
 	return nil
 }
 
-// Find returns the key that a secret belongs to. What it has spent and reserved may be some
-// milliseconds old.
+// Find returns the key that a secret belongs to. What it has spent and reserved may be a tenth of a
+// second old, and so may be what another process has changed of it.
 //
 // Errors: CodeRefused if there is none or it was revoked.
 func (s *Store) Find(ctx context.Context, secret string) (Key, error) {
@@ -193,20 +195,15 @@ func (s *Store) Find(ctx context.Context, secret string) (Key, error) {
 	if !ok {
 		return refuse("the API key is mistyped or not of this network")
 	}
-	var hash []byte
-	err := s.file.QueryRow(ctx, `SELECT hash FROM apikeys WHERE id = ?`, id).Scan(&hash)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return Key{}, fault("look up a key", err)
-	}
-	sum := sha256.Sum256([]byte(secret))
-	if subtle.ConstantTimeCompare(hash, sum[:]) != 1 {
-		return refuse("the API key is not known here")
-	}
-	k, err := s.read(ctx, id)
-	if err != nil {
+	have, err := s.lately(ctx, id)
+	if err != nil && essaim.CodeOf(err) != essaim.CodeNotFound {
 		return Key{}, err
 	}
-	return k, k.usable(time.Now())
+	sum := sha256.Sum256([]byte(secret))
+	if subtle.ConstantTimeCompare(have.hash, sum[:]) != 1 {
+		return refuse("the API key is not known here")
+	}
+	return have.Key, have.usable(time.Now())
 }
 
 // Usable returns a key by its ID, for who may use it without its secret.

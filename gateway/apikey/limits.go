@@ -55,6 +55,7 @@ func (s *Store) SetLimits(ctx context.Context, id string, l Limits) error {
 	if !l.Expires.IsZero() {
 		expires = l.Expires.Unix()
 	}
+	defer s.forgetKey(id)
 	_, err := s.file.Write(durable.Stmt{
 		Query: `INSERT INTO limits (key, expires, per_minute, per_day) VALUES (?, ?, ?, ?)
 			ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, per_minute = excluded.per_minute, per_day = excluded.per_day`,

@@ -55,6 +55,18 @@ func (f *File) Append(stmts ...Stmt) (wait func() error) { return f.appendSoon(s
 // one that cannot wait, or after some milliseconds.
 func (f *File) AppendPatient(stmts ...Stmt) (wait func() error) { return f.appendSoon(stmts, true) }
 
+// Enter makes a write durable in the cheapest way that is open to this File: it is appended if nobody else can (OpenFirst),
+// and else written. The statements are as for Append.
+//
+// Errors: ErrClosed after Close, else the database's.
+func (f *File) Enter(stmts ...Stmt) error {
+	if f.claim == nil {
+		_, err := f.Write(stmts...)
+		return err
+	}
+	return f.Append(stmts...)()
+}
+
 func (f *File) appendSoon(stmts []Stmt, patient bool) (wait func() error) {
 	w := &write{stmts: stmts, due: time.Now().Add(laziness), done: make(chan struct{}), safe: make(chan struct{})}
 	f.mu.Lock()

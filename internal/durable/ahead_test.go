@@ -353,3 +353,53 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	})
 }
+
+func TestTheFirstWhoOpensMayAppend(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	count := func(f *durable.File) (n int) {
+		t.Helper()
+		if err := f.QueryRow(t.Context(), `SELECT count(*) FROM t`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	var files []*durable.File
+	enter := func(f *durable.File, n int) {
+		t.Helper()
+		if err := f.Enter(durable.Stmt{Query: `INSERT INTO t (n) VALUES (?)`, Args: []any{int64(n)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 { // each opened beside those before, and the first closed in between
+		f, err := durable.OpenFirst(path, `CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY)`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+		for j, f := range files {
+			enter(f, 100*i+10*j)
+		}
+		if i == 1 {
+			if err := files[0].Close(); err != nil {
+				t.Fatal(err)
+			}
+			files = files[1:]
+		}
+	}
+	if n := count(files[1]); n < 4 { // the one that appends sees its own at once
+		t.Errorf("%d rows", n)
+	}
+	for _, f := range files {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	f, err := durable.Open(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n := count(f); n != 5 {
+		t.Errorf("%d rows in the end, want 5", n)
+	}
+}

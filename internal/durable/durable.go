@@ -21,6 +21,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/url"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -60,6 +61,8 @@ type File struct {
 
 	behind atomic.Int64 // writes that were appended and are not in the rows
 
+	claim *os.File // locked, for as long as the file is open; nil: others may append
+
 	path    string
 	reading sync.Mutex
 	reads   map[string]*sql.Stmt // by query; guarded by reading
@@ -90,7 +93,28 @@ const checkpoint = "wal_autocheckpoint(4000)"
 
 // Open opens or creates the file and runs schema, which must be repeatable. The
 // caller closes the File.
-func Open(path, schema string) (*File, error) {
+func Open(path, schema string) (*File, error) { return open(path, schema, nil) }
+
+// OpenFirst is Open for Enter: of several Files of OpenFirst, in this process or others, the first may append until it is closed.
+func OpenFirst(path, schema string) (*File, error) {
+	claim, err := os.OpenFile(aheadPath(path, 0), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if !lock(claim) {
+		if err := claim.Close(); err != nil {
+			return nil, err
+		}
+		return open(path, schema, nil)
+	}
+	f, err := open(path, schema, claim) // what others have appended is brought in when nobody can any more
+	if err != nil {
+		err = errors.Join(err, claim.Close())
+	}
+	return f, err
+}
+
+func open(path, schema string, claim *os.File) (*File, error) {
 	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
 		"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)", checkpoint},
 	}.Encode()}
@@ -108,7 +132,7 @@ func Open(path, schema string) (*File, error) {
 	}
 	f := &File{
 		db: db, conn: conn, stmts: map[string]*sql.Stmt{}, reads: map[string]*sql.Stmt{},
-		done: make(chan struct{}), wake: make(chan struct{}, 1), path: path,
+		done: make(chan struct{}), wake: make(chan struct{}, 1), path: path, claim: claim,
 	}
 	f.room = sync.NewCond(&f.mu)
 	if err := f.catchUp(); err != nil {
@@ -132,7 +156,11 @@ func (f *File) Close() error {
 	f.poke()
 	<-f.done
 	err := f.ahead.close() // nobody appends any more
-	return errors.Join(err, f.free())
+	err = errors.Join(err, f.free())
+	if f.claim != nil {
+		err = errors.Join(err, f.claim.Close())
+	}
+	return err
 }
 
 func (f *File) free() error {
