@@ -43,7 +43,7 @@ const busy = 16
 // as so many clients need.
 func (w *world) serveKeys(b *testing.B, clients int) (string, []string) {
 	b.Helper()
-	keys, err := apikey.Open(filepath.Join(b.TempDir(), "keys.db"))
+	keys, err := apikey.OpenServing(filepath.Join(b.TempDir(), "keys.db"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func newRigAt(t testing.TB, path string, change ...func(*gateway.Config)) *rig {
 	t.Helper()
 	r := &rig{Network: clienttest.New(t, 2), blobs: mem.New()}
 	var err error
-	if r.keys, err = apikey.Open(path); err != nil {
+	if r.keys, err = apikey.OpenServing(path); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -130,7 +130,7 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		<-ctx.Done()
 		return nil
 	}
-	keys, err := apikey.Open(filepath.Join(n.cfg.Dir, KeysFile))
+	keys, err := apikey.OpenServing(filepath.Join(n.cfg.Dir, KeysFile))
 	if err != nil {
 		return err
 	}

@@ -4,59 +4,93 @@ package peers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"sync"
+	"testing"
 	"time"
 )
+
+// flood is an overload.
+type flood struct {
+	last     time.Duration // how long
+	times    float64       // how much more than the network can do
+	slow     time.Duration // what the engine takes for an answer
+	capacity int           // answers that a miner works at at a time; there are three
+	keys     int           // API keys
+}
+
+// flooded is what became of it.
+type flooded struct {
+	alone, under, after *tally // as many clients as can be served at once; the overload; and as before
+	books               final
+}
+
+// answers is how many the clients have had.
+func (f flooded) answers() int { return len(f.alone.took) + len(f.under.took) + len(f.after.took) }
 
 // overload asks for three times as much as the network can do, whether answers come or not, and says what became of it:
 // how many were served, what the others were told, what memory the coordinator held, and whether what was
 // delivered is what the keys were charged and the ledger was told.
-func overload(ctx context.Context, args []string) (err error) {
+func overload(ctx context.Context, args []string) error {
+	var o flood
 	f := flag.NewFlagSet("overload", flag.ExitOnError)
-	last := f.Duration("for", 10*time.Minute, "how long")
-	times := f.Float64("times", 3, "how much more than the network can do")
-	slow := f.Duration("busy", 100*time.Millisecond, "what the engine takes for an answer")
-	capacity := f.Int("capacity", 8, "answers that a miner works at at a time; there are three")
-	keys := f.Int("keys", 64, "API keys")
+	f.DurationVar(&o.last, "for", 10*time.Minute, "how long")
+	f.Float64Var(&o.times, "times", 3, "how much more than the network can do")
+	f.DurationVar(&o.slow, "busy", 100*time.Millisecond, "what the engine takes for an answer")
+	f.IntVar(&o.capacity, "capacity", 8, "answers that a miner works at at a time; there are three")
+	f.IntVar(&o.keys, "keys", 64, "API keys")
 	_ = f.Parse(args)
-	b, err := newBench(ctx, *last, "-busy", slow.String())
+	out, err := o.run(ctx, func(format string, args ...any) { fmt.Printf(format+"\n", args...) })
 	if err != nil {
 		return err
+	}
+	fmt.Printf("clients have %d answers; books and ledger: %+v\n", out.answers(), out.books)
+	return nil
+}
+
+func (o flood) run(ctx context.Context, say func(format string, args ...any)) (out flooded, err error) {
+	b, err := newBench(ctx, o.last, "-busy", o.slow.String())
+	if err != nil {
+		return out, err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	w, world, err := b.essaim(3, func(w *world) { w.Capacity, w.Keys = *capacity, *keys })
+	w, world, err := b.essaim(3, func(w *world) { w.Capacity, w.Keys = o.capacity, o.keys })
 	if err != nil {
-		return err
+		return out, err
 	}
-	a := newAsker(w.target, *keys*busy)
-	alone := a.closed(ctx, 3**capacity, min(10*time.Second, *last))
-	can := float64(len(alone.took)) / alone.lasted.Seconds()
-	fmt.Printf("the network alone: %.0f answers a second with %d clients, p50 %v, p99 %v; now %.0f a second are asked for, for %v\n",
-		can, 3**capacity, alone.percentile(50), alone.percentile(99), can**times, *last)
-	t := a.open(ctx, can**times, *last, func(n int, t *tally) {
+	a := newAsker(w.target, o.keys*busy)
+	alone := 3 * o.capacity
+	out.alone = a.closed(ctx, alone, min(10*time.Second, o.last))
+	can := float64(len(out.alone.took)) / out.alone.lasted.Seconds()
+	say("the network alone: %.0f answers a second with %d clients, p50 %v, p99 %v; now %.0f a second are asked for, for %v",
+		can, alone, out.alone.percentile(50), out.alone.percentile(99), can*o.times, o.last)
+	out.under = a.open(ctx, can*o.times, o.last, func(n int, t *tally) {
 		now, peak := w.front.memory()
-		fmt.Printf("%6.0f s: %d asked, statuses %v, failed %v, RSS %d MB, at most %d\n", t.lasted.Seconds(), n, t.statuses, t.failed, now, peak)
+		say("%6.0f s: %d asked, statuses %v, failed %v, RSS %d MB, at most %d", t.lasted.Seconds(), n, t.statuses, t.failed, now, peak)
 	})
-	fmt.Printf("answered %d in %v: p50 %v, p99 %v; statuses %v, of the refused %d with Retry-After; failed %v\n",
-		len(t.took), t.lasted, t.percentile(50), t.percentile(99), t.statuses, t.advised, t.failed)
+	t := out.under
+	say("answered %d in %v: p50 %v, p99 %v; statuses %v, of the refused %d with Retry-After; failed %v", len(t.took), t.lasted, t.percentile(50), t.percentile(99), t.statuses, t.advised, t.failed)
 	for why, n := range t.why {
-		fmt.Printf("%8d × %s\n", n, why)
+		say("%8d × %s", n, why)
 	}
-	after := a.closed(ctx, 3**capacity, min(10*time.Second, *last))
-	fmt.Printf("afterwards: %.0f answers a second, p50 %v; statuses %v\n", float64(len(after.took))/after.lasted.Seconds(), after.percentile(50), after.statuses)
+	out.after = a.closed(ctx, alone, min(10*time.Second, o.last))
+	say("afterwards: %.0f answers a second, p50 %v; statuses %v", float64(len(out.after.took))/out.after.lasted.Seconds(), out.after.percentile(50), out.after.statuses)
 	now, peak := w.front.memory()
-	fmt.Printf("RSS of coordinator and gateway: %d MB, at most %d\n", now, peak)
-	if err := w.front.stop(); err != nil {
-		return err
+	say("RSS of coordinator and gateway: %d MB, at most %d", now, peak)
+	if err := w.front.stop(); err != nil { // it settles its sessions
+		return out, err
 	}
 	sums, err := os.ReadFile(world.path("sums.json"))
-	fmt.Printf("clients have %d answers; books and ledger: %s\n", len(alone.took)+len(t.took)+len(after.took), sums)
-	return err
+	if err != nil {
+		return out, err
+	}
+	return out, json.Unmarshal(sums, &out.books)
 }
 
 // open asks at a rate for a while, each request by a client of its own.
@@ -86,4 +120,32 @@ func (a *asker) open(ctx context.Context, rate float64, last time.Duration, repo
 	out.lasted = time.Since(began)
 	slices.Sort(out.took)
 	return out
+}
+
+// TestOverload asks for more than the network can do, with every role a process of its own: who is not served is told when to come
+// again, and nothing that was accepted is lost, charged twice or left in doubt.
+func TestOverload(t *testing.T) {
+	out, err := flood{last: 2 * time.Second, times: 5, slow: 50 * time.Millisecond, capacity: 2, keys: 2}.run(t.Context(), t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for status, n := range out.under.statuses {
+		switch status {
+		case http.StatusOK:
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			refused += n
+		default:
+			t.Errorf("%d answers with status %d", n, status)
+		}
+	}
+	if len(out.under.failed) > 0 || refused == 0 || refused != out.under.advised || len(out.under.took) == 0 {
+		t.Errorf("%d answers, %d refusals, %d with Retry-After, %v failed", len(out.under.took), refused, out.under.advised, out.under.failed)
+	}
+	if len(out.after.took) == 0 || len(out.after.statuses) != 1 {
+		t.Errorf("afterwards: %v", out.after.statuses)
+	}
+	if b, n := out.books, out.answers(); b.Captured != n || b.Ledger.Tasks != uint64(n) || b.Ledger.Paid != b.Spent || b.Doubts != 0 || b.Ledger.Settled != b.Ledger.Sessions {
+		t.Errorf("the clients have %d answers; books and ledger: %+v", n, b)
+	}
 }

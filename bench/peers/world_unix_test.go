@@ -277,7 +277,7 @@ func serveNode(ctx context.Context, args []string) error {
 	return errors.Join(err, <-ended, keys.Close())
 }
 
-// audit is what ledger and keys' books say in the end.
+// audit looks them up.
 func audit(keys *apikey.Store, ledger *books) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -297,16 +297,19 @@ func audit(keys *apikey.Store, ledger *books) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(struct {
-		Ledger           sums
-		Captured, Doubts int
-		Spent            essaim.Amount
-	}{ledger.sums(), captured, len(doubts), spent})
+	return json.Marshal(final{ledger.sums(), captured, len(doubts), spent})
+}
+
+// final is what ledger and keys' books say in the end.
+type final struct {
+	Ledger           sums
+	Captured, Doubts int
+	Spent            essaim.Amount
 }
 
 // openKeys makes as many API keys as the clients need, and writes their secrets down.
 func (w *world) openKeys(ctx context.Context) (*apikey.Store, error) {
-	keys, err := apikey.Open(w.path("keys.db"))
+	keys, err := apikey.OpenServing(w.path("keys.db"))
 	if err != nil {
 		return nil, err
 	}

@@ -141,6 +141,9 @@ func (e Entry) shaped() bool {
 		Deposit: {"deposits", "key"}, Withdraw: {"key", "deposits"}, Reserve: {"key", "reserved"}, Release: {"reserved", "key"},
 		Capture: {"reserved", "session"}, Cover: {house, "session"},
 	}[e.Kind]
+	if e.Kind == Reserve && e.From == house { // an owner took away what was being reserved
+		return kind(e.To) == "reserved"
+	}
 	if want != [2]string{kind(e.From), kind(e.To)} {
 		return false
 	}

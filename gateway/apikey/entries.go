@@ -139,7 +139,20 @@ func (s *Store) move(ctx context.Context, kind Kind, from, to, id string, amount
 	}
 	ref = "owner/" + ref
 	defer s.forgetKey(id)
-	switch _, err = s.file.Write(entry(kind, from, to, amount, ref)); {
+	s.mu.Lock() // no purse is read or emptied meanwhile
+	delete(s.purses, id)
+	poor := false
+	if held := s.held[id]; kind == Withdraw && held > 0 {
+		k, err = s.read(ctx, id)
+		poor = err == nil && (k.Balance < held || k.Balance-held < amount)
+	}
+	if err == nil && !poor {
+		_, err = s.file.Write(entry(kind, from, to, amount, ref))
+	}
+	s.mu.Unlock()
+	switch {
+	case poor:
+		return k, false, essaim.Errorf(essaim.CodeInsufficient, "withdraw less", "key %s has %s, of which requests under way have reserved something", id, k.Balance)
 	case durable.IsDuplicate(err):
 		var same bool
 		if err := s.file.QueryRow(ctx, `SELECT target = ? AND source = ? AND amount = ? FROM entries WHERE kind = ? AND ref = ?`,

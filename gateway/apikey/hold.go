@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -25,6 +26,7 @@ type Hold struct {
 	Parts    []*Part
 	s        *Store
 	key      string
+	ahead    bool         // it is appended (ahead.go)
 	reserved func() error // waits for the reservation, and says whether there is one
 	once     sync.Once
 }
@@ -33,7 +35,12 @@ type Hold struct {
 type Part struct {
 	hold     *Hold
 	ref      string
+	amount   essaim.Amount
 	captured bool // or about to be: what fails then stays in doubt
+
+	held   bool                // reserved in memory alone; guarded by Store.mu
+	noted  []*durable.Appended // names, where they are appended
+	stored func() error        // waits for the capture; nil: there is none
 }
 
 // Reserve sets n times amount aside, all or nothing. The reservation is made, and durable,
@@ -66,20 +73,35 @@ func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n 
 	if checkAmount(amount) != nil {
 		return nil, poor
 	}
-	h := &Hold{s: s, key: id}
+	h := &Hold{s: s, key: id, ahead: s.serves && !daily}
 	request := rand.Text()
-	var stmts []durable.Stmt
 	for i := range n {
-		p := &Part{hold: h, ref: request + "." + strconv.Itoa(i)}
-		h.Parts = append(h.Parts, p)
-		stmts = append(stmts, entry(Reserve, balanceOf(id), p.account(), amount, p.ref))
+		h.Parts = append(h.Parts, &Part{hold: h, ref: request + "." + strconv.Itoa(i), amount: amount, held: h.ahead})
 	}
 	all, ok := amount.Mul(uint64(n))
-	if err := s.begin(h, k, all, now); err != nil {
+	if !ok {
+		return nil, poor
+	}
+	if enough, err := s.begin(ctx, h, lately, all, now); !enough {
+		return nil, cmp.Or(err, poor)
+	}
+	if h.ahead {
+		return h, nil
+	}
+	if err := h.enter(amount, poor, daily || all > k.Balance); err != nil { // the next one must see it; or it will be refused
 		return nil, err
 	}
-	stored := s.file.StartPatient(stmts...)
-	s.entered.Add(1)
+	return h, nil
+}
+
+// enter begins to write the reservations down, and waits for them if that is asked for.
+func (h *Hold) enter(amount essaim.Amount, poor error, wait bool) error {
+	var stmts []durable.Stmt
+	for _, p := range h.Parts {
+		stmts = append(stmts, entry(Reserve, balanceOf(h.key), p.account(), amount, p.ref))
+	}
+	stored := h.s.file.StartPatient(stmts...)
+	h.s.entered.Add(1)
 	h.reserved = sync.OnceValue(func() error {
 		switch _, err := stored(); {
 		case durable.IsRefused(err):
@@ -89,31 +111,38 @@ func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n 
 		}
 		return nil
 	})
-	if daily || !ok || all > k.Balance { // the next one must see it; or it will be refused
-		if err := h.reserved(); err != nil {
-			s.end(h)
-			return nil, err
-		}
+	if !wait {
+		return nil
 	}
-	return h, nil
+	err := h.reserved()
+	if err != nil {
+		h.s.end(h)
+	}
+	return err
 }
 
-// begin counts a request in. Its reservations are its own before they are in the file.
-func (s *Store) begin(h *Hold, k Key, all essaim.Amount, now time.Time) error {
+// begin counts a request in, if the key has enough. Its reservations are its own before they are in the file.
+func (s *Store) begin(ctx context.Context, h *Hold, k seenKey, all essaim.Amount, now time.Time) (enough bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := s.busy[h.key]; n >= maxBusy {
-		return essaim.Errorf(essaim.CodeUnavailable, "wait for some to finish", "%d requests of this key: %w", n, ErrBusy)
+		return false, essaim.Errorf(essaim.CodeUnavailable, "wait for some to finish", "%d requests of this key: %w", n, ErrBusy)
 	}
-	if err := s.count(k, now); err != nil {
-		return err
+	if err := s.mayCount(k.Key, now); err != nil {
+		return false, err
 	}
+	if !h.ahead {
+		s.took(h.key, all)
+		delete(s.purses, h.key)
+	} else if enough, err := s.take(ctx, k, all); !enough {
+		return false, err
+	}
+	s.count(k.Key, now)
 	s.busy[h.key]++
-	s.took(h.key, all)
 	for _, p := range h.Parts {
 		s.live[p.account()] = struct{}{}
 	}
-	return nil
+	return true, nil
 }
 
 func (s *Store) end(h *Hold) {
@@ -133,6 +162,10 @@ func (s *Store) end(h *Hold) {
 func (h *Hold) Done() (err error) {
 	h.once.Do(func() {
 		defer h.s.end(h)
+		if h.ahead {
+			err = h.doneAhead()
+			return
+		}
 		var stmts []durable.Stmt
 		for _, p := range h.Parts {
 			if !p.captured {
@@ -157,6 +190,9 @@ func (p *Part) account() string { return reservedOf(p.hold.key, p.ref) }
 //
 // Errors: CodeInsufficient if there is no reservation since the key has less.
 func (p *Part) Name(task essaim.Digest, session essaim.SessionID) error {
+	if p.hold.ahead {
+		return p.nameAhead(task, session)
+	}
 	noted := p.hold.s.file.Start(durable.Stmt{ // behind the reservation, and only if there is one
 		Query: `INSERT INTO tasks (task, session, account) SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM entries WHERE kind = ? AND ref = ?)`,
 		Args:  []any{task[:], int64(session), p.account(), string(Reserve), p.ref},
@@ -171,13 +207,26 @@ func (p *Part) Name(task essaim.Digest, session essaim.SessionID) error {
 }
 
 // Capture enters the price of a task's receipt, at most what was reserved, gives the rest
-// back, and keeps the session as it is now (client.Session.Save). Capturing a task again
+// back, and keeps the session as it is now (client.Session.Save; nil: as it was kept). Capturing a task again
 // does nothing. Nobody needs to wait for it if the task was named and its receipt is durable
 // elsewhere: if the program dies before the entry is in the file, the task is in doubt and
 // its receipt decides, which comes to the same.
 func (p *Part) Capture(task essaim.Digest, session essaim.SessionID, price essaim.Amount, saved []byte) (stored func() error) {
 	s := p.hold.s
-	written := s.file.StartPatient(captured(p.hold.key, p.ref, task, session, price, keepSession(session, saved))...)
+	var more []durable.Stmt
+	if saved != nil {
+		more = append(more, keepSession(session, saved))
+	}
+	switch {
+	case !p.hold.ahead || price > p.amount: // which the rows refuse
+	case p.captured:
+		return p.stored
+	default:
+		p.captured = true
+		p.stored = p.captureAhead(task, session, price, more)
+		return p.stored
+	}
+	written := s.file.StartPatient(captured(p.hold.key, p.ref, task, session, price, more...)...)
 	s.entered.Add(1)
 	p.captured = true
 	return func() error {

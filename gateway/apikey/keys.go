@@ -74,7 +74,8 @@ type Key struct {
 // Store is the file of keys and books: SQLite. Several processes may list, create, deposit and revoke; only one, the gateway,
 // may reserve and decide. A Store is safe for concurrent use.
 type Store struct {
-	file *durable.File
+	file   *durable.File
+	serves bool // it may append: see ahead.go
 
 	turn sync.Mutex // of requests of keys with a limit a day: one reserves after the other
 
@@ -85,6 +86,9 @@ type Store struct {
 	busy   map[string]int         // requests under way, by key ID
 	live   map[string]struct{}    // accounts of reservations that a request of this process holds
 	seen   map[string]seenKey     // keys as they were read lately, by ID
+	purses map[string]*purse      // what keys have left, by ID; only of a store that serves
+
+	held map[string]essaim.Amount // what is reserved in memory alone, by key; only of a store that serves
 }
 
 const keySchema = `
@@ -100,7 +104,12 @@ CREATE TABLE IF NOT EXISTS apikeys (
 // Open opens the file, which it makes if need be. The caller closes the Store.
 //
 // Errors: CodeInternal.
-func Open(path string) (*Store, error) {
+func Open(path string) (*Store, error) { return open(path, durable.Open) }
+
+// OpenServing is Open for the gateway: requests cost it less, if no other has the file open so.
+func OpenServing(path string) (*Store, error) { return open(path, durable.OpenFirst) }
+
+func open(path string, how func(path, schema string) (*durable.File, error)) (*Store, error) {
 	// It holds the keys of open sessions, so nobody else may read it.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -109,11 +118,11 @@ func Open(path string) (*Store, error) {
 	if err := f.Close(); err != nil {
 		return nil, fault("open "+path, err)
 	}
-	file, err := durable.Open(path, keySchema+entrySchema+sessionSchema+limitSchema)
+	file, err := how(path, keySchema+entrySchema+sessionSchema+limitSchema)
 	if err != nil {
 		return nil, fault("open "+path, err)
 	}
-	return &Store{file: file, recent: map[string][]time.Time{}, busy: map[string]int{}, live: map[string]struct{}{}, seen: map[string]seenKey{}}, nil
+	return &Store{file: file, serves: file.First(), purses: map[string]*purse{}, held: map[string]essaim.Amount{}, recent: map[string][]time.Time{}, busy: map[string]int{}, live: map[string]struct{}{}, seen: map[string]seenKey{}}, nil
 }
 
 // Close frees the file.
@@ -160,7 +169,7 @@ func (s *Store) List(ctx context.Context) ([]Key, error) {
 		if err != nil {
 			return nil, fault("list the keys", err)
 		}
-		out = append(out, k)
+		out = append(out, s.withHeld(k))
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fault("list the keys", err)
@@ -183,8 +192,8 @@ func (s *Store) Revoke(ctx context.Context, id string) error {
 	return nil
 }
 
-// Find returns the key that a secret belongs to. What it has spent and reserved may be a tenth of a
-// second old, and so may be what another process has changed of it.
+// Find returns the key that a secret belongs to. What it has spent and reserved may be half a
+// second old, and what another process has changed of it a tenth.
 //
 // Errors: CodeRefused if there is none or it was revoked.
 func (s *Store) Find(ctx context.Context, secret string) (Key, error) {
@@ -235,12 +244,17 @@ func (s *Store) Key(ctx context.Context, id string) (Key, error) {
 	if err := s.catchUp(); err != nil {
 		return Key{}, err
 	}
-	return s.read(ctx, id)
+	k, err := s.read(ctx, id)
+	return s.withHeld(k), err
 }
 
 // read is Key without what is on its way into the file.
 func (s *Store) read(ctx context.Context, id string) (Key, error) {
-	k, err := scanKey(s.file.QueryRow(ctx, selectKey+` WHERE id = ?`, id))
+	return keyOf(s.file.QueryRow(ctx, selectKey+` WHERE id = ?`, id), id)
+}
+
+func keyOf(row *sql.Row, id string) (Key, error) {
+	k, err := scanKey(row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return k, essaim.Errorf(essaim.CodeNotFound, "list the keys to see their IDs", "no key has the ID %.20q", id)
 	}

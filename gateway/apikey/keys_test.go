@@ -13,7 +13,7 @@ import (
 
 func openKeys(t testing.TB, path string) *apikey.Store {
 	t.Helper()
-	s, err := apikey.Open(path)
+	s, err := apikey.OpenServing(path)
 	if err != nil {
 		t.Fatal(err)
 	}

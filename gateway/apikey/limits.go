@@ -102,11 +102,11 @@ func (s *Store) withinDay(ctx context.Context, k Key, amount essaim.Amount, n in
 	return nil
 }
 
-// count counts a request, unless the key has had too many in the last minute. The lock is
+// mayCount checks that a key has not had too many requests in the last minute. The lock is
 // held.
 //
 // Errors: CodeUnavailable with ErrBusy.
-func (s *Store) count(k Key, now time.Time) error {
+func (s *Store) mayCount(k Key, now time.Time) error {
 	most := k.Limits.PerMinute
 	if most == 0 {
 		return nil
@@ -119,6 +119,12 @@ func (s *Store) count(k Key, now time.Time) error {
 	if len(last) >= most {
 		return essaim.Errorf(essaim.CodeUnavailable, "wait a minute", "%d requests in a minute: %w", len(last), ErrBusy)
 	}
-	s.recent[k.ID] = append(last, now)
 	return nil
+}
+
+// count counts a request. The lock is held.
+func (s *Store) count(k Key, now time.Time) {
+	if k.Limits.PerMinute > 0 {
+		s.recent[k.ID] = append(s.recent[k.ID], now)
+	}
 }

@@ -23,7 +23,8 @@ type seenKey struct {
 	at   time.Time
 }
 
-// lately is a key as it was a moment ago. What this process has changed of it since is in it, but for the books.
+// lately is a key as it was a moment ago. What this process has changed of it since is in it, but for the books: nothing is
+// waited for that is on its way into them.
 //
 // Errors: CodeNotFound.
 func (s *Store) lately(ctx context.Context, id string) (seenKey, error) {
@@ -34,14 +35,14 @@ func (s *Store) lately(ctx context.Context, id string) (seenKey, error) {
 		return have, nil
 	}
 	now := seenKey{at: time.Now()}
-	err := s.file.QueryRow(ctx, `SELECT hash FROM apikeys WHERE id = ?`, id).Scan(&now.hash)
+	err := s.file.Glance(ctx, `SELECT hash FROM apikeys WHERE id = ?`, id).Scan(&now.hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return now, essaim.Errorf(essaim.CodeNotFound, "list the keys to see their IDs", "no key has the ID %.20q", id)
 	}
 	if err != nil {
 		return now, fault("look up a key", err)
 	}
-	if now.Key, err = s.read(ctx, id); err != nil {
+	if now.Key, err = keyOf(s.file.Glance(ctx, selectKey+` WHERE id = ?`, id), id); err != nil {
 		return now, err
 	}
 	s.mu.Lock()

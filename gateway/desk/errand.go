@@ -84,7 +84,7 @@ func (d *Desk) performOne(ctx context.Context, r client.Request, part *apikey.Pa
 	if err != nil {
 		return Text{}, essaim.Errorf(essaim.CodeInternal, "", "store a receipt: %w", err)
 	}
-	part.Capture(p.Receipt.Task, f.Record().ID, p.Receipt.Price, f.Save())
+	part.Capture(p.Receipt.Task, f.Record().ID, p.Receipt.Price, f.Saved())
 	return Text{p, essaim.CIDOf(receipt)}, nil
 }
 

@@ -247,7 +247,7 @@ func (d *Desk) keep(ctx context.Context, f *purse.Funded, p *client.Picture, par
 		return nil, essaim.Errorf(essaim.CodeInternal, "", "store a picture: %w", err)
 	}
 	r := p.Receipt
-	part.Capture(r.Task, f.Record().ID, r.Price, f.Save())
+	part.Capture(r.Task, f.Record().ID, r.Price, f.Saved())
 	return &Picture{Data: p.Data, Origin: PictureOrigin{
 		CID: p.CID, Receipt: essaim.CIDOf(receipt), Task: r.Task, Miner: r.Miner, Price: r.Price, Seed: r.Seed,
 		Size: fmt.Sprintf("%dx%d", r.Width, r.Height), Steps: r.Steps, Warnings: p.Warnings, Proof: proof,

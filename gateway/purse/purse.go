@@ -11,6 +11,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -72,7 +73,21 @@ type Funded struct {
 	tasks    int
 	drawing  int
 	reserved essaim.Amount
-	failures int // to settle; of Run's goroutine
+	failures int          // to settle; of Run's goroutine
+	kept     atomic.Int64 // when Saved last returned something, Unix milliseconds
+}
+
+// keepEvery is how often a session that pays is kept anew. One that is taken up without what it paid since then is as good: its
+// numbers go on with the clock, and what it has left the coordinator knows.
+const keepEvery = 250 * time.Millisecond
+
+// Saved is the session as it is to be kept now; nil: it was kept a moment ago.
+func (f *Funded) Saved() []byte {
+	last, now := f.kept.Load(), time.Now().UnixMilli()
+	if now-last < keepEvery.Milliseconds() || !f.kept.CompareAndSwap(last, now) {
+		return nil
+	}
+	return f.Save()
 }
 
 // New makes a purse. It opens nothing and asks nobody. kept may be nil and else must outlive

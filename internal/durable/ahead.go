@@ -68,25 +68,56 @@ func (f *File) Enter(stmts ...Stmt) error {
 }
 
 func (f *File) appendSoon(stmts []Stmt, patient bool) (wait func() error) {
+	a := f.appended(stmts, patient, nil)
+	return a.Wait
+}
+
+// Appended is a write that was appended.
+type Appended struct {
+	write *write
+	err   error // why it was not
+}
+
+// Wait returns when it is safe.
+func (a *Appended) Wait() error {
+	if a.err != nil {
+		return a.err
+	}
+	select {
+	case <-a.write.safe:
+		return nil
+	case <-a.write.done:
+	}
+	select {
+	case <-a.write.safe: // whatever the rows say
+		return nil
+	default:
+		return a.write.err
+	}
+}
+
+// Note is Append for a write that AppendInstead may make needless.
+func (f *File) Note(stmts ...Stmt) *Appended { return f.appended(stmts, false, nil) }
+
+// AppendInstead is AppendPatient for a write after which an earlier one is of no use: that one may never get into the rows, if it is not
+// there yet and nobody has read or written them since. So the statements must come to the same with and without it.
+func (f *File) AppendInstead(of *Appended, stmts ...Stmt) *Appended {
+	return f.appended(stmts, true, of)
+}
+
+func (f *File) appended(stmts []Stmt, patient bool, instead *Appended) *Appended {
 	w := &write{stmts: stmts, due: time.Now().Add(laziness), done: make(chan struct{}), safe: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.append(w, patient); err != nil {
-		return func() error { return err }
+		return &Appended{err: err}
 	}
-	return func() error {
-		select {
-		case <-w.safe:
-			return nil
-		case <-w.done:
-		}
-		select {
-		case <-w.safe: // whatever the rows say
-			return nil
-		default:
-			return w.err
+	if instead != nil && instead.err == nil {
+		if old := instead.write; !old.taken && old.number > f.barrier {
+			old.void = true
 		}
 	}
+	return &Appended{write: w}
 }
 
 // append puts a write into both lines. f.mu is held.

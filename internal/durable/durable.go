@@ -59,6 +59,8 @@ type File struct {
 	ahead  *ahead     // nil: nothing was appended yet; guarded by mu
 	newest uint64     // number of the last write in the log ahead; guarded by mu
 
+	barrier uint64 // what newest was when somebody last wrote or read the rows; guarded by mu
+
 	behind atomic.Int64 // writes that were appended and are not in the rows
 
 	claim *os.File // locked, for as long as the file is open; nil: others may append
@@ -85,6 +87,8 @@ type write struct {
 
 	number uint64        // in the log ahead; 0: it is not for it
 	safe   chan struct{} // closed when it is there
+	taken  bool          // the writer has it; guarded by File.mu
+	void   bool          // the rows do without; not changed once it is taken
 }
 
 // checkpoint lets 16 MiB gather before pages are moved to where they belong: those that
@@ -113,6 +117,9 @@ func OpenFirst(path, schema string) (*File, error) {
 	}
 	return f, err
 }
+
+// First reports whether Enter appends: it is for as long as the file is open.
+func (f *File) First() bool { return f.claim != nil }
 
 func open(path, schema string, claim *os.File) (*File, error) {
 	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{
@@ -221,6 +228,9 @@ func (f *File) enter(w *write) error {
 	}
 	if f.closed {
 		return ErrClosed
+	}
+	if w.number == 0 {
+		f.barrier = f.newest
 	}
 	if len(f.line) == 0 || w.due.Before(f.due) {
 		f.due = w.due
@@ -402,6 +412,9 @@ func (f *File) gather() []*write {
 func (f *File) take() []*write {
 	n := min(len(f.line), maxBatch)
 	batch := f.line[:n:n]
+	for _, w := range batch {
+		w.taken = true
+	}
 	f.line = f.line[n:]
 	for i, w := range f.line {
 		if i == 0 || w.due.Before(f.due) {
@@ -454,7 +467,7 @@ func (f *File) applyAll(batch []*write, savepoints bool) error {
 				return err
 			}
 		}
-		if newest = max(newest, w.number); w.number != 0 && w.number <= have {
+		if newest = max(newest, w.number); w.number != 0 && (w.number <= have || w.void) {
 			continue
 		}
 		if err := f.apply(w, savepoints); err != nil {
