@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -26,8 +28,11 @@ func (forgetful) Task(context.Context, essaim.Digest) (essaim.TaskRecord, error)
 func (r *rig) crashed(t *testing.T, path string, c client.Coordinator) *rig {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "keys.db")
-	for _, suffix := range []string{"", "-wal"} {
+	for _, suffix := range []string{"", "-wal", "-ahead0", "-ahead1"} {
 		b, err := os.ReadFile(path + suffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // nothing was appended
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -85,6 +85,12 @@ func (d *Desk) Admit(r *http.Request) (apikey.Key, error) {
 	return d.Authenticate(r)
 }
 
+// Left is what a key may still spend, now: Authenticate's answer may be half a second old in that.
+func (d *Desk) Left(ctx context.Context, key apikey.Key) (essaim.Amount, error) {
+	now, err := d.cfg.Keys.Key(ctx, key.ID)
+	return now.Balance, err
+}
+
 // Latest is the tag that Ollama's clients mean when they give none.
 const Latest = ":latest"
 

@@ -160,8 +160,12 @@ func (api *API) ask(w http.ResponseWriter, r *http.Request) {
 		desk.WriteJSON(w, http.StatusOK, map[string]any{"kudos": kudos(o.Most())})
 		return
 	}
-	if err == nil && o.Most() > key.Balance {
-		err = essaim.Errorf(essaim.CodeInsufficient, "raise the key's limit", "this may cost %s, %s are left", o.Most(), key.Balance)
+	var left essaim.Amount
+	if err == nil {
+		left, err = api.cfg.Desk.Left(r.Context(), key)
+	}
+	if err == nil && o.Most() > left {
+		err = essaim.Errorf(essaim.CodeInsufficient, "raise the key's limit", "this may cost %s, %s are left", o.Most(), left)
 	}
 	var n *request
 	if err == nil {

@@ -133,9 +133,13 @@ func (api *API) models(w http.ResponseWriter, r *http.Request) {
 // user tells what a key may still spend.
 func (api *API) user(w http.ResponseWriter, r *http.Request) {
 	key, err := api.authenticate(r)
+	var left essaim.Amount
+	if err == nil {
+		left, err = api.cfg.Desk.Left(r.Context(), key)
+	}
 	if err != nil {
 		api.fail(w, err)
 		return
 	}
-	desk.WriteJSON(w, http.StatusOK, map[string]any{"username": key.Name + "#" + key.ID, "kudos": kudos(key.Balance), "trusted": false, "moderator": false})
+	desk.WriteJSON(w, http.StatusOK, map[string]any{"username": key.Name + "#" + key.ID, "kudos": kudos(left), "trusted": false, "moderator": false})
 }
