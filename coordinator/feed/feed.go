@@ -14,14 +14,14 @@ import (
 // Feed is a task's progress. It is safe for concurrent use.
 type Feed struct {
 	mu       sync.Mutex
-	now      essaim.Progress                   // guarded by mu
-	spoke    bool                              // a part of a text was told; guarded by mu
-	watchers map[chan essaim.Progress]struct{} // guarded by mu
+	now      essaim.Progress       // guarded by mu
+	spoke    bool                  // a part of a text was told; guarded by mu
+	watchers map[*watcher]struct{} // guarded by mu
 }
 
 // New begins with p.
 func New(p essaim.Progress) *Feed {
-	return &Feed{now: p, watchers: map[chan essaim.Progress]struct{}{}}
+	return &Feed{now: p, watchers: map[*watcher]struct{}{}}
 }
 
 // Now is where the task is.
@@ -52,11 +52,38 @@ func (f *Feed) Tell(change func(*essaim.Progress)) {
 	change(&f.now)
 	f.spoke = f.spoke || f.now.Part != nil
 	for w := range f.watchers {
-		select {
-		case w <- f.now:
-		default:
-		}
+		w.add(f.now)
 	}
+}
+
+// watcher is somebody who follows: what was not told yet. A queue with room for all that may be in it would cost each of a
+// thousand waiting tasks some 40 KB. Guarded by Feed.mu.
+type watcher struct {
+	news []essaim.Progress
+	room int
+	wake chan struct{} // holds a token when there are news
+}
+
+// add drops what there is no room for.
+func (w *watcher) add(p essaim.Progress) {
+	if len(w.news) >= w.room {
+		return
+	}
+	w.news = append(w.news, p)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take takes the news, for a queue that may be used again.
+func (f *Feed) take(w *watcher, used []essaim.Progress) []essaim.Progress {
+	clear(used) // parts of a text, which are heard
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	news := w.news
+	w.news = used[:0]
+	return news
 }
 
 // IfSilent does act, and reports that it did, unless a part of a text was told. None is
@@ -75,22 +102,29 @@ func (f *Feed) IfSilent(act func()) bool {
 //
 // Errors: the context's cause, if it ends first.
 func (f *Feed) Follow(ctx context.Context, done <-chan struct{}, room int, tell func(essaim.Progress)) error {
-	news := make(chan essaim.Progress, room)
+	w := &watcher{room: room, wake: make(chan struct{}, 1)}
 	f.mu.Lock()
-	f.watchers[news] = struct{}{}
-	news <- f.now
+	f.watchers[w] = struct{}{}
+	w.add(f.now)
 	f.mu.Unlock()
 	defer func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		delete(f.watchers, news)
+		delete(f.watchers, w)
 	}()
 	held := held{tell: tell}
 	defer held.stop()
+	var news []essaim.Progress
+	hear := func() {
+		news = f.take(w, news)
+		for _, p := range news {
+			held.add(p)
+		}
+	}
 	for {
 		select {
-		case p := <-news:
-			held.add(p)
+		case <-w.wake:
+			hear()
 		case <-held.due():
 			held.release()
 		case <-ctx.Done():
@@ -100,9 +134,7 @@ func (f *Feed) Follow(ctx context.Context, done <-chan struct{}, room int, tell 
 				return context.Cause(ctx)
 			}
 		case <-done:
-			for len(news) > 0 {
-				held.add(<-news)
-			}
+			hear()
 			held.release()
 			return nil
 		}
