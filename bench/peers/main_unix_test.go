@@ -11,6 +11,7 @@ import (
 	"runtime/pprof"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestMain is the program, if the first argument is one of its commands, and else runs the tests.
@@ -23,7 +24,8 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if dir := os.Getenv("PROFILES"); dir != "" { // where each process leaves a CPU profile
+	if dir := os.Getenv("PROFILES"); dir != "" { // where each process leaves a CPU profile, and what it keeps in memory
+		go keepHeap(fmt.Sprintf("%s/heap-%s-%d.pprof", dir, os.Args[1], os.Getpid()))
 		f, err := os.Create(fmt.Sprintf("%s/%s-%d.pprof", dir, os.Args[1], os.Getpid()))
 		if err == nil && pprof.StartCPUProfile(f) == nil {
 			defer f.Close()
@@ -33,5 +35,17 @@ func TestMain(m *testing.M) {
 	if err := commands[os.Args[1]](ctx, os.Args[2:]); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
+	}
+}
+
+// keepHeap writes down what is in memory, again and again.
+func keepHeap(path string) {
+	for range time.Tick(5 * time.Second) {
+		f, err := os.Create(path)
+		if err != nil {
+			return
+		}
+		_ = pprof.WriteHeapProfile(f)
+		_ = f.Close()
 	}
 }
