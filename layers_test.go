@@ -269,6 +269,22 @@ func floor(dir string) (int, bool) {
 	}
 }
 
+// TestMap: every folder of ours has its place in the document that people read.
+func TestMap(t *testing.T) {
+	house, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packages(t) {
+		if p.dir == "." || under(p.dir, "gen") {
+			continue
+		}
+		if !strings.Contains(string(house), "`"+p.dir+"`") {
+			t.Errorf("docs/architecture.md has no line of `%s`", p.dir)
+		}
+	}
+}
+
 // TestFloors: imports go down only, never sideways.
 func TestFloors(t *testing.T) {
 	for _, p := range packages(t) {
