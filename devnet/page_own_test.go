@@ -26,6 +26,7 @@ func TestPageOwn(t *testing.T) {
 	v.Sees("note", "came back")
 	own.Do(chromedp.Reload())
 	own.Sees("settled", earned)
+	own.Do(chromedp.WaitVisible(`//td[text()="settled"]`, chromedp.BySearch)) // so says its receipt's line
 	own.Shot("own")
 
 	own.Click("maintenance")

@@ -59,7 +59,7 @@ func (m *Miner) Look(ctx context.Context) Look {
 	case m.why != "":
 		l.Idle = "its coordinator says: " + m.why
 	default:
-		l.Idle = "no task for its models has come"
+		l.Idle = "no task is waiting for it"
 	}
 	return l
 }

@@ -15,9 +15,6 @@ import (
 	"github.com/essaim/essaim/web"
 )
 
-// mostRecent receipts are in a list.
-const mostRecent = 30
-
 // ServeOwn serves the page for the owner of miners that run in this process, until ctx ends, on
 // a listener that Here has made, and closes that.
 func ServeOwn(ctx context.Context, l net.Listener, miners ...*Node) error {
@@ -82,20 +79,14 @@ func (o owner) Books(ctx context.Context, k essaim.NodeKey) (out web.OwnBooks, e
 		return out, err
 	}
 	defer func() { err = errors.Join(err, book.Close()) }()
-	out.Recent, out.Open, out.Limit = []web.OwnReceipt{}, []web.OwnReceipt{}, n.cfg.Miner.MaxUnacknowledged
+	out.Limit = n.cfg.Miner.MaxUnacknowledged
 	if out.Limit == 0 {
 		out.Limit = miner.DefaultUnacked
 	}
-	out.Earnings, err = income.Of(ctx, payments{chain}, k, func(ctx context.Context, do func(miner.Earned) error) error {
-		return book.Earned(ctx, func(e miner.Earned) error {
-			note(&out, e)
-			return do(e)
-		})
-	})
+	out.Earnings, err = income.Of(ctx, payments{chain}, k, book.Earned)
 	if err != nil {
 		return out, err
 	}
-	slices.Reverse(out.Recent)
 	if s, err := chain.Standing(ctx, k); err == nil {
 		out.Standing = s
 	} else if essaim.CodeOf(err) != essaim.CodeNotFound {
@@ -107,24 +98,6 @@ func (o owner) Books(ctx context.Context, k essaim.NodeKey) (out web.OwnBooks, e
 	settings, err := toml.Marshal(n.cfg)
 	out.Settings = string(settings)
 	return out, err
-}
-
-// note adds a receipt to the lists.
-func note(out *web.OwnBooks, e miner.Earned) {
-	r := web.OwnReceipt{At: e.At, Session: e.Session, Coordinator: e.Coordinator, Model: e.Model, Price: e.Price, State: "unacknowledged"}
-	switch {
-	case e.Refused:
-		r.State = "refused"
-	case e.Acked:
-		r.State = "acknowledged"
-	}
-	if len(out.Recent) == mostRecent {
-		out.Recent = slices.Delete(out.Recent, 0, 1)
-	}
-	out.Recent = append(out.Recent, r)
-	if r.State == "unacknowledged" && len(out.Open) < mostRecent {
-		out.Open = append(out.Open, r)
-	}
 }
 
 func (o owner) Toggle(ctx context.Context, k essaim.NodeKey) error {

@@ -43,23 +43,11 @@ type OwnJob struct {
 
 // OwnBooks is what a miner has earned, and what others see of it.
 type OwnBooks struct {
-	Earnings any            `json:"earnings"`
+	Earnings any            `json:"earnings"` // as package miner/income has them
 	Standing any            `json:"standing"` // on the ledger; nil: not registered
-	Recent   []OwnReceipt   `json:"recent"`   // the newest first
-	Open     []OwnReceipt   `json:"open"`     // nobody has promised to pay them yet
-	Limit    int            `json:"limit"`    // of these to a coordinator, at which it is served no more
+	Limit    int            `json:"limit"`    // of unacknowledged receipts to a coordinator, at which it is served no more
 	Names    []essaim.Model `json:"names"`    // registered models
 	Settings string         `json:"settings"` // node.toml
-}
-
-// OwnReceipt is a receipt that the miner has signed.
-type OwnReceipt struct {
-	At          time.Time        `json:"at"`
-	Session     essaim.SessionID `json:"session"`
-	Coordinator essaim.NodeKey   `json:"coordinator"`
-	Model       essaim.Digest    `json:"model"`
-	Price       essaim.Amount    `json:"price"`
-	State       string           `json:"state"` // acknowledged, unacknowledged or refused
 }
 
 // Owner answers for the miners of one machine.

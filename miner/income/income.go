@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/miner"
@@ -26,10 +27,12 @@ type Sums struct {
 	Refused        essaim.Amount `json:"refused"`        // not counted by the coordinator
 }
 
-// where lists the sums in the order in which receipts fill them, the surest first.
+// where lists the sums in the order in which receipts fill them, the surest first; states are their names.
 func (s *Sums) where() []*essaim.Amount {
 	return []*essaim.Amount{&s.Settled, &s.Waiting, &s.Acknowledged, &s.Lapsed, &s.Missing}
 }
+
+var states = []State{Settled, Waiting, Acknowledged, Lapsed, Missing}
 
 // Due is what waits of a session.
 type Due struct {
@@ -51,7 +54,36 @@ type Earnings struct {
 	Due    []Due          `json:"due"`
 	Models []Part         `json:"models"`
 	Days   []Part         `json:"days"` // UTC
+
+	Recent []Receipt `json:"recent"` // the newest first, some tens
+	Open   []Receipt `json:"open"`   // that the coordinator has not acknowledged, the oldest first, some tens
 }
+
+// Receipt is one that the miner has signed.
+type Receipt struct {
+	At          time.Time        `json:"at"`
+	Session     essaim.SessionID `json:"session"`
+	Coordinator essaim.NodeKey   `json:"coordinator"`
+	Model       essaim.Digest    `json:"model"`
+	Price       essaim.Amount    `json:"price"`
+	State       State            `json:"state"` // if its price is in two sums, the less sure of them
+}
+
+// State names the sum that a receipt is in.
+type State string
+
+const (
+	Settled        State = "settled"
+	Waiting        State = "waiting"
+	Acknowledged   State = "acknowledged"
+	Lapsed         State = "lapsed"
+	Missing        State = "missing"
+	Unacknowledged State = "unacknowledged"
+	Refused        State = "refused"
+)
+
+// shown is how many receipts are in a list.
+const shown = 30
 
 // Settlement is what became of a session that was settled.
 type Settlement struct {
@@ -76,15 +108,22 @@ type Receipts func(ctx context.Context, do func(miner.Earned) error) error
 type line struct {
 	session  essaim.SessionID
 	model    essaim.Digest
-	receipts []miner.Earned // that the coordinator counts
+	receipts []counted // that the coordinator counts
+}
+
+// counted is a receipt and its place among all.
+type counted struct {
+	miner.Earned
+	nth int
 }
 
 // Of adds up a miner's receipts and asks the ledger what became of each session.
 func Of(ctx context.Context, chain Ledger, self essaim.NodeKey, receipts Receipts) (Earnings, error) {
-	a := adding{Earnings: Earnings{Miner: self, Due: []Due{}}, models: map[string]*Sums{}, days: map[string]*Sums{}}
+	a := adding{Earnings: Earnings{Miner: self, Due: []Due{}, Recent: []Receipt{}, Open: []Receipt{}}, models: map[string]*Sums{}, days: map[string]*Sums{}}
 	lines := map[essaim.SessionID][]*line{}
 	var order []*line
 	err := receipts(ctx, func(r miner.Earned) error {
+		a.show(r)
 		if r.Refused || !r.Acked {
 			a.add(r, func(s *Sums) *essaim.Amount {
 				if r.Refused {
@@ -102,7 +141,7 @@ func Of(ctx context.Context, chain Ledger, self essaim.NodeKey, receipts Receipt
 			lines[r.Session], order = append(lines[r.Session], l), append(order, l)
 		}
 		l := lines[r.Session][i]
-		l.receipts = append(l.receipts, r)
+		l.receipts = append(l.receipts, counted{r, a.seen - 1})
 		return nil
 	})
 	for _, l := range order {
@@ -111,6 +150,7 @@ func Of(ctx context.Context, chain Ledger, self essaim.NodeKey, receipts Receipt
 		}
 	}
 	a.Models, a.Days = parts(a.models), parts(a.days)
+	slices.Reverse(a.Recent)
 	return a.Earnings, err
 }
 
@@ -118,6 +158,26 @@ func Of(ctx context.Context, chain Ledger, self essaim.NodeKey, receipts Receipt
 type adding struct {
 	Earnings
 	models, days map[string]*Sums
+	seen         int // receipts; the last of them are in Recent
+}
+
+// show adds a receipt to the lists, as far as the miner knows how it stands.
+func (a *adding) show(e miner.Earned) {
+	r := Receipt{At: e.At, Session: e.Session, Coordinator: e.Coordinator, Model: e.Model, Price: e.Price, State: Unacknowledged}
+	switch {
+	case e.Refused:
+		r.State = Refused
+	case e.Acked:
+		r.State = Acknowledged
+	}
+	a.seen++
+	if len(a.Recent) == shown {
+		a.Recent = slices.Delete(a.Recent, 0, 1)
+	}
+	a.Recent = append(a.Recent, r)
+	if r.State == Unacknowledged && len(a.Open) < shown {
+		a.Open = append(a.Open, r)
+	}
 }
 
 // of are the sums that a receipt is in.
@@ -156,13 +216,16 @@ func (a *adding) line(ctx context.Context, chain Ledger, l *line) error {
 	}
 	amounts, at := left.where(), 0
 	for _, r := range l.receipts {
-		a.count(r)
+		a.count(r.Earned)
 		for rest := r.Price; rest > 0; {
 			for *amounts[at] == 0 {
 				at++
 			}
 			take := min(rest, *amounts[at])
-			a.add(r, func(s *Sums) *essaim.Amount { return s.where()[at] }, take)
+			if i := r.nth - (a.seen - len(a.Recent)); i >= 0 {
+				a.Recent[i].State = states[at]
+			}
+			a.add(r.Earned, func(s *Sums) *essaim.Amount { return s.where()[at] }, take)
 			*amounts[at] -= take
 			rest -= take
 		}

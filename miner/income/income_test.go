@@ -53,6 +53,10 @@ func settledFor(sum, acknowledged, mine essaim.Amount) Settlement {
 func TestEarnings(t *testing.T) {
 	monday := time.Date(2026, 11, 23, 23, 59, 0, 0, time.UTC)
 	list := []miner.Earned{{Session: 1, Model: model, Price: 100, At: monday}, {Session: 1, Model: model, Price: 200, At: monday.Add(time.Hour)}}
+	var numbered []counted
+	for i, r := range list {
+		numbered = append(numbered, counted{r, i})
+	}
 	for name, c := range map[string]struct {
 		ledger  told
 		total   Sums // besides the two receipts
@@ -73,8 +77,8 @@ func TestEarnings(t *testing.T) {
 		"expired, and claimed": {ledger: told{state: essaim.SessionExpired, line: essaim.Line{Miner: self, Amount: 250}}, total: Sums{Settled: 250, Lapsed: 50}, first: Sums{Settled: 100}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := adding{Earnings: Earnings{Miner: self}, models: map[string]*Sums{}, days: map[string]*Sums{}}
-			if err := a.line(t.Context(), c.ledger, &line{session: 1, model: model, receipts: list}); err != nil {
+			a := adding{Earnings: Earnings{Miner: self}, models: map[string]*Sums{}, days: map[string]*Sums{}, seen: len(list)}
+			if err := a.line(t.Context(), c.ledger, &line{session: 1, model: model, receipts: numbered}); err != nil {
 				t.Fatal(err)
 			}
 			c.total.Receipts, c.first.Receipts = 2, 1
@@ -93,5 +97,41 @@ func TestEarnings(t *testing.T) {
 				t.Errorf("%d waits, want %d", due, c.waiting)
 			}
 		})
+	}
+}
+
+// TestNewest: the newest receipts say where they are, and no more of them than people read.
+func TestNewest(t *testing.T) {
+	var list []miner.Earned
+	for i := range shown + 5 {
+		list = append(list, miner.Earned{Session: 1, Model: model, Price: 10, Acked: i%3 > 0, Refused: i == shown+3})
+	}
+	told := told{state: essaim.SessionSettled}
+	e, err := Of(t.Context(), told, self, func(_ context.Context, do func(miner.Earned) error) error {
+		for _, r := range list {
+			if err := do(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(e.Recent) != shown || len(e.Open) == 0 {
+		t.Fatalf("%d recent, %d open", len(e.Recent), len(e.Open))
+	}
+	for i, r := range e.Recent {
+		n := len(list) - 1 - i
+		want := Settled
+		switch {
+		case n == shown+3:
+			want = Refused
+		case n%3 == 0:
+			want = Unacknowledged
+		}
+		if r.State != want {
+			t.Errorf("receipt %d is %s, want %s", n, r.State, want)
+		}
 	}
 }

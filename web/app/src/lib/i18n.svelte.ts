@@ -46,3 +46,9 @@ export const date = (ms: number): string => new Intl.DateTimeFormat(language, { 
 export const percent = (bps: number): string => new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 2 }).format(bps / 10_000)
 export const share = (part: number): string => new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 }).format(part)
 export const clock = (ms: number): string => new Intl.DateTimeFormat(language, { timeStyle: 'medium' }).format(ms)
+/** Times of day for the marks of a chart that are so many seconds apart; the day itself where days are. */
+export const marks = (seconds: number[], apart: number): string[] => {
+  const as: Intl.DateTimeFormatOptions = apart >= 86_400 ? { month: 'short', day: 'numeric' } : { hour: '2-digit', minute: '2-digit', second: apart < 60 ? '2-digit' : undefined, hourCycle: 'h23' }
+  const format = new Intl.DateTimeFormat(language, as)
+  return seconds.map((s) => format.format(s * 1000))
+}

@@ -9,10 +9,10 @@ export interface Miner {
 }
 export interface Sums { receipts: number; settled: number; waiting: number; acknowledged: number; unacknowledged: number; lapsed: number; missing: number; refused: number }
 export interface Part extends Sums { name: string }
-export interface Receipt { at: string; session: number; coordinator: string; model: string; price: number; state: 'acknowledged' | 'unacknowledged' | 'refused' }
+export interface Receipt { at: string; session: number; coordinator: string; model: string; price: number; state: 'settled' | 'waiting' | 'acknowledged' | 'lapsed' | 'missing' | 'unacknowledged' | 'refused' }
 export interface Books {
-  earnings: { total: Sums; due: { session: number; amount: number; until: number }[]; models: Part[]; days: Part[] }
-  standing: Standing | null; recent: Receipt[]; open: Receipt[]; limit: number; names: { digest: string; name: string }[] | null; settings: string
+  earnings: { total: Sums; due: { session: number; amount: number; until: number }[]; models: Part[]; days: Part[]; recent: Receipt[]; open: Receipt[] }
+  standing: Standing | null; limit: number; names: { digest: string; name: string }[] | null; settings: string
 }
 
 const PATH = '/essaim/v1/own'

@@ -66,11 +66,11 @@ export const en = {
 
   'make.style': 'Style', 'make.anyStyle': 'any', 'cert.share': 'Share', 'cert.link': 'Everybody finds it at',
   'own.title': 'Your miners', 'own.private': 'Only this machine can open this page.', 'own.serving': 'serving', 'own.dialling': 'dialling', 'own.maintenance': 'maintenance', 'own.stopping': 'stopping',
-  'own.pause': 'Begin maintenance', 'own.resume': 'End maintenance', 'own.idle.serving': 'No task for its models has come.', 'own.idle.maintenance': 'It takes nothing new.', 'own.idle.stopping': 'It is stopping.', 'own.idle.dialling': 'No coordinator has answered yet.', 'own.earned': 'Earned, this run', 'own.hourly': 'In an hour', 'own.jobs': 'Running',
+  'own.pause': 'Begin maintenance', 'own.resume': 'End maintenance', 'own.idle.serving': 'No task is waiting for it.', 'own.idle.maintenance': 'It takes nothing new.', 'own.idle.stopping': 'It is stopping.', 'own.idle.dialling': 'No coordinator has answered yet.', 'own.earned': 'Earned, this run', 'own.hourly': 'In an hour', 'own.jobs': 'Running',
   'own.coordinators': 'Coordinators', 'own.models': 'Models on offer', 'own.record': 'Attempts paid for', 'own.unpaid': 'Promises not kept', 'own.earnings': 'Earnings', 'own.settled': 'Settled',
   'own.waiting': 'Waiting', 'own.promised': 'Promised', 'own.open': 'Unacknowledged', 'own.lost': 'Lost', 'own.due': 'Session {session}: {amount} can be challenged until height {height}.', 'own.day': 'Day (UTC)',
   'own.model': 'Model', 'own.receipts': 'Receipts', 'own.gross': 'Before royalty and fees, and before the pool shares with those who stake on this miner. Lost: a coordinator refused it, left it out, or never settled.', 'own.reputation': 'On the ledger', 'own.held': 'Slashes that can be reversed', 'own.unregistered': 'This miner is not registered on the ledger.',
   'own.openTitle': 'Unacknowledged receipts', 'own.noneOpen': 'None: every receipt has an answer.', 'own.limit': 'A coordinator that owes answers for {n} receipts is served no more until it answers.', 'own.recent': 'Latest work', 'own.noneRecent': 'No work yet.', 'own.when': 'When',
-  'own.price': 'Price', 'own.session': 'Session', 'own.state': 'State', 'own.is.acknowledged': 'promised', 'own.is.unacknowledged': 'no promise yet', 'own.is.refused': 'refused',
+  'own.price': 'Price', 'own.session': 'Session', 'own.state': 'State', 'own.is.acknowledged': 'promised', 'own.is.settled': 'settled', 'own.is.waiting': 'settled, waiting', 'own.is.lapsed': 'never settled', 'own.is.missing': 'left out', 'own.is.unacknowledged': 'no promise yet', 'own.is.refused': 'refused',
   'own.settings': 'Settings', 'own.settingsHow': 'Read when the miner starts, from',
 }

@@ -67,11 +67,11 @@ export const fr: typeof en = {
 
   'make.style': 'Style', 'make.anyStyle': 'au hasard', 'cert.share': 'Partager', 'cert.link': 'Tout le monde la trouve à',
   'own.title': 'Vos mineurs', 'own.private': 'Seule cette machine peut ouvrir cette page.', 'own.serving': 'en service', 'own.dialling': 'connexion', 'own.maintenance': 'maintenance', 'own.stopping': 'arrêt',
-  'own.pause': 'Mettre en maintenance', 'own.resume': 'Terminer la maintenance', 'own.idle.serving': 'Aucune tâche pour ses modèles.', 'own.idle.maintenance': 'Il n’accepte rien de nouveau.', 'own.idle.stopping': 'Il s’arrête.', 'own.idle.dialling': 'Aucun coordinateur n’a encore répondu.', 'own.earned': 'Gagné depuis le démarrage', 'own.hourly': 'Par heure', 'own.jobs': 'En cours',
+  'own.pause': 'Mettre en maintenance', 'own.resume': 'Terminer la maintenance', 'own.idle.serving': 'Aucune tâche ne l’attend.', 'own.idle.maintenance': 'Il n’accepte rien de nouveau.', 'own.idle.stopping': 'Il s’arrête.', 'own.idle.dialling': 'Aucun coordinateur n’a encore répondu.', 'own.earned': 'Gagné depuis le démarrage', 'own.hourly': 'Par heure', 'own.jobs': 'En cours',
   'own.coordinators': 'Coordinateurs', 'own.models': 'Modèles offerts', 'own.record': 'Tentatives payées', 'own.unpaid': 'Promesses non tenues', 'own.earnings': 'Gains', 'own.settled': 'Réglé',
   'own.waiting': 'En attente', 'own.promised': 'Promis', 'own.open': 'Sans réponse', 'own.lost': 'Perdu', 'own.due': 'Session {session} : {amount} contestable jusqu’au bloc {height}.', 'own.day': 'Jour (UTC)',
   'own.model': 'Modèle', 'own.receipts': 'Reçus', 'own.gross': 'Avant redevances et frais, et avant le partage avec ceux qui misent sur ce mineur. Perdu : refusé, omis ou jamais réglé par un coordinateur.', 'own.reputation': 'Sur le registre', 'own.held': 'Pénalités encore réversibles', 'own.unregistered': 'Ce mineur n’est pas inscrit au registre.',
   'own.openTitle': 'Reçus sans réponse', 'own.noneOpen': 'Aucun : chaque reçu a sa réponse.', 'own.limit': 'Un coordinateur qui doit une réponse à {n} reçus n’est plus servi avant d’avoir répondu.', 'own.recent': 'Derniers travaux', 'own.noneRecent': 'Aucun travail pour l’instant.', 'own.when': 'Quand',
-  'own.price': 'Prix', 'own.session': 'Session', 'own.state': 'État', 'own.is.acknowledged': 'promis', 'own.is.unacknowledged': 'pas encore promis', 'own.is.refused': 'refusé',
+  'own.price': 'Prix', 'own.session': 'Session', 'own.state': 'État', 'own.is.acknowledged': 'promis', 'own.is.settled': 'réglé', 'own.is.waiting': 'réglé, en attente', 'own.is.lapsed': 'jamais réglé', 'own.is.missing': 'omis', 'own.is.unacknowledged': 'pas encore promis', 'own.is.refused': 'refusé',
   'own.settings': 'Réglages', 'own.settingsHow': 'Lus au démarrage du mineur, dans',
 }
