@@ -140,7 +140,7 @@ Une adresse s'écrit essaim1…, 0x…, @quelqu'un d'ici, ou aim:nom pour un nom
 	aboutText   = map[string]text{aboutTip: {"tip", "don"}, aboutFaucet: {"faucet", "robinet"}, aboutClaim: {"tip that waited", "don qui attendait"}, aboutReturn: {"tip that came back", "don revenu"}}
 	verifyNone  = text{"There is no picture of yours to check. /imagine one first.", "Aucun dessin de vous à vérifier. Faites d'abord /imagine."}
 	certificate = text{`Picture %d, checked just now:
-ok  the task was signed by your session's key
+ok  the task was signed by its session's key
 ok  miner %s signed that it drew this
 ok  the picture is the file that was signed
     price %s of at most %s
@@ -149,7 +149,7 @@ ok  the picture is the file that was signed
 %s
 The attached file proves it offline: essaim receipt verify FILE`,
 		`Dessin %d, vérifié à l'instant :
-ok  la tâche est signée par la clé de votre session
+ok  la tâche est signée par la clé de sa session
 ok  le mineur %s a signé qu'il l'a dessiné
 ok  le dessin est le fichier qui fut signé
     prix %s, au plus %s
@@ -157,7 +157,7 @@ ok  le dessin est le fichier qui fut signé
     tâche %s
 %s
 Le fichier ci-joint le prouve hors ligne : essaim receipt verify FICHIER`}
-	provenLine   = text{"ok  its proof was checked before it was paid for: the model draws this", "ok  sa preuve fut vérifiée avant paiement : c'est ce que le modèle dessine"}
+	provenLine   = text{"ok  its proof was checked before it was paid for: the model draws this", "ok  sa preuve fut vérifiée avant paiement : le modèle dessine ceci"}
 	unprovenLine = text{"    it came without a proof", "    il est venu sans preuve"}
 	auditedLine  = text{"ok  %d others have run it again", "ok  refait par %d autres"}
 	goneLine     = text{"    the picture is no longer kept here; the receipt still is", "    le dessin n'est plus gardé ici ; le reçu l'est"}
