@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/netutil"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
@@ -51,6 +52,7 @@ import (
 const (
 	headerTime  = 10 * time.Second // to read a request's header
 	bodyTime    = 30 * time.Second // to read a request's body
+	answerTime  = 15 * time.Minute // to answer a request; a stream has as much for each event as desk.WriteTime
 	idleTime    = 2 * time.Minute
 	stopTime    = 10 * time.Second // for requests under way when the gateway stops
 	headerBytes = 64 << 10
@@ -85,7 +87,12 @@ type Config struct {
 
 	Page http.Handler // what people see at / and what it asks for; nil: nothing
 
-	Listener net.Listener         // Run serves it and closes it; nil: the caller serves Handler
+	Listener net.Listener // Run serves it and closes it; nil: the caller serves Handler
+
+	// Connections of the listener that are open at most; who comes above that is refused with status 503, or waits
+	// to be accepted. 0: 1024.
+	Connections int
+
 	Logger   *slog.Logger         // nil: nothing is logged
 	Registry *prometheus.Registry // nil: one of the gateway's own
 }
@@ -100,6 +107,7 @@ type Gateway struct {
 	horde   *horde.API
 	batch   *batch.API // nil without a folder
 	handler http.Handler
+	crowd   crowd
 	halt    context.Context // ends when requests under way must end
 	stop    context.CancelFunc
 }
@@ -124,7 +132,10 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, essaim.Errorf(essaim.CodeBadInput, "give each gateway its own registry", "register the metrics: %w", err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, metrics: m}
+	if cfg.Connections <= 0 {
+		cfg.Connections = defaultConnections
+	}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, metrics: m, crowd: crowd{most: int64(cfg.Connections)}}
 	g.halt, g.stop = context.WithCancel(context.Background())
 	if cfg.Payer != nil {
 		g.purse = purse.New(cfg.Payer, cfg.Keys, cfg.Roll, cfg.Logger)
@@ -133,7 +144,7 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.handler = g.wrap(mux)
+	g.handler = g.wrap(g.crowd.wrap(mux))
 	return g, nil
 }
 
@@ -240,9 +251,10 @@ func (g *Gateway) serve(ctx context.Context) error {
 		Handler: g.handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
 		BaseContext: func(net.Listener) context.Context { return g.halt },
 		ErrorLog:    slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+		ConnState:   g.crowd.count, WriteTimeout: answerTime,
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(g.cfg.Listener) }()
+	go func() { failed <- server.Serve(netutil.LimitListener(g.cfg.Listener, g.cfg.Connections+refusing)) }()
 	select {
 	case err := <-failed:
 		return essaim.Errorf(essaim.CodeInternal, "", "serve HTTP: %w", err)
