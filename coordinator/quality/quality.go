@@ -42,7 +42,8 @@ type Record struct {
 	Good, Every float64       // attempts, the newer the more they count
 	Wrong       float64       // of those, receipts that did not stand the checks
 	Took        time.Duration // a task that was done, about; 0: none was
-	Failures    int           // in a row, the latest
+	Failures    int           // in a row, the latest; what was under way when one was noted says nothing new
+	Failed      time.Time     // when the last of them was
 	Until       time.Time     // it gets none before; zero: it was never left out
 }
 
@@ -73,7 +74,7 @@ func New(known map[essaim.NodeKey]Measure, first time.Duration) *Book {
 	return b
 }
 
-// Note counts an attempt that has ended now.
+// Note counts an attempt that has ended now, after a time.
 func (b *Book) Note(miner essaim.NodeKey, model essaim.Digest, r Result, took time.Duration, now time.Time) {
 	w := b.miners[miner]
 	if w == nil {
@@ -104,8 +105,13 @@ func (b *Book) Note(miner essaim.NodeKey, model essaim.Digest, r Result, took ti
 	case Wrong:
 		rec.Wrong++
 		rec.Failures = max(rec.Failures, Tolerated) // a wrong result is no accident
+	case Failed:
+		if now.Add(-took).Before(rec.Failed) {
+			return // a connection that breaks takes all tasks with it that are on it
+		}
 	}
 	rec.Failures++
+	rec.Failed = now
 	if over := rec.Failures - Tolerated; over > 0 {
 		rec.Until = now.Add(min(LastPause, b.first<<min(over-1, 10)))
 	}

@@ -23,7 +23,7 @@ var (
 func TestLeftOutForLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := quality.New(nil, quality.FirstPause)
-		fail := func() { b.Note(miner, model, quality.Failed, time.Second, time.Now()) }
+		fail := func() { b.Note(miner, model, quality.Failed, 0, time.Now()) }
 		for range quality.Tolerated {
 			fail()
 		}
@@ -56,6 +56,21 @@ func TestLeftOutForLonger(t *testing.T) {
 			t.Error("one failure after a success has consequences")
 		}
 	})
+}
+
+// TestOneAccident: a miner that works at eight tasks when its connection breaks has failed once.
+func TestOneAccident(t *testing.T) {
+	b, now := quality.New(nil, quality.FirstPause), time.Unix(100, 0)
+	for range 8 {
+		b.Note(miner, model, quality.Failed, time.Second, now)
+	}
+	if r := b.Of(miner, model); r.Failures != 1 || b.LeftOut(miner, model, now) != nil {
+		t.Errorf("%d failures", r.Failures)
+	}
+	b.Note(miner, model, quality.Failed, time.Second, now.Add(2*time.Second))
+	if r := b.Of(miner, model); r.Failures != 2 {
+		t.Errorf("%d failures after a task that has begun later", r.Failures)
+	}
 }
 
 // TestWrongAtOnce: a receipt that does not stand the checks is no accident.
