@@ -356,7 +356,7 @@ func (f *failure) cause() error {
 }
 
 // soon is how long an attempt may take without a word: one that is over by then says so
-// with its result alone.
+// with its result alone. Parts of a text are as far from each other: what is written meanwhile goes together.
 const soon = 5 * time.Millisecond
 
 // run executes the engine, and has the run proven if the task asks for that; it reports the steps, each after the pace.
@@ -392,22 +392,37 @@ func (m *Miner) run(ctx context.Context, s *transport.Stream, a *attempt, job *J
 			cancel() // nobody listens: the engine may stop
 		}
 	}
-	begun := time.NewTimer(soon)
-	defer begun.Stop()
+	report := func(p engine.Progress) {
+		if u, ok := written.update(a, p); ok {
+			tell(u)
+		}
+	}
+	var word *engine.Progress // of a text, which waits for others
+	last, due := time.Now(), time.NewTimer(soon)
+	defer due.Stop()
 	for running := true; running; {
 		select {
 		case p, ok := <-steps:
 			if running = ok; !ok {
-				break
+				break // the rest of a text comes with the result
 			}
-			begun.Stop()
 			m.pace(ctx)
 			m.advance(job, p)
-			if u, ok := written.update(a, p); ok {
-				tell(u)
+			if wait := soon - time.Since(last); a.task.Kind == essaim.KindChat && wait > 0 {
+				word = &p
+				due.Reset(wait)
+				break
 			}
-		case <-begun.C:
-			tell(transport.Update{Steps: uint32(a.request.Steps)})
+			due.Stop()
+			report(p)
+			word, last = nil, time.Now()
+		case <-due.C:
+			if word == nil {
+				tell(transport.Update{Steps: uint32(a.request.Steps)})
+				break
+			}
+			report(*word)
+			word, last = nil, time.Now()
 		}
 	}
 	m.pace(ctx)

@@ -62,7 +62,7 @@ func Dial(address string) (*Client, error) {
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-		MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
+		MaxIdleConnsPerHost: 256, IdleConnTimeout: time.Minute, // as many as tasks may be under way: a new one for each costs as much as a short answer
 	}
 	return &Client{
 		Wait: Wait, Idle: Idle, base: strings.TrimRight(u.String(), "/"), key: key,

@@ -45,16 +45,12 @@ func (d *Desk) Perform(ctx context.Context, key apikey.Key, requests []client.Re
 	defer context.AfterFunc(d.cfg.Halt, cancel)()
 	defer d.heed(ctx, cancel)()
 	out, errs := make([]Text, len(requests)), make([]error, len(requests))
-	places := make(chan struct{}, errands)
-	var wg sync.WaitGroup
-	for i, r := range requests {
-		places <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-places }()
-			out[i], errs[i] = d.performOne(working, r, hold.Parts[i])
-		})
+	do := func(i int) { out[i], errs[i] = d.performOne(working, requests[i], hold.Parts[i]) }
+	if len(requests) == 1 { // nobody to do it beside
+		do(0)
+	} else {
+		beside(len(requests), do)
 	}
-	wg.Wait()
 	if err := hold.Done(); err != nil {
 		d.cfg.Log.Error("a reservation is released later", "err", err)
 	}
@@ -69,6 +65,20 @@ func (d *Desk) Perform(ctx context.Context, key apikey.Key, requests []client.Re
 		}
 	}
 	return out, nil
+}
+
+// beside does n things, some at a time.
+func beside(n int, do func(i int)) {
+	places := make(chan struct{}, errands)
+	var wg sync.WaitGroup
+	for i := range n {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			do(i)
+		})
+	}
+	wg.Wait()
 }
 
 // performOne has one text done, keeps its receipt and enters its price. An answer that was streamed
