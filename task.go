@@ -127,6 +127,9 @@ type Input struct {
 	// Strength is how much of it may change, in thousandths.
 	Init     []byte `cbor:"5,keyasint,omitempty"`
 	Strength uint32 `cbor:"6,keyasint,omitempty"`
+
+	// Whole says that nobody listens to a text while it is written: the result is all that is sent of it.
+	Whole bool `cbor:"7,keyasint,omitempty"`
 }
 
 // Encode is the input's deterministic CBOR encoding, the plaintext that is sealed.

@@ -114,6 +114,7 @@ func (s *Session) prepare(r Request, progress func(essaim.Progress)) (*drawing, 
 	if r.Preview != nil {
 		in.Previews = r.Previews
 	}
+	in.Whole = r.Kind == essaim.KindChat && r.Written == nil
 	rand.Read(in.Salt) // never fails, see crypto/rand
 	t := essaim.NewTask(s.cfg.ChainID, s.record.ID, 0)
 	t.Kind, t.Model, t.Input, t.Seed, t.MaxUnits = r.Kind, r.Model, in.Digest(), r.Seed, r.Units

@@ -46,8 +46,8 @@ func (t *text) update(a *attempt, p engine.Progress) (transport.Update, bool) {
 		return u, true
 	}
 	s := t.take()
-	if s == "" {
-		return u, false
+	if s == "" || a.input.Whole {
+		return u, s != ""
 	}
 	var err error
 	if t.parts == nil {
