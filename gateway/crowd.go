@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// Connections that are open at most if the configuration does not say: with a request on each they take some 60 MB.
+	// Connections that are open at most if the configuration does not say: with a task waiting on each they take some 140 MB.
 	defaultConnections = 1024
 
 	// refusing is how many connections above that are told so at a time. Who comes after them waits in the kernel,
