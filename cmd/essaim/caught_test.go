@@ -259,6 +259,9 @@ func TestWhoIsSilentLoses(t *testing.T) {
 	d := w.played(r, 2)
 	w.part["miner-1"].kill()
 	w.convicted(w.over(d.ID), r, true, had)
+	if shown := said(t, w.home, "--json", "slashes", "show", "1"); single(string(shown)) != nil {
+		t.Errorf("the slash is no object:\n%s", shown)
+	}
 
 	w.cheat("miner-2")
 	attach(w.ctx, t, w.home, 3)

@@ -23,7 +23,7 @@ import (
 
 func newDemoCommand(c *cli) *cobra.Command {
 	cmd := term.StoryCommand("demo", 2*time.Minute, func(ctx context.Context, home string) error {
-		d := &demo{Teller: term.Teller{Out: c.stdout, No: func(err error) error { return errAnswerNo{err} }}, cli: c, home: home}
+		d := &demo{Teller: term.NewTeller(c.stdout, c.json, func(err error) error { return errAnswerNo{err} }), cli: c, home: home}
 		return d.play(ctx)
 	})
 	cmd.Short = "The story of one task, told and checked"

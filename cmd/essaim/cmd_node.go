@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/internal/heap"
 	"github.com/essaim/essaim/node"
 )
@@ -31,6 +32,10 @@ A devnet's folders are made by ` + "`essaim up`" + `, which runs them all in one
 			go func() {
 				select {
 				case <-n.Ready():
+					if c.json {
+						_ = term.JSON(c.stdout, map[string]any{"role": cfg.Role, "id": n.ID()}) // who cannot read it will not
+						return
+					}
 					fmt.Fprintf(c.stderr, "%s %s is ready\n", cfg.Role, n.ID())
 				case <-cmd.Context().Done():
 				}

@@ -7,10 +7,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -48,10 +50,17 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	c := &cli{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	return c.run(ctx, os.Args[1:])
+}
+
+// run is the program with these arguments.
+func (c *cli) run(ctx context.Context, args []string) int {
 	root := newRootCommand(c)
+	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		tell(c.stdout, c.stderr, c.json, interrupted(ctx, err))
+		// Arguments that cannot be read may hide that they ask for JSON.
+		tell(c.stdout, c.stderr, c.json || slices.Contains(args, "--json"), interrupted(ctx, err))
 	}
 	return exitCode(err)
 }
@@ -117,12 +126,12 @@ Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found,
 	root.AddCommand(session.Command(sessions), session.Tasks(sessions), session.Demo(sessions))
 	proofs := &proving.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, No: func(err error) error { return errAnswerNo{err} },
-		Desk: c.desk(), Start: startDevnet,
+		Shown: func(err error) error { return errShown{err} }, Desk: c.desk(), Start: startDevnet,
 	}
 	root.AddCommand(proving.Command(proofs), proving.Demo(proofs))
 	disputes := &dispute.Shell{
 		Stdout: c.stdout, JSON: func() bool { return c.json }, Desk: c.desk(),
-		Start: startDevnet, No: func(err error) error { return errAnswerNo{err} },
+		Start: startDevnet, No: func(err error) error { return errAnswerNo{err} }, Shown: func(err error) error { return errShown{err} },
 	}
 	root.AddCommand(dispute.Command(disputes), dispute.Demo(disputes))
 	root.AddCommand(operator.Commands(operators(c))...)
@@ -149,7 +158,7 @@ Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found,
 	usageErrors(root)
 	root.InitDefaultHelpCmd()
 	manual.Dress(root)
-	manual.Complete(root, manual.Sources{Accounts: c.accountNames, Models: modelNames})
+	manual.Complete(root, manual.Sources{Accounts: c.accountNames, Models: modelNames, Sessions: c.sessionNumbers})
 	return root
 }
 
@@ -226,6 +235,33 @@ func (c *cli) accountNames() []string {
 	return out
 }
 
+// completionTime is how long the shell may wait for what completes a word.
+const completionTime = 2 * time.Second
+
+// sessionNumbers are what completes the number of a session: those that the user's account has
+// opened, the newest first.
+func (c *cli) sessionNumbers() []string {
+	ctx, cancel := context.WithTimeout(context.Background(), completionTime)
+	defer cancel()
+	a, err := c.address(c.user)
+	if err != nil {
+		return nil
+	}
+	chain, err := c.dialLedger(ctx)
+	if err != nil {
+		return nil
+	}
+	list, err := chain.Sessions(ctx, a)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, s := range slices.Backward(list) {
+		out = append(out, fmt.Sprintf("%s\t%s, %s", s.ID, s.State, s.Deposit))
+	}
+	return out
+}
+
 // modelNames are what completes the name of a model: those that every miner has.
 func modelNames() []string {
 	var out []string
@@ -251,12 +287,15 @@ func usageErrors(cmd *cobra.Command) {
 		return nil
 	}
 	if cmd.HasSubCommands() && cmd.RunE == nil {
-		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		cmd.RunE = showHelp
 	}
 	for _, sub := range cmd.Commands() {
 		usageErrors(sub)
 	}
 }
+
+// showHelp is what a command does that is only there for those below it.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // meant says which command somebody was likely to mean, or where to read on.
 func meant(cmd *cobra.Command, args []string) string {

@@ -27,7 +27,7 @@ import (
 
 func demo(s *Shell) *cobra.Command {
 	cmd := term.StoryCommand("demo-bot", demoTime, func(ctx context.Context, home string) error {
-		d := &story{Teller: term.Teller{Out: s.Stdout, No: s.No}, shell: s, home: home, seen: map[int64]int{}}
+		d := &story{Teller: term.NewTeller(s.Stdout, s.JSON(), s.No), shell: s, home: home, seen: map[int64]int{}}
 		return d.play(ctx)
 	})
 	cmd.Short = "The story of people who chat with a bot: pictures, tips, a restart"

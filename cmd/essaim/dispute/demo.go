@@ -48,7 +48,7 @@ const (
 // Demo is essaim demo-verification.
 func Demo(s *Shell) *cobra.Command {
 	cmd := term.StoryCommand("demo-verification", 2*time.Minute, func(ctx context.Context, home string) error {
-		d := &demo{Teller: term.Teller{Out: s.Stdout, No: s.No}, shell: s, home: home}
+		d := &demo{Teller: term.NewTeller(s.Stdout, s.JSON(), s.No), shell: s, home: home}
 		return d.play(ctx)
 	})
 	cmd.Short = "The story of a wrong picture: found, judged, paid back"

@@ -28,6 +28,7 @@ type Shell struct {
 	Stdout io.Writer
 	JSON   func() bool
 	No     func(error) error // the answer is no: the program ends with 1
+	Shown  func(error) error // tells no more: stdout has told it
 	signing.Desk
 
 	// Start runs a network until stop.
@@ -193,10 +194,14 @@ func (x *side) finish(ctx context.Context, id uint64) error {
 	if err := x.Shell.print(d); err != nil {
 		return err
 	}
-	if d.Verdict != "miner wrong" {
-		return x.No(essaim.Errorf(essaim.CodeRefused, "", "the dispute ended: %s", d.Verdict))
+	if d.Verdict == "miner wrong" {
+		return nil
 	}
-	return nil
+	err = x.No(essaim.Errorf(essaim.CodeRefused, "", "the dispute ended: %s", d.Verdict))
+	if x.JSON() {
+		return x.Shown(err)
+	}
+	return err
 }
 
 func (s *Shell) print(d essaim.Dispute) error {

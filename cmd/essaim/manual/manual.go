@@ -136,7 +136,7 @@ func Completion() *cobra.Command {
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Print a script that completes commands, flags and account names",
 		Long: `Prints the script for a shell. With it, TAB completes commands, flags, names of account
-keys, and models.`,
+keys, models, and the numbers of your sessions.`,
 		Example: `  essaim completion bash > /etc/bash_completion.d/essaim
   essaim completion zsh > "${fpath[1]}/_essaim"
   essaim completion fish > ~/.config/fish/completions/essaim.fish`,
@@ -163,6 +163,7 @@ keys, and models.`,
 type Sources struct {
 	Accounts func() []string
 	Models   func() []string
+	Sessions func() []string // numbers, each with a tab and what it is behind it
 }
 
 // Complete has flags and arguments that are names of keys or of models complete as such, in the
@@ -178,8 +179,12 @@ func Complete(root *cobra.Command, from Sources) {
 			}
 			_ = cmd.RegisterFlagCompletionFunc(f.name, words(f.list, false)) // fails only if it is there already
 		}
-		if takesKey(cmd) && cmd.ValidArgsFunction == nil {
+		switch {
+		case cmd.ValidArgsFunction != nil:
+		case takesKey(cmd):
 			cmd.ValidArgsFunction = words(from.Accounts, true)
+		case takesSession(cmd):
+			cmd.ValidArgsFunction = words(from.Sessions, true)
 		}
 	})
 }
@@ -188,6 +193,15 @@ func Complete(root *cobra.Command, from Sources) {
 func takesKey(cmd *cobra.Command) bool {
 	switch cmd.CommandPath() {
 	case "essaim balance", "essaim keys export", "essaim keys remember", "essaim keys forget", "essaim rewards", "essaim name list", "essaim session list":
+		return true
+	}
+	return false
+}
+
+// takesSession reports whether a command's first argument is the number of a session.
+func takesSession(cmd *cobra.Command) bool {
+	switch cmd.CommandPath() {
+	case "essaim session show", "essaim session topup", "essaim session audit", "essaim query session":
 		return true
 	}
 	return false

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/cuckoo"
 )
 
@@ -46,7 +47,16 @@ This network pays the miner; what it owes its machines is between you.`,
 			if err != nil {
 				return essaim.Errorf(essaim.CodeConflict, "choose another port with --listen", "port taken: %w", err)
 			}
-			fmt.Fprintf(s.Stdout, "machines poll http://%s, the engine is a1111=http://%s/task/SD\n", l.Addr(), l.Addr())
+			poll := "http://" + l.Addr().String()
+			engine := "a1111=" + poll + "/task/SD"
+			if s.JSON() {
+				err = term.JSON(s.Stdout, map[string]any{"poll": poll, "engine": engine})
+			} else {
+				_, err = fmt.Fprintf(s.Stdout, "machines poll %s, the engine is %s\n", poll, engine)
+			}
+			if err != nil {
+				return errors.Join(err, l.Close())
+			}
 			return serveHTTP(cmd.Context(), l, x)
 		},
 	}

@@ -93,18 +93,30 @@ browser, with earnings by model and day; it answers to this machine alone.`,
 	return cmd
 }
 
-func newPause() *cobra.Command {
+func newPause(s *Shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "pause DIR", Short: "Put a miner into maintenance: it takes nothing new", Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return withBook(args[0], (*miner.Book).Pause) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			return s.done(withBook(args[0], (*miner.Book).Pause), map[string]any{"dir": args[0], "paused": true})
+		},
 	}
 }
 
-func newResume() *cobra.Command {
+func newResume(s *Shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "resume DIR", Short: "End a miner's maintenance", Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return withBook(args[0], (*miner.Book).Resume) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			return s.done(withBook(args[0], (*miner.Book).Resume), map[string]any{"dir": args[0], "paused": false})
+		},
 	}
+}
+
+// done tells a program what was done. People see that no error came.
+func (s *Shell) done(err error, what map[string]any) error {
+	if err != nil || !s.JSON() {
+		return err
+	}
+	return term.JSON(s.Stdout, what)
 }
 
 func withBook(dir string, do func(*miner.Book) error) (err error) {

@@ -16,7 +16,7 @@ import (
 
 // Commands are those of `essaim miner`, without the one that finds engines.
 func Commands(s *Shell) []*cobra.Command {
-	return []*cobra.Command{newPromises(s), newClaim(s), newBlock(), newUnblock(), newRun(s), newPause(), newResume(), newCuckoo(s)}
+	return []*cobra.Command{newPromises(s), newClaim(s), newBlock(s), newUnblock(s), newRun(s), newPause(s), newResume(s), newCuckoo(s)}
 }
 
 func newPromises(s *Shell) *cobra.Command {
@@ -25,33 +25,31 @@ func newPromises(s *Shell) *cobra.Command {
 	}
 }
 
-func newUnblock() *cobra.Command {
+func newUnblock(s *Shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "unblock DIR COORDINATOR", Short: "Serve a coordinator again", Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return withBook(args[0], func(b *miner.Book) error {
-				k, err := coordinatorKey(args[1])
-				if err != nil {
-					return err
-				}
-				return b.Unblock(k)
-			})
+			k, err := coordinatorKey(args[1])
+			if err != nil {
+				return err
+			}
+			err = withBook(args[0], func(b *miner.Book) error { return b.Unblock(k) })
+			return s.done(err, map[string]any{"dir": args[0], "coordinator": k, "blocked": false})
 		},
 	}
 }
 
-func newBlock() *cobra.Command {
+func newBlock(s *Shell) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use: "block DIR COORDINATOR", Short: "Serve a coordinator no more, from now on", Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return withBook(args[0], func(b *miner.Book) error {
-				k, err := coordinatorKey(args[1])
-				if err != nil {
-					return err
-				}
-				return b.Block(k, reason)
-			})
+			k, err := coordinatorKey(args[1])
+			if err != nil {
+				return err
+			}
+			err = withBook(args[0], func(b *miner.Book) error { return b.Block(k, reason) })
+			return s.done(err, map[string]any{"dir": args[0], "coordinator": k, "blocked": true})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "its owner says so", "what the coordinator is told")
@@ -116,7 +114,8 @@ func (s *Shell) claim(ctx context.Context, dir, from string) error {
 		return err
 	}
 	ledger := node.Promises(chain, account, keys)
-	return withBook(dir, func(b *miner.Book) error {
+	claims := []claimed{}
+	err = withBook(dir, func(b *miner.Book) error {
 		list, err := b.Promises(ctx)
 		if err != nil {
 			return err
@@ -129,8 +128,12 @@ func (s *Shell) claim(ctx context.Context, dir, from string) error {
 			if err != nil {
 				return err
 			}
-			if o, err = s.claimOne(ctx, ledger, b, p, o); err != nil {
+			var c *claimed
+			if o, c, err = s.claimOne(ctx, ledger, b, p, o); err != nil {
 				return err
+			}
+			if c != nil {
+				claims = append(claims, *c)
 			}
 			if err := b.Note(p, o); err != nil {
 				return err
@@ -138,28 +141,50 @@ func (s *Shell) claim(ctx context.Context, dir, from string) error {
 		}
 		return nil
 	})
+	return s.done(err, map[string]any{"promises_not_kept": claims})
 }
 
-// claimOne makes the claim that a promise gives rise to; it returns what is to be noted.
-func (s *Shell) claimOne(ctx context.Context, ledger miner.Ledger, b *miner.Book, p miner.Promise, o miner.Outcome) (miner.Outcome, error) {
+// claimed is what the ledger was shown of a promise.
+type claimed struct {
+	Session     essaim.SessionID `json:"session"`
+	Coordinator essaim.NodeKey   `json:"coordinator"`
+	Promised    essaim.Amount    `json:"promised"`
+	Voucher     essaim.Amount    `json:"voucher"` // of a session that has lapsed
+	Lapsed      bool             `json:"lapsed"`
+	Tx          string           `json:"tx"`
+}
+
+// claimOne makes the claim that a promise gives rise to; it returns what is to be noted, and
+// what was claimed; nil: nothing.
+func (s *Shell) claimOne(ctx context.Context, ledger miner.Ledger, b *miner.Book, p miner.Promise, o miner.Outcome) (miner.Outcome, *claimed, error) {
+	c := &claimed{Session: p.Session, Coordinator: p.Coordinator, Promised: p.Total}
 	switch {
 	case o == miner.OutcomeUnpaid:
 		tx, err := ledger.ClaimUnpaid(ctx, p.Ack)
 		if err != nil {
-			return o, err
+			return o, nil, err
 		}
-		fmt.Fprintf(s.Stdout, "session %s: the ledger has upheld the claim; transaction %s\n", p.Session, tx.Hash)
-		return miner.OutcomeClaimed, nil
+		c.Tx = tx.Hash
+		s.say("session %s: the ledger has upheld the claim; transaction %s\n", p.Session, tx.Hash)
+		return miner.OutcomeClaimed, c, nil
 	case o == miner.OutcomeLapsed && p.Outcome != miner.OutcomeLapsed:
 		amount, voucher, err := b.Voucher(ctx, p.Coordinator, p.Session)
 		if err != nil {
-			return o, err
+			return o, nil, err
 		}
 		tx, err := ledger.ClaimLapsed(ctx, p.Ack, voucher)
 		if err != nil {
-			return o, err
+			return o, nil, err
 		}
-		fmt.Fprintf(s.Stdout, "session %s has lapsed: the ledger was shown a promise over %s and a voucher over %s; transaction %s\n", p.Session, p.Total, amount, tx.Hash)
+		c.Tx, c.Voucher, c.Lapsed = tx.Hash, amount, true
+		s.say("session %s has lapsed: the ledger was shown a promise over %s and a voucher over %s; transaction %s\n", p.Session, p.Total, amount, tx.Hash)
+		return o, c, nil
 	}
-	return o, nil
+	return o, nil, nil
+}
+
+func (s *Shell) say(format string, args ...any) {
+	if !s.JSON() {
+		fmt.Fprintf(s.Stdout, format, args...)
+	}
 }

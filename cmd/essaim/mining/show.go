@@ -21,8 +21,12 @@ const (
 // show tells how the miner is doing until life ends: on a terminal in place, else in lines.
 // stop ends when the miner is told to.
 func (s *Shell) show(stop, life context.Context, n *node.Node, o options) {
+	if s.JSON() { // the plan was the one object
+		<-life.Done()
+		return
+	}
 	began := time.Now()
-	live := !o.plain && !s.JSON() && terminal(s.Stdout)
+	live := !o.plain && terminal(s.Stdout)
 	fmt.Fprintf(s.Stdout, "miner %s dials out\n", short(n.ID()))
 	if o.page != "" {
 		fmt.Fprintf(s.Stdout, "earnings and work, for a browser on this machine: http://%s\n", o.page)

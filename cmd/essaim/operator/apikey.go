@@ -108,7 +108,8 @@ func newBound(s *Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.withKeys(func(store *apikey.Store) error { return store.SetLimits(cmd.Context(), args[0], bounds) })
+			err = s.withKeys(func(store *apikey.Store) error { return store.SetLimits(cmd.Context(), args[0], bounds) })
+			return s.done(err, map[string]any{"key": args[0], "limits": bounds})
 		},
 	}
 	l.flags(cmd)
@@ -178,11 +179,20 @@ func newList(s *Shell) *cobra.Command {
 	}
 }
 
+// done tells a program what was done. People see that no error came.
+func (s *Shell) done(err error, what map[string]any) error {
+	if err != nil || !s.JSON() {
+		return err
+	}
+	return term.JSON(s.Stdout, what)
+}
+
 func newRevoke(s *Shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke ID", Short: "Make a key useless", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withKeys(func(store *apikey.Store) error { return store.Revoke(cmd.Context(), args[0]) })
+			err := s.withKeys(func(store *apikey.Store) error { return store.Revoke(cmd.Context(), args[0]) })
+			return s.done(err, map[string]any{"key": args[0], "revoked": true})
 		},
 	}
 }

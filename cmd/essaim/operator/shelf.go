@@ -180,7 +180,7 @@ func newModelRemove(s *Shell) *cobra.Command {
 			}
 			for _, m := range all {
 				if len(args[0]) >= 8 && strings.HasPrefix(m.Digest.String(), args[0]) {
-					return from.Remove(m.Digest)
+					return s.done(from.Remove(m.Digest), map[string]any{"model": m.Digest, "removed": true})
 				}
 			}
 			return essaim.Errorf(essaim.CodeNotFound, "essaim model list shows what is here", "model %.64s is not here", args[0])

@@ -1,6 +1,7 @@
 package proving
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -38,9 +39,6 @@ The session must be settled, and still be open to challenges.`,
 			if err != nil {
 				return err
 			}
-			if s.JSON() {
-				return term.JSON(s.Stdout, map[string]any{"dispute": d, "tx": tx})
-			}
 			return tell(s, d, tx)
 		},
 	}
@@ -49,11 +47,18 @@ The session must be settled, and still be open to challenges.`,
 }
 
 func tell(s *Shell, d essaim.Dispute, tx essaim.Tx) error {
-	if _, err := fmt.Fprintf(s.Stdout, "dispute %d: %s, at height %d, for %d gas\n", d.ID, d.Verdict, tx.Height, tx.Gas); err != nil {
-		return err
-	}
+	var no error
 	if d.Slash == 0 {
-		return s.No(essaim.Errorf(essaim.CodeRefused, "", "the proof holds: the bond of %s is lost", d.Bond))
+		no = s.No(essaim.Errorf(essaim.CodeRefused, "", "the proof holds: the bond of %s is lost", d.Bond))
+	}
+	if s.JSON() {
+		if err := term.JSON(s.Stdout, map[string]any{"dispute": d, "tx": tx}); err != nil || no == nil {
+			return err
+		}
+		return s.Shown(no)
+	}
+	if _, err := fmt.Fprintf(s.Stdout, "dispute %d: %s, at height %d, for %d gas\n", d.ID, d.Verdict, tx.Height, tx.Gas); err != nil || no != nil {
+		return cmp.Or(no, err)
 	}
 	_, err := fmt.Fprintf(s.Stdout, "  slash %d of miner %s; up to %s go back to the payer\n", d.Slash, d.Miner.Short(), d.Restitution)
 	return err

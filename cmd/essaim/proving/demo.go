@@ -22,7 +22,7 @@ import (
 // Demo is `essaim demo-proof`.
 func Demo(s *Shell) *cobra.Command {
 	cmd := term.StoryCommand("demo-proof", time.Minute, func(ctx context.Context, home string) error {
-		d := &demo{Teller: term.Teller{Out: s.Stdout, No: s.No}, shell: s, home: home}
+		d := &demo{Teller: term.NewTeller(s.Stdout, s.JSON(), s.No), shell: s, home: home}
 		return d.Play(ctx,
 			term.Chapter{Title: "The model, committed to once", Tell: d.commit},
 			term.Chapter{Title: "A picture and its proof", Tell: d.prove},

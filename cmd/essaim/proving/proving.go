@@ -35,6 +35,7 @@ type Shell struct {
 	Stdout io.Writer
 	JSON   func() bool
 	No     func(error) error // the answer is no: the program ends with 1
+	Shown  func(error) error // tells no more: stdout has told it
 	signing.Desk
 
 	// Start runs a network until stop.
@@ -200,6 +201,9 @@ func newKey(s *Shell) *cobra.Command {
 			}
 			if err := os.WriteFile(out, b, 0o644); err != nil {
 				return essaim.Errorf(essaim.CodeBadInput, "choose another place with --out", "%w", err)
+			}
+			if s.JSON() {
+				return term.JSON(s.Stdout, map[string]any{"file": out, "bytes": len(b)})
 			}
 			_, err = fmt.Fprintf(s.Stdout, "%s  %s bytes\n", out, term.Grouped(uint64(len(b))))
 			return err

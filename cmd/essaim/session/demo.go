@@ -43,7 +43,7 @@ const (
 func Demo(c *Shell) *cobra.Command {
 	tasks := 10_000
 	cmd := term.StoryCommand("demo-settlement", 5*time.Minute, func(ctx context.Context, home string) error {
-		d := &demo{Teller: term.Teller{Out: c.Stdout, No: c.No}, shell: c, home: home, tasks: tasks}
+		d := &demo{Teller: term.NewTeller(c.Stdout, c.JSON(), c.No), shell: c, home: home, tasks: tasks}
 		return d.play(ctx)
 	})
 	cmd.Short = "The story of a session: thousands of tasks, two transactions, two lies caught"

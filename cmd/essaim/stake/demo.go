@@ -28,7 +28,7 @@ import (
 
 func newDemo(s *Shell) *cobra.Command {
 	cmd := term.StoryCommand("demo-stake", 3*time.Minute, func(ctx context.Context, home string) error {
-		d := &demo{Teller: term.Teller{Out: s.Stdout, No: s.No}, shell: s, home: home}
+		d := &demo{Teller: term.NewTeller(s.Stdout, s.JSON(), s.No), shell: s, home: home}
 		return d.play(ctx)
 	})
 	cmd.Short = "The story of stake: rewards, votes, slashes and an appeal, told and checked"

@@ -14,10 +14,28 @@ import (
 	"github.com/essaim/essaim"
 )
 
-// Teller tells a story in chapters, and checks what it claims.
+// Teller tells a story in chapters, and checks what it claims. Make it with NewTeller.
 type Teller struct {
-	Out io.Writer
+	Out io.Writer         // for what is told in other words than Say's and OK's
 	No  func(error) error // the answer is no: the program ends with 1
+
+	object io.Writer // where the whole story goes as one JSON object; nil: it is told as it goes on
+	told   []told
+}
+
+// told is a chapter for a program.
+type told struct {
+	Title  string   `json:"title"`
+	Said   []string `json:"said"`
+	Claims []string `json:"claims"` // each was checked
+}
+
+// NewTeller makes one that tells people, or a program that wants one JSON object.
+func NewTeller(out io.Writer, asJSON bool, no func(error) error) Teller {
+	if asJSON {
+		return Teller{Out: io.Discard, No: no, object: out}
+	}
+	return Teller{Out: out, No: no}
 }
 
 // Chapter is a part of a story.
@@ -31,16 +49,26 @@ func (t *Teller) Play(ctx context.Context, chapters ...Chapter) error {
 	began := time.Now()
 	for _, c := range chapters {
 		fmt.Fprintf(t.Out, "\n%s\n", c.Title)
+		t.told = append(t.told, told{c.Title, []string{}, []string{}})
 		if err := c.Tell(ctx); err != nil {
 			return err
 		}
+	}
+	if t.object != nil {
+		return JSON(t.object, map[string]any{"ok": true, "chapters": t.told, "elapsed_ms": time.Since(began).Milliseconds()})
 	}
 	fmt.Fprintf(t.Out, "\nEvery line marked ok was checked on the way (%.0f s).\n", time.Since(began).Seconds())
 	return nil
 }
 
 // Say tells.
-func (t *Teller) Say(format string, args ...any) { t.print("      ", fmt.Sprintf(format, args...)) }
+func (t *Teller) Say(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if n := len(t.told); n > 0 {
+		t.told[n-1].Said = append(t.told[n-1].Said, text)
+	}
+	t.print("      ", text)
+}
 
 // OK tells a claim that was checked, or ends the story.
 func (t *Teller) OK(holds bool, format string, args ...any) error {
@@ -48,6 +76,9 @@ func (t *Teller) OK(holds bool, format string, args ...any) error {
 	if !holds {
 		t.print("  NO  ", claim)
 		return t.No(essaim.Errorf(essaim.CodeInternal, "this is a fault of the program: please report it", "the story does not hold: %s", claim))
+	}
+	if n := len(t.told); n > 0 {
+		t.told[n-1].Claims = append(t.told[n-1].Claims, claim)
 	}
 	t.print("  ok  ", claim)
 	return nil
