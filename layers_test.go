@@ -79,7 +79,10 @@ var floors = map[string]int{
 	"verify/trust":      3, // what follows from findings
 	"verify/duty":       3,
 
-	"coordinator/receiptlog": 4, // a role's memory
+	"coordinator/receiptlog": 3, // a role's memory
+	"coordinator/draws":      4, // how it answers the beacon
+	"coordinator/share":      4, // what it knows of other instances
+	"coordinator/cluster":    4, // and shares it with others of its name
 	"coordinator/known":      4,
 	"coordinator/round":      4, // its rounds of replicas
 	"coordinator/feed":       4, // who is told how far a task is

@@ -21,13 +21,14 @@
 //
 // Reading order: submit.go and dispatch.go are the way of a task, match.go says who gets
 // it, cover.go who may get more, waiting.go what those are told who wait, miners.go who is there, escrow.go what may
-// be spent, voucher.go what the payer has acknowledged, settle.go how it is paid and
-// draws.go how that is shown to be true; package receiptlog is what is kept.
+// be spent, voucher.go what the payer has acknowledged, settle.go how it is paid,
+// shared.go whose session it is among several instances; package draws shows that what was settled is true, and package receiptlog is what is kept.
 package coordinator
 
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,11 +43,13 @@ import (
 	"github.com/essaim/essaim/coordinator/affinity"
 	"github.com/essaim/essaim/coordinator/chance"
 	"github.com/essaim/essaim/coordinator/cover"
+	"github.com/essaim/essaim/coordinator/draws"
 	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/coordinator/line"
 	"github.com/essaim/essaim/coordinator/quality"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/coordinator/round"
+	"github.com/essaim/essaim/coordinator/share"
 	"github.com/essaim/essaim/internal/tracing"
 	"github.com/essaim/essaim/transport"
 	"github.com/essaim/essaim/verify"
@@ -93,12 +96,7 @@ type Market interface {
 	// Errors: CodeConflict if nothing waits for it.
 	ShowVoucher(ctx context.Context, id essaim.SessionID, voucher []byte) (essaim.Tx, error)
 
-	// Draws lists the leaves of a coordinator's settlements that the beacon asks for and
-	// that were not shown yet.
-	Draws(ctx context.Context, coordinator essaim.NodeKey) ([]essaim.Draw, error)
-
-	// Open shows the leaf that covers a draw's point.
-	Open(ctx context.Context, d essaim.Draw, o essaim.Opening) (essaim.Tx, error)
+	draws.Ledger
 }
 
 // Config is what a coordinator needs. Fields with a stated default may be zero.
@@ -107,8 +105,9 @@ type Config struct {
 	ChainID string
 	Listen  []string // multiaddresses for miners, such as /ip4/0.0.0.0/tcp/4070
 	Ledger  Ledger
-	Blobs   blob.Store // keeps the sealed results
-	Log     string     // path of the task and receipt log (SQLite); created if missing
+	Blobs   blob.Store  // keeps the sealed results
+	Log     string      // path of the task and receipt log (SQLite); created if missing
+	Shared  share.Share // with other instances; nil: there are none, and Log is this one's
 
 	MinStake     essaim.Amount // of a miner; default 1 uaim
 	MinDeposit   essaim.Amount // told to clients; default 0
@@ -158,6 +157,8 @@ type Coordinator struct {
 	cfg    Config
 	key    essaim.NodeKey
 	log    *slog.Logger
+	shared share.Share
+	name   string // of this run, for miners that dial it at several addresses
 	ready  chan struct{}
 	book   *book
 	known  known.Cache
@@ -208,7 +209,7 @@ func New(cfg Config) (*Coordinator, error) {
 		return nil, bad("no ledger")
 	case cfg.Blobs == nil:
 		return nil, bad("no blob store")
-	case cfg.Log == "":
+	case cfg.Log == "" && cfg.Shared == nil:
 		return nil, bad("no log file")
 	}
 	standard := func(d *time.Duration, v time.Duration) {
@@ -251,9 +252,12 @@ func New(cfg Config) (*Coordinator, error) {
 	if cfg.Barred == nil {
 		cfg.Barred = func(essaim.NodeKey, essaim.Digest) bool { return false }
 	}
-	key := essaim.NodeKeyOf(cfg.Key)
+	key, shared := essaim.NodeKeyOf(cfg.Key), cfg.Shared
+	if shared == nil {
+		shared = share.Alone(cfg.Log)
+	}
 	return &Coordinator{
-		cfg: cfg, key: key, log: cfg.Logger.With("coordinator", key.Short()),
+		cfg: cfg, key: key, shared: shared, name: rand.Text(), log: cfg.Logger.With("coordinator", key.Short()),
 		ready: make(chan struct{}), book: newBook(), known: known.New(cfg.Ledger, cfg.ActorTTL), rounds: round.New(cfg.ChainID, roundTime),
 		miners: map[essaim.NodeKey]*miner{}, quality: quality.New(nil, cfg.Pause),
 		exposed: map[essaim.NodeKey]*cover.Exposure{}, shares: map[essaim.Digest]*chance.Shares{},
@@ -271,11 +275,14 @@ func (c *Coordinator) Ready() <-chan struct{} { return c.ready }
 // Errors: nil after ctx has ended; otherwise what made serving impossible, such as a
 // port in use or a log that cannot be opened.
 func (c *Coordinator) Run(ctx context.Context) (err error) {
-	if c.store, err = receiptlog.Open(c.cfg.Log); err != nil {
+	if c.store, err = c.shared.Store(); err != nil {
 		return fmt.Errorf("coordinator: open log %s: %w", c.cfg.Log, err)
 	}
 	defer func() { err = errors.Join(err, c.store.Close()) }()
-	if err := c.store.EndUndelivered(reasonRestarted); err != nil {
+	if c.cfg.Shared == nil { // what is under way at others goes on
+		err = c.store.EndUndelivered(reasonRestarted)
+	}
+	if err != nil {
 		return fmt.Errorf("coordinator: recover log: %w", err)
 	}
 	if err := c.recall(ctx); err != nil {
@@ -291,6 +298,7 @@ func (c *Coordinator) Run(ctx context.Context) (err error) {
 	c.life = life
 	c.pollHeight(life) // a ledger that does not answer yet is asked again
 	c.recheckSelf(life)
+	c.shared.Serve(c.host.Addrs())
 	c.setOpen(true)
 	c.host.Handle(transport.ProtocolControl, c.attend)
 	close(c.ready)
@@ -299,14 +307,19 @@ func (c *Coordinator) Run(ctx context.Context) (err error) {
 	var group errgroup.Group
 	group.Go(func() error { return c.every(life, c.cfg.Poll, c.pollHeight) })
 	group.Go(func() error { return c.every(life, c.cfg.Poll, c.sweep) })
-	group.Go(func() error { return c.every(life, c.cfg.Poll, c.answerDraws) })
+	answerer := draws.Answerer{Coordinator: c.key, ChainID: c.cfg.ChainID, Ledger: c.cfg.Ledger, Blobs: c.cfg.Blobs, Store: c.store, Log: c.log, Ours: c.ours}
+	group.Go(func() error { return c.every(life, c.cfg.Poll, answerer.Answer) })
 	group.Go(func() error { return c.every(life, c.cfg.ActorTTL, c.recheck) })
 	group.Go(func() error { return c.every(life, forgetPause, c.forget) })
-	<-life.Done()
+	select {
+	case <-life.Done():
+	case <-c.shared.Lost():
+		stop()
+	}
 	c.setOpen(false)
 	c.callers.Wait()
 	c.keepQuality(context.WithoutCancel(ctx))
-	return group.Wait()
+	return errors.Join(c.shared.Why(), group.Wait())
 }
 
 // recall reads what earlier runs knew of the miners.

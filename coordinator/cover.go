@@ -42,12 +42,14 @@ func (c *Coordinator) exposeSettled(session essaim.SessionID, height int64) {
 
 // loadExposure reads what an earlier run of the program has delivered.
 func (c *Coordinator) loadExposure(ctx context.Context) error {
-	open, err := c.store.Owed(ctx)
-	if err != nil {
-		return err
-	}
-	for _, o := range open {
-		c.expose(o.Miner, o.Session, o.Amount)
+	if c.cfg.Shared == nil { // else each instance counts what it takes
+		open, err := c.store.Owed(ctx)
+		if err != nil {
+			return err
+		}
+		for _, o := range open {
+			c.expose(o.Miner, o.Session, o.Amount)
+		}
 	}
 	settled, err := c.store.LastSettled(ctx)
 	if err != nil {
@@ -62,13 +64,18 @@ func (c *Coordinator) loadExposure(ctx context.Context) error {
 	return nil
 }
 
+// portion is what of a stake's cover this instance may use, since it does not see what the others do.
+func (c *Coordinator) portion(covered essaim.Amount) essaim.Amount {
+	return covered / essaim.Amount(c.shared.Instances())
+}
+
 // eligible says why a connected miner may not get a task of a model at this price now; nil: it may.
 // c.mu is held.
 func (c *Coordinator) eligible(m *miner, model essaim.Digest, price essaim.Amount) error {
 	if err := c.quality.LeftOut(m.key, model, time.Now()); err != nil {
 		return err
 	}
-	return cover.Eligible(m.key, m.actor, c.height.Load(), c.cover, cover.Work{Price: price, Promised: m.promised, Exposed: c.exposed[m.key]})
+	return cover.Eligible(m.key, m.actor, c.height.Load(), c.cover, cover.Work{Price: price, Promised: m.promised, Exposed: c.exposed[m.key], Instances: c.shared.Instances()})
 }
 
 // recheck looks at the ledger's rules and at the registrations of this coordinator and of
@@ -121,7 +128,7 @@ func (c *Coordinator) recheckSelf(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		limit = cover.Covered(self.Stake, rules.Coordinator)
+		limit = c.portion(cover.Covered(self.Stake, rules.Coordinator))
 	}
 	c.book.setLimit(limit)
 	c.mu.Lock()

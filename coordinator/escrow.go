@@ -75,7 +75,7 @@ func (b *book) unsettled() (sum essaim.Amount) {
 // escrow finds a session, or asks the ledger for it and the log for what was spent.
 //
 // Errors: CodeNotFound if the ledger has no such session, CodeRefused if it is with
-// another coordinator.
+// another coordinator, CodeUnavailable if it is with another instance of this one.
 func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow, error) {
 	if e := c.book.find(id); e != nil {
 		return e, nil
@@ -88,6 +88,9 @@ func (c *Coordinator) escrow(ctx context.Context, id essaim.SessionID) (*escrow,
 	}
 	if s.Coordinator != c.key {
 		return nil, essaim.Errorf(essaim.CodeRefused, "open a session with this coordinator", "session %s is with coordinator %s", id, s.Coordinator.Short())
+	}
+	if err := c.own(ctx, id); err != nil {
+		return nil, err
 	}
 	captured, delivered, err := c.store.Captured(ctx, id)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,7 +118,7 @@ func (c *Coordinator) attend(ctx context.Context, s *transport.Stream) {
 		return
 	}
 	offers := m.offers()
-	if err := s.Send(transport.Welcome{ChainID: c.cfg.ChainID, Offers: offers}); err != nil {
+	if err := s.Send(transport.Welcome{ChainID: c.cfg.ChainID, Offers: offers, Instance: c.name}); err != nil {
 		m.gone(outcome.ErrDropped)
 		return
 	}
@@ -138,6 +139,9 @@ func (c *Coordinator) welcome(ctx context.Context, conn *transport.Conn, h trans
 		return nil, essaim.Errorf(essaim.CodeRefused, "check the miner's configuration", "this coordinator works for chain %q, the miner for %q", c.cfg.ChainID, h.ChainID)
 	case h.Capacity == 0 || h.Beat < minBeat || h.Beat > maxBeat || len(h.Models) > maxModels:
 		return nil, essaim.Errorf(essaim.CodeBadInput, fmt.Sprintf("want a capacity of at least 1, beats every %v to %v, at most %d models", minBeat, maxBeat, maxModels), "the miner's hello is out of bounds")
+	}
+	if slices.Contains(h.Linked, c.name) {
+		return nil, essaim.Errorf(essaim.CodeConflict, "one address of each instance is enough", "the miner is connected to this instance of the coordinator by another address")
 	}
 	actor, err := c.registered(ctx, conn.Peer())
 	if err != nil {
@@ -305,8 +309,11 @@ func (c *Coordinator) claim(ctx context.Context, from essaim.NodeKey, signed []b
 		return no(essaim.CodeUnavailable, "the receipt is being checked")
 	}
 	have, err := c.store.Task(ctx, r.Task)
+	missing := essaim.CodeOf(err) == essaim.CodeNotFound
 	switch {
-	case essaim.CodeOf(err) == essaim.CodeNotFound:
+	case (missing || err == nil && have.Receipt == nil) && !c.ours(ctx, r.Session):
+		return no(essaim.CodeUnavailable, "another instance of the coordinator has the session")
+	case missing:
 		return no(essaim.CodeNotFound, "the task is not known here")
 	case err != nil:
 		return &transport.Acked{Refusal: transport.Refuse(err)}

@@ -92,7 +92,7 @@ func (c *Coordinator) settle(ctx context.Context, e *escrow, reason string) (ess
 		c.log.Warn("session not settled", "session", id.String(), "why", reason, "err", err)
 		return s, err
 	}
-	c.book.drop(id)
+	c.drop(id)
 	return s, nil
 }
 
@@ -136,7 +136,7 @@ func (c *Coordinator) settleQuiet(ctx context.Context, id essaim.SessionID) (ess
 		if err := c.store.Expired(id); err != nil {
 			return essaim.Settled{}, err
 		}
-		c.book.drop(id)
+		c.drop(id)
 		c.exposeSettled(id, 0)
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeExpired, "the whole deposit was returned", "session %s expired before it was settled", id)
 	}
@@ -175,7 +175,7 @@ func (c *Coordinator) settledAs(id essaim.SessionID, i *receiptlog.Intent, tx es
 	}
 	c.exposeSettled(id, cmp.Or(tx.Height, c.height.Load(), 1))
 	if i == nil {
-		c.book.drop(id)
+		c.drop(id)
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeConflict, "look it up on the ledger", "session %s was settled before", id)
 	}
 	c.settled.Add(1)
@@ -212,7 +212,11 @@ func (c *Coordinator) sweep(ctx context.Context) {
 		}
 		return
 	}
-	ids = append(ids, c.book.list()...)
+	others, err := c.shared.Others(ctx)
+	if err != nil {
+		return // nobody would be sure whose they are
+	}
+	ids = slices.DeleteFunc(append(ids, c.book.list()...), func(id essaim.SessionID) bool { return others[id] })
 	slices.Sort(ids)
 	var group errgroup.Group
 	group.SetLimit(settleParallel)
@@ -230,6 +234,7 @@ func (c *Coordinator) sweep(ctx context.Context) {
 				if err := c.store.LetGo(id); err != nil {
 					c.log.Error("log cannot be written", "err", err)
 				}
+				c.shared.Drop(id)
 			}
 			continue
 		}

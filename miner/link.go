@@ -33,7 +33,9 @@ type link struct {
 	conn    *transport.Conn
 	claims  chan []byte  // signed receipts to be claimed with the next beats
 	awaited atomic.Int64 // receipts whose answer may still come by itself
-	welcome bool         // it has welcomed this miner; guarded by Miner.mu
+
+	welcome  bool   // it has welcomed this miner; guarded by Miner.mu
+	instance string // of the coordinator, by its welcome; guarded by Miner.mu
 }
 
 // attend serves one connection to a coordinator: it introduces the miner, then beats
@@ -59,21 +61,21 @@ func (m *Miner) attend(ctx context.Context, c *transport.Conn) error {
 		return err
 	}
 	defer m.part(l)
-	w, err := m.introduce(s, models)
+	w, err := m.introduce(s, models, m.linked(c.Peer()))
 	if err != nil {
 		return err
 	}
 	m.mu.Lock()
-	l.welcome = true
+	l.welcome, l.instance = true, w.Instance
 	m.mu.Unlock()
 	m.log.Info("serving", "coordinator", l.peer.Short(), "models", len(w.Offers))
 	return m.beat(ctx, s, l)
 }
 
-func (m *Miner) introduce(s *transport.Stream, models []essaim.ModelInfo) (transport.Welcome, error) {
+func (m *Miner) introduce(s *transport.Stream, models []essaim.ModelInfo, linked []string) (transport.Welcome, error) {
 	var w transport.Welcome
 	if err := s.Send(transport.Hello{
-		ChainID: m.cfg.ChainID, Models: models, Capacity: uint32(m.cfg.Capacity), Beat: m.cfg.Beat, Version: m.cfg.Version,
+		ChainID: m.cfg.ChainID, Models: models, Capacity: uint32(m.cfg.Capacity), Beat: m.cfg.Beat, Version: m.cfg.Version, Linked: linked,
 	}); err != nil {
 		return w, err
 	}
@@ -97,30 +99,87 @@ func (m *Miner) join(ctx context.Context, c *transport.Conn) (*link, error) {
 		return nil, fmt.Errorf("read receipts: %w", err)
 	}
 	l := &link{peer: c.Peer(), conn: c, claims: make(chan []byte, len(owed)+2*m.cfg.MaxUnacked)}
-	for _, r := range owed {
-		l.claims <- r
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.links[l.peer] = l
+	if m.another(l.peer) == nil { // else their answers may still come by themselves, from another instance
+		for _, r := range owed {
+			l.claims <- r
+		}
+	}
+	m.links[c] = l
 	return l, nil
 }
 
+// another is a link to a coordinator; nil: there is none. m.mu is held.
+func (m *Miner) another(peer essaim.NodeKey) *link {
+	for _, l := range m.links {
+		if l.peer == peer {
+			return l
+		}
+	}
+	return nil
+}
+
+// part forgets a link. What it did not answer another instance of its coordinator is asked for, if there is one.
 func (m *Miner) part(l *link) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.links[l.peer] == l {
-		delete(m.links, l.peer)
+	delete(m.links, l.conn)
+	next := m.another(l.peer)
+	m.mu.Unlock()
+	if next == nil {
+		return
+	}
+	owed, err := m.receipts.unacked(context.Background(), l.peer)
+	if err != nil {
+		m.log.Error("receipts cannot be read", "err", err)
+		return
+	}
+	for _, r := range owed {
+		next.claim(r)
 	}
 }
 
 func (m *Miner) linkTo(c *transport.Conn) *link {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if l := m.links[c.Peer()]; l != nil && l.conn == c {
-		return l
+	return m.links[c]
+}
+
+// linked lists the instances of a coordinator that have welcomed this miner.
+func (m *Miner) linked(peer essaim.NodeKey) (out []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, l := range m.links {
+		if l.welcome && l.peer == peer && l.instance != "" {
+			out = append(out, l.instance)
+		}
 	}
-	return nil
+	return out
+}
+
+// hosts makes a host for each address. The library keeps one connection to a peer, but a coordinator's instances have its one
+// key: a host dials each key once, and there are as many as the most frequent key has addresses.
+func (m *Miner) hosts() (of, made []*transport.Host, err error) {
+	used := map[essaim.NodeKey]int{}
+	for _, addr := range m.cfg.Coordinators {
+		key, err := transport.AddrKey(addr)
+		if err != nil {
+			return of, made, err
+		}
+		n := used[key]
+		if used[key]++; n == len(made) {
+			h, err := transport.New(transport.Config{
+				Key: m.cfg.Key, Logger: m.log, MinBackoff: m.cfg.MinBackoff, MaxBackoff: m.cfg.MaxBackoff,
+			})
+			if err != nil {
+				return of, made, err
+			}
+			h.Handle(transport.ProtocolTask, m.serve)
+			made = append(made, h)
+		}
+		of = append(of, made[n])
+	}
+	return of, made, nil
 }
 
 // claim asks for an acknowledgement again, with the next beat.

@@ -113,23 +113,22 @@ type Miner struct {
 	log    *slog.Logger
 	prices map[essaim.Digest]essaim.Amount
 
-	host     *transport.Host // set by Run
-	receipts *receiptFile    // set by Run
+	receipts *receiptFile // set by Run
 
 	sealer     seal.Sender // of results, to sessions' reply keys
 	news       chan news   // vouchers to be checked
 	claimAfter time.Time   // no claim before; of watch's goroutine
 
 	mu       sync.Mutex
-	links    map[essaim.NodeKey]*link // connected; guarded by mu
-	models   map[essaim.Digest]runner // guarded by mu
-	running  int                      // places taken by attempts at work; guarded by mu
-	open     int                      // attempts, those that wait for their answer too; guarded by mu
-	draining bool                     // Run is ending: no new attempts; guarded by mu
-	jobs     map[*Job]struct{}        // at work; guarded by mu
-	trouble  error                    // why the last connection has ended; guarded by mu
-	why      string                   // it gets nothing now, as the coordinator says that answered last; guarded by mu
-	idle     chan struct{}            // closed when draining and no attempt is open
+	links    map[*transport.Conn]*link // connected, several to a coordinator of several instances; guarded by mu
+	models   map[essaim.Digest]runner  // guarded by mu
+	running  int                       // places taken by attempts at work; guarded by mu
+	open     int                       // attempts, those that wait for their answer too; guarded by mu
+	draining bool                      // Run is ending: no new attempts; guarded by mu
+	jobs     map[*Job]struct{}         // at work; guarded by mu
+	trouble  error                     // why the last connection has ended; guarded by mu
+	why      string                    // it gets nothing now, as the coordinator says that answered last; guarded by mu
+	idle     chan struct{}             // closed when draining and no attempt is open
 
 	acked, refused, failed, earned, unpaid atomic.Uint64
 }
@@ -177,7 +176,7 @@ func New(cfg Config) (*Miner, error) {
 	}
 	m := &Miner{
 		cfg: cfg, key: essaim.NodeKeyOf(cfg.Key), log: cfg.Logger,
-		prices: map[essaim.Digest]essaim.Amount{}, links: map[essaim.NodeKey]*link{}, jobs: map[*Job]struct{}{}, idle: make(chan struct{}), news: make(chan news, maxNews),
+		prices: map[essaim.Digest]essaim.Amount{}, links: map[*transport.Conn]*link{}, jobs: map[*Job]struct{}{}, idle: make(chan struct{}), news: make(chan news, maxNews),
 	}
 	for _, o := range cfg.Offers {
 		m.prices[o.Model] = o.UnitPrice
@@ -213,22 +212,23 @@ func (m *Miner) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("miner: open receipts %s: %w", m.cfg.Receipts, err)
 	}
 	defer func() { err = errors.Join(err, m.receipts.close()) }()
-	m.host, err = transport.New(transport.Config{
-		Key: m.cfg.Key, Logger: m.log, MinBackoff: m.cfg.MinBackoff, MaxBackoff: m.cfg.MaxBackoff,
-	})
+	hosts, made, err := m.hosts()
+	defer func() {
+		for _, h := range made {
+			err = errors.Join(err, h.Close())
+		}
+	}()
 	if err != nil {
 		return fmt.Errorf("miner: %w", err)
 	}
-	defer func() { err = errors.Join(err, m.host.Close()) }()
-	m.host.Handle(transport.ProtocolTask, m.serve)
 
 	// The connections outlive ctx by the grace, so that what is nearly finished is
 	// still delivered.
 	up, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
 	var group errgroup.Group
-	for _, addr := range m.cfg.Coordinators {
-		group.Go(func() error { return m.host.Keep(up, addr, m.serveOne) })
+	for i, addr := range m.cfg.Coordinators {
+		group.Go(func() error { return hosts[i].Keep(up, addr, m.serveOne) })
 	}
 	if m.cfg.Ledger != nil {
 		group.Go(func() error { m.watch(up); return context.Canceled })

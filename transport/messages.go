@@ -37,6 +37,8 @@ type Hello struct {
 	Capacity uint32             `cbor:"3,keyasint"` // attempts at the same time
 	Beat     time.Duration      `cbor:"4,keyasint"` // nanoseconds between its beats
 	Version  string             `cbor:"5,keyasint"` // of the program
+
+	Linked []string `cbor:"6,keyasint,omitempty"` // instances of the coordinator that it is connected to, by their Welcome
 }
 
 // Welcome answers a Hello.
@@ -44,6 +46,8 @@ type Welcome struct {
 	ChainID string         `cbor:"1,keyasint"`
 	Offers  []essaim.Offer `cbor:"2,keyasint"`           // of the miner's, those that will get tasks
 	Refusal *Refusal       `cbor:"3,keyasint,omitempty"` // nil: welcome
+
+	Instance string `cbor:"4,keyasint,omitempty"` // names this run of the coordinator; several may have its key
 }
 
 // Refusal is an essaim.Error that travels.

@@ -10,6 +10,8 @@ type Work struct {
 	Price    essaim.Amount // of the task
 	Promised essaim.Amount // for the tasks that it has now
 	Exposed  *Exposure     // nil: none
+
+	Instances int // of the coordinator, that do not see what the others give: each may use its part of the stake's cover; 0: one
 }
 
 // Eligible says why a miner may not get a task now by the ledger's rules, as last seen, at a height:
@@ -36,7 +38,7 @@ func Eligible(miner essaim.NodeKey, a essaim.Actor, height int64, rules essaim.C
 	}
 	open, recent := w.Exposed.At(height, rules.AuditBlocks)
 	// The ledger counts what all coordinators have settled, but was asked a while ago.
-	have, limit := w.Promised+open+max(recent, a.Unaudited), rules.Miner.Of(a.Stake)
+	have, limit := w.Promised+open+max(recent, a.Unaudited), rules.Miner.Of(a.Stake)/essaim.Amount(max(w.Instances, 1))
 	if total, ok := have.Add(w.Price); !ok || total > limit {
 		return no("miner %s has %d uaim of work that no audit has passed, its stake covers %d", miner.Short(), have, limit)
 	}

@@ -177,12 +177,20 @@ func end(digest essaim.Digest, state essaim.TaskState, attempts uint64, why erro
 
 // EndUndelivered ends the tasks that a program which is no more had under way.
 func (l *Log) EndUndelivered(reason string) error {
+	return l.endUndelivered(reason, `UPDATE tasks SET state = ?, reason = ?, code = ? WHERE state = 'submitted'`)
+}
+
+// EndUndeliveredOf is EndUndelivered of one session.
+func (l *Log) EndUndeliveredOf(id essaim.SessionID, reason string) error {
+	return l.endUndelivered(reason, `UPDATE tasks SET state = ?, reason = ?, code = ? WHERE state = 'submitted' AND session = ?`, int64(id))
+}
+
+func (l *Log) endUndelivered(reason, query string, args ...any) error {
 	to, err := essaim.TaskSubmitted.Next(essaim.EventRefused)
 	if err != nil {
 		return err
 	}
-	_, err = l.write(durable.Stmt{Query: `UPDATE tasks SET state = ?, reason = ?, code = ? WHERE state = 'submitted'`,
-		Args: []any{string(to), reason, string(essaim.CodeUnavailable)}})
+	_, err = l.write(durable.Stmt{Query: query, Args: append([]any{string(to), reason, string(essaim.CodeUnavailable)}, args...)})
 	return err
 }
 

@@ -70,7 +70,16 @@ type Debt struct {
 
 // Owed lists the delivered, not yet settled tasks of all sessions, one by one.
 func (l *Log) Owed(ctx context.Context) ([]Debt, error) {
-	rows, err := l.file.Query(ctx, `SELECT session, miner, price FROM tasks WHERE state = 'delivered'`)
+	return l.owed(ctx, `SELECT session, miner, price FROM tasks WHERE state = 'delivered'`)
+}
+
+// OwedBy is Owed of one session.
+func (l *Log) OwedBy(ctx context.Context, id essaim.SessionID) ([]Debt, error) {
+	return l.owed(ctx, `SELECT session, miner, price FROM tasks WHERE state = 'delivered' AND session = ?`, int64(id))
+}
+
+func (l *Log) owed(ctx context.Context, query string, args ...any) ([]Debt, error) {
+	rows, err := l.file.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -50,6 +50,7 @@ type Config struct {
 	URL    string // postgres://…
 	Name   string // that the server knows the connections by, at most 63 bytes
 	Schema string // repeatable, in the words of SQLite: see Words
+	Own    string // what follows in PostgreSQL's own words, repeatable, too
 
 	// Fence is done at the beginning of each transaction: where it fails, the transaction is
 	// undone and the DB lost. nil: everybody may write.
@@ -99,7 +100,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	if err := create(ctx, conn, cfg.Schema); err != nil {
+	if err := create(ctx, conn, Words(cfg.Schema)+cfg.Own); err != nil {
 		return nil, errors.Join(fmt.Errorf("postgres: make the tables: %w", err), conn.Close(ctx))
 	}
 	d := &DB{
@@ -118,7 +119,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 const creating = 0x65737361
 
 func create(ctx context.Context, conn *pgx.Conn, schema string) error {
-	text := fmt.Sprintf("BEGIN; SELECT pg_advisory_xact_lock(%d); %s; COMMIT", creating, Words(schema))
+	if schema == "" {
+		return nil
+	}
+	text := fmt.Sprintf("BEGIN; SELECT pg_advisory_xact_lock(%d); %s; COMMIT", creating, schema)
 	return conn.PgConn().Exec(ctx, text).Close()
 }
 

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/essaim/essaim/internal/durable"
 )
 
 func (d *DB) writer() {
@@ -177,15 +175,3 @@ func (d *DB) oneByOne(ctx context.Context, batch []*write) error {
 	}
 	return tx.Commit(ctx)
 }
-
-// Fail makes a statement that fails with words unless a condition, in SQL, holds: a fence. It needs FailSchema.
-func Fail(unless string, args ...any) *durable.Stmt {
-	return &durable.Stmt{Query: "SELECT essaim_fence((" + unless + "))", Args: args}
-}
-
-// FailSchema makes what Fail needs.
-const FailSchema = `
-CREATE OR REPLACE FUNCTION essaim_fence(ok BOOLEAN) RETURNS VOID AS $$ BEGIN
-	IF ok IS NOT TRUE THEN RAISE EXCEPTION 'this program may not write any more'; END IF;
-END $$ LANGUAGE plpgsql;
-`
