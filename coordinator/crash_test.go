@@ -8,12 +8,16 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob/mem"
+	"github.com/essaim/essaim/coordinator/cluster"
 	"github.com/essaim/essaim/coordinator/receiptlog"
+	"github.com/essaim/essaim/internal/durable"
+	"github.com/essaim/essaim/internal/durable/postgres"
 )
 
 // till is a ledger that pays, and that loses the question or the answer when told to.
@@ -82,6 +86,7 @@ func (l *till) Open(context.Context, essaim.Draw, essaim.Opening) (essaim.Tx, er
 type shop struct {
 	*Coordinator
 	miner, payer ed25519.PrivateKey
+	member       *cluster.Member // of those that share the database; nil: the log is a file
 }
 
 func openShop(t interface{ Fatal(...any) }, path string, l Ledger, keys [3]ed25519.PrivateKey) *shop {
@@ -89,14 +94,24 @@ func openShop(t interface{ Fatal(...any) }, path string, l Ledger, keys [3]ed255
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.store, err = receiptlog.Open(path); err != nil {
+	out := &shop{Coordinator: c, miner: keys[1], payer: keys[2]}
+	if Server() != nil {
+		if out.member, err = Join(path, "http://shop", time.Second); err != nil {
+			t.Fatal(err)
+		}
+		c.shared = out.member
+	}
+	if c.store, err = c.shared.Store(); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.store.EndUndelivered(reasonRestarted); err != nil {
 		t.Fatal(err)
 	}
 	c.life = context.Background()
-	return &shop{c, keys[1], keys[2]}
+	if err := c.own(c.life, 1); err != nil { // as escrow does before the first task
+		t.Fatal(err)
+	}
+	return out
 }
 
 func (s *shop) task(seq uint64) (essaim.Task, []byte, error) {
@@ -122,8 +137,12 @@ func (s *shop) deliver(seq uint64) error {
 }
 
 // kill copies the files as they are on the disk, which is what kill -9 leaves, and
-// then lets the program end.
+// then lets the program end. On a server the others give it up.
 func (s *shop) kill(t interface{ Fatal(...any) }, from, to string) {
+	if s.member != nil {
+		s.giveUp(t, from)
+		return
+	}
 	for _, suffix := range []string{"", "-wal"} {
 		b, err := os.ReadFile(from + suffix)
 		if err != nil {
@@ -138,8 +157,34 @@ func (s *shop) kill(t interface{ Fatal(...any) }, from, to string) {
 	}
 }
 
+// giveUp has another instance give this one up, after which it can write nothing.
+func (s *shop) giveUp(t interface{ Fatal(...any) }, url string) {
+	other, err := postgres.Open(context.Background(), postgres.Config{URL: url, Name: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Write(durable.Stmt{Query: `DELETE FROM instances WHERE id = ?`, Args: []any{s.member.ID()}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.store.PutVoucher(receiptlog.Voucher{Session: 1, Amount: 1 << 60}); err == nil {
+		t.Fatal("an instance that was given up can write")
+	}
+	_ = s.member.Close() // it is lost
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *shop) close() {
+	_ = s.store.Close()
+	if s.member != nil {
+		_ = s.member.Close()
+	}
+}
+
 // history is one random life of a session, through several lives of the program.
 type history struct {
+	t         testing.TB
 	dir       string
 	files     *int // names the copies of the log
 	keys      [3]ed25519.PrivateKey
@@ -159,6 +204,12 @@ func (h *history) open(t *rapid.T) {
 }
 
 func (h *history) nextPath() string {
+	if s := Server(); s != nil {
+		if h.path == "" {
+			return s.Database(h.t)
+		}
+		return h.path // the next life is in the same database
+	}
 	*h.files++
 	return filepath.Join(h.dir, essaim.SessionID(*h.files).String())
 }
@@ -258,17 +309,22 @@ func TestCrashesNeitherLoseNorPayTwice(t *testing.T) {
 		keys[i] = k
 	}
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		_ = f.Value.Set("25") // each flushes the disk dozens of times
+		checks := "25" // each flushes the disk dozens of times
+		if Server() != nil {
+			checks = "6" // and has dozens of the server's processes begin and end
+		}
+		_ = f.Value.Set(checks)
 		defer f.Value.Set(f.DefValue)
 	}
 	files := 0
+	outer := t
 	rapid.Check(t, func(t *rapid.T) {
-		h := &history{dir: dir, files: &files, keys: keys, ledger: &till{session: essaim.Session{
+		h := &history{t: outer, dir: dir, files: &files, keys: keys, ledger: &till{session: essaim.Session{
 			ID: 1, Coordinator: essaim.NodeKeyOf(keys[0]), SessionKey: essaim.NodeKeyOf(keys[2]), Deposit: 1000, Expiry: 1000, State: essaim.SessionOpen,
 		}}}
 		h.path = h.nextPath()
 		h.open(t)
-		defer func() { _ = h.shop.store.Close() }()
+		defer func() { h.shop.close() }()
 		t.Repeat(map[string]func(*rapid.T){
 			"submit": h.submit, "deliver": h.deliver, "deliver again": h.deliverAgain, "settle": h.settle, "kill": h.kill, "acknowledge": h.acknowledge,
 			"": func(t *rapid.T) {
@@ -337,8 +393,8 @@ func TestExpiredSessionIsNeitherSettledNorAskedAgain(t *testing.T) {
 		_, keys[i], _ = ed25519.GenerateKey(nil)
 	}
 	l := &till{session: essaim.Session{ID: 1, Coordinator: essaim.NodeKeyOf(keys[0]), Deposit: 1000, State: essaim.SessionExpired}}
-	s := openShop(t, filepath.Join(t.TempDir(), "log"), l, keys)
-	defer s.store.Close()
+	s := openShop(t, (&history{t: t, dir: t.TempDir(), files: new(int)}).nextPath(), l, keys)
+	defer s.close()
 	task, signed, err := s.task(1)
 	if err != nil {
 		t.Fatal(err)

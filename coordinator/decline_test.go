@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/essaim/essaim/censor"
-	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/miner"
 )
 
@@ -35,11 +34,7 @@ func TestDeclined(t *testing.T) {
 	}
 	p.settle(delivered)
 	n.stop()
-	log, err := receiptlog.Open(n.cfg.Log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
+	log := n.log()
 	all, err := log.Quality(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -465,7 +465,17 @@ func TestPromptIsNowhere(t *testing.T) {
 	_, err := p.imagine(marker, nil)
 	wantCode(t, "engine fails", err, essaim.CodeUnavailable)
 	p.settle(1)
-	files = append(files, n.cfg.Log)
+	if n.db == "" {
+		files = append(files, n.cfg.Log)
+	} else if found, err := filepath.Glob(filepath.Join(coordinator.Server().Dir(), "data", "pg_wal", "0*")); err != nil || len(found) == 0 {
+		t.Fatal("the server's log is not found")
+	} else {
+		for _, f := range found { // all that was ever written
+			if b, err := os.ReadFile(f); err != nil || bytes.Contains(b, []byte(marker)) {
+				t.Errorf("%s holds the prompt: %v", f, err)
+			}
+		}
+	}
 	for _, f := range files {
 		for _, suffix := range []string{"", "-wal"} {
 			b, err := os.ReadFile(f + suffix)

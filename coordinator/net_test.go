@@ -19,6 +19,8 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob/mem"
 	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/coordinator/receiptlog"
+	"github.com/essaim/essaim/coordinator/share"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/seal"
@@ -165,6 +167,7 @@ type network struct {
 	blobs  *mem.Store
 	logs   *safeBuffer
 	dir    string
+	db     string // URL of a database; "": the log is a file
 	stop   func()
 	next   essaim.SessionID
 
@@ -207,6 +210,9 @@ func newNetwork(t testing.TB, change func(*coordinator.Config)) *network {
 		Poll: 20 * time.Millisecond, ActorTTL: 50 * time.Millisecond, Rejoin: 5 * time.Second,
 		Pause: time.Nanosecond, // tests of failures do not wait
 	}
+	if s := coordinator.Server(); s != nil {
+		n.db = s.Database(t)
+	}
 	if change != nil {
 		change(&n.cfg)
 	}
@@ -221,14 +227,47 @@ func (n *network) logger(role string) *slog.Logger {
 // start runs a coordinator over the network's files.
 func (n *network) start() {
 	n.t.Helper()
+	run := func(ctx context.Context) error { return n.co.Run(ctx) }
+	if n.db != "" {
+		member, err := coordinator.Join(n.db, "http://"+n.dir, time.Second)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		n.cfg.Shared = member
+		run = func(ctx context.Context) error { return errors.Join(n.co.Run(ctx), member.Close()) }
+	}
 	co, err := coordinator.New(n.cfg)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	n.co = co
-	n.stop = background(n.t, co.Run)
+	n.stop = background(n.t, run)
 	within(n.t, co.Ready(), "the coordinator is ready")
 	n.listened, _, _ = strings.Cut(n.addr(), "/p2p/")
+}
+
+// log is what the coordinator has kept, when it has ended.
+func (n *network) log() *receiptlog.Log {
+	n.t.Helper()
+	from := share.Share(share.Alone(n.cfg.Log))
+	if n.db != "" {
+		member, err := coordinator.Join(n.db, "http://reader", time.Second)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		n.t.Cleanup(func() {
+			if err := member.Close(); err != nil {
+				n.t.Error(err)
+			}
+		})
+		from = member
+	}
+	log, err := from.Store()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { _ = log.Close() })
+	return log
 }
 
 // background runs a role until the test ends or stop is called.

@@ -2,6 +2,7 @@ package durabletest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -10,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,10 +21,14 @@ import (
 type Server struct {
 	dir  string
 	as   *user.User // the server refuses to run as root
-	post *exec.Cmd
-	next int
-	mu   sync.Mutex
+	post *exec.Cmd  // nil: it is another process's
 }
+
+// Attach is a server that another process has started, by its Dir.
+func Attach(dir string) *Server { return &Server{dir: dir} }
+
+// Dir is the server's folder, by which another process reaches it.
+func (s *Server) Dir() string { return s.dir }
 
 // Start starts a server in a new folder; nil, and why, where PostgreSQL is not installed. The caller stops it. It does not
 // flush its disk, which only a power cut would show, unless a setting says so: "fsync=on".
@@ -125,14 +129,26 @@ func (s *Server) exec(query string) error {
 // Database makes an empty database and returns its URL.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
-	s.mu.Lock()
-	s.next++
-	name := "t" + strconv.Itoa(s.next)
-	s.mu.Unlock()
+	name := "t" + strings.ToLower(rand.Text())
 	if err := s.exec("CREATE DATABASE " + name); err != nil {
 		t.Fatal(err)
 	}
 	return s.URL(name)
+}
+
+// Cut ends all connections to a database that have a name: it is the end of a program as the server sees it.
+func Cut(t testing.TB, url, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	c, err := pgx.Connect(ctx, url)
+	if err == nil {
+		_, err = c.Exec(ctx, `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1`, name)
+		err = errors.Join(err, c.Close(ctx))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Stop ends the server at once and removes its folder.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
 	"github.com/essaim/essaim/internal/durable"
@@ -62,15 +61,7 @@ func (p place) Open(schema string) (durable.DB, error) {
 // Kill is a cut of all connections: the server undoes what it has not committed.
 func (p place) Kill(t testing.TB) durabletest.Place {
 	t.Helper()
-	ctx := context.Background()
-	c, err := pgx.Connect(ctx, string(p))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close(ctx)
-	if _, err := c.Exec(ctx, `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1`, connections); err != nil {
-		t.Fatal(err)
-	}
+	durabletest.Cut(t, string(p), connections)
 	return p
 }
 
