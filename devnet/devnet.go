@@ -41,6 +41,7 @@ type Config struct {
 	BlockTime time.Duration // pause between blocks; 0: 200 ms
 	Pace      time.Duration // miners wait this long before each step; 0: they do not
 	Audit     *node.Audit   // the coordinator has receipts checked; nil: it does not
+	DB        string        // postgres://… that the coordinator shares with other instances of itself, which are processes of their own; "": it is alone
 	Engines   []string      // of a new home's miners besides those built in: DRIVER=ADDRESS, as node.Miner has them; they must run
 	Funds     []Fund        // accounts of a new home besides those that every devnet has
 

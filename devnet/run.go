@@ -80,7 +80,7 @@ func (n *Network) validatorConfig() node.Config {
 func (n *Network) coordinatorConfig() node.Config {
 	return node.Config{
 		Role: node.RoleCoordinator, ChainID: n.info.ChainID, Dir: filepath.Join(n.cfg.Home, "coordinator"), Ledger: n.ports.ledgerURL(),
-		Coordinator: &node.Coordinator{HTTP: n.ports.http, Listen: []string{n.ports.peers}, Payer: operatorName, Keys: filepath.Join(n.cfg.Home, "keys"), Faucet: uint64(faucetGift), Audit: n.cfg.Audit},
+		Coordinator: &node.Coordinator{HTTP: n.ports.http, Listen: []string{n.ports.peers}, Payer: operatorName, Keys: filepath.Join(n.cfg.Home, "keys"), Faucet: uint64(faucetGift), Audit: n.cfg.Audit, DB: n.cfg.DB},
 	}
 }
 

@@ -59,6 +59,8 @@ type Coordinator struct {
 	Audit  *Audit   `toml:"audit,omitempty" comment:"has receipts checked by miners that a beacon draws; without this section nothing is"`
 	Filter string   `toml:"filter,omitempty" comment:"refuses prompts of API keys' users that have a phrase of this file, a phrase a line, or of the built-in list: default; empty: none"`
 	Guests *Guests  `toml:"guests,omitempty" comment:"serves requests without an API key; without this section they are refused"`
+	DB     string   `toml:"db,omitempty" comment:"postgres://… that several instances of this coordinator share, each a process with its node.key; empty: there is one, and its log is a file"`
+	URL    string   `toml:"url,omitempty" comment:"with db: URL by which the other instances reach this one's gateway; empty: http:// and what http says"`
 	Pprof  string   `toml:"pprof,omitempty" comment:"address of this machine, such as 127.0.0.1:6060, where Go's profiles are served; empty: nowhere"`
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
@@ -20,6 +21,7 @@ import (
 	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/coordinator/cluster"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/gateway"
 	"github.com/essaim/essaim/gateway/apikey"
@@ -57,13 +59,26 @@ func (n *Node) runCoordinator(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	blobs, err := openBlobs(n.cfg.Dir)
+	member, err := n.join(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, blobs.Close()) }()
-	if n.coordinator, err = n.newCoordinator(chain, account, blobs); err != nil {
+	blobs, err := n.openBlobs(member)
+	if err != nil {
 		return err
+	}
+	defer func() {
+		err = errors.Join(err, blobs.Close())
+		if member != nil {
+			n.router.Idle()
+			err = errors.Join(err, member.Close())
+		}
+	}()
+	if n.coordinator, err = n.newCoordinator(chain, account, blobs, member); err != nil {
+		return err
+	}
+	if member != nil {
+		n.router = cluster.NewRouter(n.coordinator, member)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	// The coordinator ends after gateway and verifier, which settle their sessions on the way
@@ -94,8 +109,32 @@ func (n *Node) runCoordinator(ctx context.Context) (err error) {
 	return g.Wait()
 }
 
+// join makes this process one of a coordinator's instances; nil: there is one only.
+func (n *Node) join(ctx context.Context) (*cluster.Member, error) {
+	c := n.cfg.Coordinator
+	if c.DB == "" {
+		return nil, nil
+	}
+	url := cmp.Or(c.URL, "http://"+c.HTTP)
+	if c.URL == "" && c.HTTP == "" {
+		return nil, essaim.Errorf(essaim.CodeBadInput, "set http, or url", "%s: the other instances cannot reach this one, which serves no HTTP", configName)
+	}
+	m, err := cluster.Join(ctx, cluster.Config{DB: c.DB, URL: url, Schema: pack.Schema, Logger: n.opt.Logger})
+	if err != nil {
+		return nil, essaim.Errorf(essaim.CodeUnavailable, "is the database running, and its URL right?", "share the coordinator's database: %w", err)
+	}
+	return m, nil
+}
+
 // openBlobs opens a node's blobs: small ones in one file, large ones beside it in files of
-// their own.
+// their own; those of several instances in their database.
+func (n *Node) openBlobs(m *cluster.Member) (*pack.Store, error) {
+	if m != nil {
+		return pack.On(m.Rows()), nil
+	}
+	return openBlobs(n.cfg.Dir)
+}
+
 func openBlobs(folder string) (*pack.Store, error) {
 	root := filepath.Join(folder, "blobs")
 	large, err := dir.Open(root)
@@ -105,7 +144,7 @@ func openBlobs(folder string) (*pack.Store, error) {
 	return pack.Open(filepath.Join(root, "small.db"), large)
 }
 
-func (n *Node) newCoordinator(chain *chainclient.Client, account *wallet.Account, blobs blob.Store) (*coordinator.Coordinator, error) {
+func (n *Node) newCoordinator(chain *chainclient.Client, account *wallet.Account, blobs blob.Store, m *cluster.Member) (*coordinator.Coordinator, error) {
 	keys, err := wallet.LoadNodeKeys(n.cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -113,6 +152,9 @@ func (n *Node) newCoordinator(chain *chainclient.Client, account *wallet.Account
 	cfg := coordinator.Config{
 		Key: keys.Sign, ChainID: n.cfg.ChainID, Listen: n.cfg.Coordinator.Listen, Ledger: settler{chain, account}, Blobs: blobs,
 		Log: filepath.Join(n.cfg.Dir, LogFile), ExpiryAhead: sessionBlocks, Tracer: n.tracer, LedgerURL: n.cfg.Ledger, Version: n.opt.Version, Logger: n.opt.Logger,
+	}
+	if m != nil {
+		cfg.Shared = m
 	}
 	if n.cfg.Coordinator.Audit != nil {
 		if n.verifier, err = n.newVerifier(chain, account, keys, blobs); err != nil {

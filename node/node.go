@@ -19,6 +19,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/coordinator/cluster"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/internal/tracing"
 	"github.com/essaim/essaim/internal/tracing/otlp"
@@ -50,6 +51,7 @@ type Node struct {
 	exporter    *otlp.Exporter           // with it
 	chain       *chainclient.Client      // validator, coordinator; set before ready is closed
 	coordinator *coordinator.Coordinator // coordinator only; set before ready is closed
+	router      *cluster.Router          // of a coordinator that is one of several instances; set before ready is closed
 	miner       *miner.Miner             // miner only; set before ready is closed
 	verifier    *verifier.Verifier       // of a coordinator that audits; nil: it does not
 	budget      *budget                  // what pays for that
@@ -94,10 +96,14 @@ func (n *Node) Chain() *chainclient.Client { return n.chain }
 
 // Coordinator is a coordinator reached in this process, once it is ready.
 func (n *Node) Coordinator() client.Coordinator {
-	if n.verifier != nil {
-		return audited{n.coordinator, n.verifier}
+	var c cluster.Local = n.coordinator
+	if n.router != nil {
+		c = n.router
 	}
-	return n.coordinator
+	if n.verifier != nil {
+		return audited{c, n.verifier}
+	}
+	return c
 }
 
 // Miner is a miner in this process, once it is ready.

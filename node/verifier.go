@@ -14,7 +14,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/client"
-	"github.com/essaim/essaim/coordinator"
+	"github.com/essaim/essaim/coordinator/cluster"
 	"github.com/essaim/essaim/engine"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/verifier"
@@ -33,7 +33,7 @@ const (
 
 // audited is a coordinator that says what is checked of its receipts.
 type audited struct {
-	*coordinator.Coordinator
+	cluster.Local
 	auditor
 }
 

@@ -34,11 +34,42 @@ CREATE TABLE IF NOT EXISTS blobs (
 );
 `
 
-// Store is a blob.Store. Make it with Open.
+// Schema is of the table that On works on.
+const Schema = `
+CREATE TABLE IF NOT EXISTS blobs (
+	digest BLOB PRIMARY KEY,
+	bytes  BLOB NOT NULL
+);
+`
+
+// Store is a blob.Store. Make it with Open, or On.
 type Store struct {
-	file  *durable.File
+	file  durable.DB
+	enter func(...durable.Stmt) error // a write to it
+	most  int                         // bytes of the largest blob in it
 	large blob.Store
 }
+
+// On keeps blobs of every size in a database that has been opened with Schema and that others may share. Close closes it.
+func On(db durable.DB) *Store {
+	enter := func(stmts ...durable.Stmt) error { return db.Append(stmts...)() }
+	return &Store{file: db, enter: enter, most: blob.MaxSize, large: nowhere{}}
+}
+
+// nowhere keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Put(_ context.Context, b []byte) (essaim.Digest, error) {
+	return essaim.Digest{}, essaim.Errorf(essaim.CodeBadInput, "split it", "a blob of %d bytes, want 1 to %d", len(b), blob.MaxSize)
+}
+
+func (nowhere) Get(_ context.Context, d essaim.Digest) ([]byte, error) {
+	return nil, essaim.Errorf(essaim.CodeNotFound, "", "blob %s is not here", d.Short())
+}
+
+func (nowhere) Has(context.Context, essaim.Digest) (bool, error) { return false, nil }
+
+func (nowhere) Delete(context.Context, essaim.Digest) error { return nil }
 
 var _ blob.Store = (*Store)(nil)
 
@@ -51,7 +82,7 @@ func Open(path string, large blob.Store) (*Store, error) {
 	if err != nil {
 		return nil, essaim.Errorf(essaim.CodeBadInput, "name a file that can be written to", "blob file %s: %w", path, err)
 	}
-	return &Store{file: f, large: large}, nil
+	return &Store{file: f, enter: f.Enter, most: Small, large: large}, nil
 }
 
 // Close frees the file.
@@ -59,15 +90,15 @@ func (s *Store) Close() error { return s.file.Close() }
 
 // Put stores b durably; see blob.Store. Damaged bytes of that name are replaced.
 func (s *Store) Put(ctx context.Context, b []byte) (essaim.Digest, error) {
-	if len(b) == 0 || len(b) > Small {
+	if len(b) == 0 || len(b) > s.most {
 		return s.large.Put(ctx, b)
 	}
 	if err := ctx.Err(); err != nil {
 		return essaim.Digest{}, err
 	}
 	d := essaim.DigestOf(b)
-	err := s.file.Enter(durable.Stmt{
-		Query: `INSERT INTO blobs (digest, bytes) VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET bytes = excluded.bytes WHERE bytes <> excluded.bytes`,
+	err := s.enter(durable.Stmt{
+		Query: `INSERT INTO blobs (digest, bytes) VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET bytes = excluded.bytes WHERE blobs.bytes <> excluded.bytes`,
 		Args:  []any{d[:], bytes.Clone(b)}, // it gets into the rows later, when b is the caller's again
 	})
 	if err != nil {

@@ -7,15 +7,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/internal/heap"
 	"github.com/essaim/essaim/node"
 )
 
 func newNodeCommand(c *cli) *cobra.Command {
-	return &cobra.Command{
-		Use:   "node DIR",
-		Short: "Run one role from its folder",
+	db := ""
+	cmd := &cobra.Command{
+		Use:     "node DIR",
+		Aliases: []string{"coordinator"},
+		Short:   "Run one role from its folder",
 		Long: `Runs what node.toml in DIR says: a validator, a coordinator or a miner, until Ctrl-C.
 A devnet's folders are made by ` + "`essaim up`" + `, which runs them all in one process.`,
 		Args: cobra.ExactArgs(1),
@@ -24,6 +27,12 @@ A devnet's folders are made by ` + "`essaim up`" + `, which runs them all in one
 			cfg, err := node.Load(args[0])
 			if err != nil {
 				return err
+			}
+			if db != "" {
+				if cfg.Coordinator == nil {
+					return essaim.Errorf(essaim.CodeBadInput, "leave out --db", "a %s shares no database", cfg.Role)
+				}
+				cfg.Coordinator.DB = db
 			}
 			n, err := node.New(cfg, node.Options{Logger: c.logger(), Version: version})
 			if err != nil {
@@ -46,4 +55,6 @@ A devnet's folders are made by ` + "`essaim up`" + `, which runs them all in one
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&db, "db", "", "of a coordinator of several instances: postgres://… that they share, instead of what node.toml says")
+	return cmd
 }
