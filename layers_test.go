@@ -91,7 +91,7 @@ var floors = map[string]int{
 	"coordinator/chance":     4, // how it draws
 	"coordinator/line":       4, // and in which order it serves
 	"coordinator/outcome":    4, // what an attempt's end means
-	"coordinator/quality":    3, // how well miners do
+	"coordinator/quality":    2, // how well miners do
 	"coordinator/affinity":   4, // who had a conversation last
 
 	"gateway":        7, // a role, and its parts

@@ -9,6 +9,7 @@ import (
 	"github.com/essaim/essaim/coordinator/chance"
 	"github.com/essaim/essaim/coordinator/cover"
 	"github.com/essaim/essaim/coordinator/quality"
+	"github.com/essaim/essaim/coordinator/share"
 )
 
 var oneModel = essaim.DigestOf([]byte("model"))
@@ -16,6 +17,7 @@ var oneModel = essaim.DigestOf([]byte("model"))
 // hall is a coordinator without a network, with miners of these stakes.
 func hall(stakes ...essaim.Amount) (*Coordinator, []*miner) {
 	c := &Coordinator{
+		shared:  share.Alone(""),
 		cfg:     Config{Barred: func(essaim.NodeKey, essaim.Digest) bool { return false }},
 		quality: quality.New(nil, quality.FirstPause), miners: map[essaim.NodeKey]*miner{},
 		shares: map[essaim.Digest]*chance.Shares{}, exposed: map[essaim.NodeKey]*cover.Exposure{},

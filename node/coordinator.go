@@ -115,6 +115,12 @@ func (n *Node) join(ctx context.Context) (*cluster.Member, error) {
 	if c.DB == "" {
 		return nil, nil
 	}
+	switch {
+	case c.Guests != nil:
+		return nil, essaim.Errorf(essaim.CodeBadInput, "leave out guests, or db", "%s: what guests have had is counted by one instance alone", configName)
+	case c.Faucet != 0:
+		return nil, essaim.Errorf(essaim.CodeBadInput, "leave out faucet, or db", "%s: who was given coins is known to one instance alone", configName)
+	}
 	url := cmp.Or(c.URL, "http://"+c.HTTP)
 	if c.URL == "" && c.HTTP == "" {
 		return nil, essaim.Errorf(essaim.CodeBadInput, "set http, or url", "%s: the other instances cannot reach this one, which serves no HTTP", configName)
@@ -172,11 +178,13 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		<-ctx.Done()
 		return nil
 	}
-	keys, err := apikey.OpenServing(filepath.Join(n.cfg.Dir, KeysFile))
-	if err != nil {
-		return err
+	var keys *apikey.Store // of several instances there are none
+	if n.router == nil {
+		if keys, err = apikey.OpenServing(filepath.Join(n.cfg.Dir, KeysFile)); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, keys.Close()) }()
 	}
-	defer func() { err = errors.Join(err, keys.Close()) }()
 	page, history, done, err := n.newPage(chain, account)
 	if err != nil {
 		return err

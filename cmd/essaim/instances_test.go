@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,8 +28,8 @@ import (
 	"github.com/essaim/essaim/wallet"
 )
 
-// name is what several instances are behind: a balancer that passes each request to the next one that is up, and cuts
-// what is under way at one that is not.
+// name is what several instances are behind: a balancer that passes each request to the next one that is up, asks another one
+// where the first does not answer at all, and cuts what is under way at one that is not up any more.
 type name struct {
 	server *httptest.Server
 	next   atomic.Uint64
@@ -36,7 +39,7 @@ type name struct {
 }
 
 type backend struct {
-	pass *httputil.ReverseProxy
+	host string
 	life context.Context
 	down context.CancelFunc
 }
@@ -48,13 +51,14 @@ func newName(t *testing.T, urls ...string) *name {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &backend{pass: httputil.NewSingleHostReverseProxy(at)}
-		b.pass.FlushInterval = -1 // streams
-		b.pass.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+		b := &backend{host: at.Host}
 		b.life, b.down = context.WithCancel(context.Background())
 		n.up = append(n.up, b)
 	}
-	n.server = httptest.NewServer(n)
+	n.server = httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.Host = "http", r.In.Host },
+		Transport: n, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
+	})
 	t.Cleanup(func() {
 		for _, b := range n.up {
 			b.down()
@@ -64,15 +68,31 @@ func newName(t *testing.T, urls ...string) *name {
 	return n
 }
 
-func (n *name) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	n.mu.Lock()
-	b := n.up[n.next.Add(1)%uint64(len(n.up))]
-	n.mu.Unlock()
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	defer context.AfterFunc(b.life, cancel)()
-	defer func() { _ = recover() }() // how a proxy says that its backend was cut
-	b.pass.ServeHTTP(w, r.WithContext(ctx))
+// RoundTrip asks one instance after the other until one answers.
+func (n *name) RoundTrip(r *http.Request) (*http.Response, error) {
+	var body []byte
+	var err error
+	if r.Body != nil {
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+	}
+	for range 4 {
+		n.mu.Lock()
+		b := n.up[n.next.Add(1)%uint64(len(n.up))]
+		n.mu.Unlock()
+		ctx, cancel := context.WithCancel(r.Context()) // which ends with the answer
+		context.AfterFunc(b.life, cancel)
+		out := r.Clone(ctx)
+		if out.URL.Host = b.host; r.Body != nil {
+			out.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		var resp *http.Response
+		if resp, err = http.DefaultTransport.RoundTrip(out); err == nil || r.Context().Err() != nil {
+			return resp, err
+		}
+	}
+	return nil, err
 }
 
 // drop takes an instance out.
@@ -108,7 +128,7 @@ func instances(t *testing.T, home, db string, n int) (dirs, urls []string) {
 	for i := range n {
 		cfg, c := one, *one.Coordinator
 		cfg.Dir, cfg.Coordinator = filepath.Join(home, fmt.Sprintf("instance-%d", i+1)), &c
-		c.HTTP, c.Listen, c.DB = freePort(t), []string{"/ip4/127.0.0.1/tcp/0"}, db
+		c.HTTP, c.Listen, c.DB, c.Faucet = freePort(t), []string{"/ip4/127.0.0.1/tcp/0"}, db, 0
 		if err := cfg.Save(); err != nil {
 			t.Fatal(err)
 		}
@@ -129,13 +149,17 @@ func instances(t *testing.T, home, db string, n int) (dirs, urls []string) {
 	return dirs, urls
 }
 
-// TestInstancesOfOneName runs three instances of a coordinator on one database, each a process, behind one name. While people draw
-// through it one is killed and another one stopped for so long that it is given up. Every picture is drawn all the same, each is
-// paid once, no uaim is lost, and the one that was stopped ends by itself when it goes on.
-func TestInstancesOfOneName(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts and kills processes")
-	}
+// fleet is several instances of a coordinator on one database, each a process, behind one name, with a ledger and miners.
+type fleet struct {
+	*process // what the name answers
+	home     string
+	urls     []string
+	runs     []*process
+	name     *name
+}
+
+func newFleet(ctx context.Context, t *testing.T, n int) *fleet {
+	t.Helper()
 	server, why, err := durabletest.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -144,37 +168,34 @@ func TestInstancesOfOneName(t *testing.T) {
 		t.Skip(why)
 	}
 	t.Cleanup(func() { _ = server.Stop() })
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
-	defer cancel()
-	home := t.TempDir()
-	startProcess(ctx, t, home).kill() // makes the home and registers everybody
-	dirs, urls := instances(t, home, server.Database(t), 3)
-	startNode(t, filepath.Join(home, "validator"))
-	info, err := devnet.ReadInfo(home)
+	f := &fleet{process: &process{}, home: t.TempDir()}
+	startProcess(ctx, t, f.home).kill() // makes the home and registers everybody
+	var dirs []string
+	dirs, f.urls = instances(t, f.home, server.Database(t), n)
+	startNode(t, filepath.Join(f.home, "validator"))
+	info, err := devnet.ReadInfo(f.home)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{}
-	if p.chain, err = chainclient.Dial(info.Ledger); err != nil {
+	if f.chain, err = chainclient.Dial(info.Ledger); err != nil {
 		t.Fatal(err)
 	}
 	until(ctx, t, "the ledger answers", func() (bool, error) {
-		_, err := p.chain.Height(ctx)
+		_, err := f.chain.Height(ctx)
 		return err == nil, nil
 	})
-	var runs []*process
 	for _, dir := range dirs {
-		runs = append(runs, startNode(t, dir))
+		f.runs = append(f.runs, startNode(t, dir))
 	}
-	peers := peersOf(ctx, t, urls)
+	peers := peersOf(ctx, t, f.urls)
 	for _, miner := range []string{"miner-1", "miner-2"} {
-		mineFor(t, filepath.Join(home, miner), peers)
+		mineFor(t, filepath.Join(f.home, miner), peers)
 	}
-	n := newName(t, urls...)
-	if p.api, err = client.Dial(n.server.URL); err != nil {
+	f.name = newName(t, f.urls...)
+	if f.api, err = client.Dial(f.name.server.URL); err != nil {
 		t.Fatal(err)
 	}
-	for _, u := range urls {
+	for _, u := range f.urls {
 		one, err := client.Dial(u)
 		if err != nil {
 			t.Fatal(err)
@@ -184,39 +205,38 @@ func TestInstancesOfOneName(t *testing.T) {
 			if err != nil || info.Miners < 2 {
 				return false, nil
 			}
-			p.model = info.Models[0]
+			f.model = info.Models[0]
 			return true, nil
 		})
 	}
-	account, err := wallet.Open(filepath.Join(home, "keys")).Load(devnet.User, "")
+	return f
+}
+
+// TestInstancesOfOneName runs three instances behind one name. While people draw
+// through it one is killed and another one stopped for so long that it is given up. Every picture is drawn all the same, each is
+// paid once, no uaim is lost, and the one that was stopped ends by itself when it goes on.
+func TestInstancesOfOneName(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts and kills processes")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	defer cancel()
+	f := newFleet(ctx, t, 3)
+	account, err := wallet.Open(filepath.Join(f.home, "keys")).Load(devnet.User, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	supply := supplyOf(ctx, t, p)
+	supply := supplyOf(ctx, t, f.process)
 	drawn := make(chan struct{}, 1000)
 	var group sync.WaitGroup
 	sessions := make([]*client.Session, 4)
 	paid := make([]essaim.Amount, len(sessions))
 	const each = 12
 	for i := range sessions {
-		if sessions[i], err = client.Open(ctx, configOf(ctx, t, p, account), essaim.AIM); err != nil {
+		if sessions[i], err = client.Open(ctx, configOf(ctx, t, f.process, account), essaim.AIM); err != nil {
 			t.Fatal(err)
 		}
-	}
-	for i, s := range sessions {
-		group.Go(func() {
-			for k := range each {
-				picture, err := s.Draw(ctx, client.Request{
-					Model: p.model.Digest, Prompt: "a red apple", Seed: uint64(i*each + k), Width: 64, Height: 64, Deadline: time.Now().Add(4 * time.Minute),
-				}, nil)
-				if err != nil {
-					t.Errorf("session %d, picture %d: %v", i, k, err)
-					return
-				}
-				paid[i] += picture.Receipt.Price
-				drawn <- struct{}{}
-			}
-		})
+		group.Go(func() { paid[i] = drawSome(ctx, t, f, sessions[i], uint64(i)*each, each, drawn) })
 	}
 	wait := func(pictures int) {
 		for range pictures {
@@ -229,37 +249,53 @@ func TestInstancesOfOneName(t *testing.T) {
 		}
 	}
 	wait(6)
-	runs[0].kill()
-	n.drop(0)
+	f.runs[0].kill()
+	f.name.drop(0)
 	wait(6)
-	if err := runs[1].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := f.runs[1].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	n.drop(0)
+	f.name.drop(0)
 	wait(len(sessions)*each - 12)
 	group.Wait()
 	if t.Failed() {
-		t.Fatalf("the instance that is left says:\n%s", runs[2].log)
+		t.Fatalf("the instance that is left says:\n%s", f.runs[2].log)
 	}
-	if err := runs[1].cmd.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := f.runs[1].cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	if err := runs[1].cmd.Wait(); err == nil {
-		t.Errorf("an instance that was given up has ended well:\n%s", runs[1].log)
+	if err := f.runs[1].cmd.Wait(); err == nil {
+		t.Errorf("an instance that was given up has ended well:\n%s", f.runs[1].log)
 	}
 	for i, s := range sessions {
 		until(ctx, t, "the session is settled", func() (bool, error) {
 			_, err := s.Close(ctx)
 			return err == nil, nil
 		})
-		got, err := p.chain.Settlement(ctx, s.Record().ID)
+		got, err := f.chain.Settlement(ctx, s.Record().ID)
 		if err != nil || got.Paid != paid[i] || got.Tasks != each {
 			t.Errorf("session %d: settled %d tasks for %s (%v), drawn were %d for %s", i, got.Tasks, got.Paid, err, each, paid[i])
 		}
 	}
-	if got := supplyOf(ctx, t, p); got != supply {
+	if got := supplyOf(ctx, t, f.process); got != supply {
 		t.Errorf("the supply was %s and is %s", supply, got)
 	}
+}
+
+// drawSome draws pictures in a session, one after the other, and adds up what they cost.
+func drawSome(ctx context.Context, t *testing.T, f *fleet, s *client.Session, from uint64, n int, drawn chan<- struct{}) (paid essaim.Amount) {
+	for k := range uint64(n) {
+		picture, err := s.Draw(ctx, client.Request{
+			Model: f.model.Digest, Prompt: "a red apple", Seed: from + k, Width: 64, Height: 64, Deadline: time.Now().Add(4 * time.Minute),
+		}, nil)
+		if err != nil {
+			t.Errorf("picture %d: %v", from+k, err)
+			return paid
+		}
+		paid += picture.Receipt.Price
+		drawn <- struct{}{}
+	}
+	return paid
 }
 
 // peersOf waits until each instance knows all others, and lists where miners reach them.
