@@ -6,7 +6,7 @@
 //	./peers run -also bifrost=… -also portkey=… -also litellm=…
 //	./peers overload -for 10m
 //
-// PROFILES names a folder for the CPU profiles of all processes. How the others are installed and started is in bench/README.md. The ledger is one in memory (world.go); everything
+// PROFILES names a folder for the CPU profiles of all processes. How the others are installed and started is in README.md. The ledger is one in memory (world.go); everything
 // else of Essaim is what `essaim node` runs.
 //
 // It holds a measurement, and a short overload as a test; the product must not import it.
