@@ -48,20 +48,26 @@ export class SessionBook {
 
   /** What is open now, if anything; what the ledger says is over is forgotten. */
   async current(info: Info): Promise<KeptSession | undefined> {
-    this.kept ??= await loadSession(this.by.address, info.chain_id)
-    if (!this.kept || this.kept.coordinator !== info.coordinator) return undefined
-    const now = await this.g.session(this.kept.id).catch((e: unknown) => {
+    if (!this.kept) {
+      const stored = await loadSession(this.by.address, info.chain_id)
+      this.kept ??= stored // unless one was opened meanwhile
+    }
+    const s = this.kept
+    if (!s || s.coordinator !== info.coordinator) return undefined
+    const now = await this.g.session(s.id).catch((e: unknown) => {
       if (e instanceof Refused && e.code === 'not_found') return undefined
       throw e
     })
-    const mine = now?.session_key === hex(ed25519.getPublicKey(this.kept.seed))
+    const mine = now?.session_key === hex(ed25519.getPublicKey(s.seed))
     if (now?.state === 'open' && mine) {
-      this.kept.deposit = now.deposit
-      return this.kept
+      s.deposit = now.deposit
+      return s
     }
-    await forgetSession(this.by.address, info.chain_id)
-    this.kept = undefined
-    return undefined
+    if (this.kept === s) { // else somebody else has asked meanwhile, and gone on
+      this.kept = undefined
+      await forgetSession(this.by.address, info.chain_id)
+    }
+    return this.kept
   }
 
   left(s: KeptSession): number {
@@ -222,8 +228,8 @@ export class SessionBook {
     const s = await this.current(info)
     if (!s) throw new Error('no session is open')
     const settled = await this.g.close(signClose(s.chain, s.id, this.voucher(), s.seed))
-    await forgetSession(this.by.address, s.chain)
     this.kept = undefined
+    await forgetSession(this.by.address, s.chain)
     const claimed = Number(new DataView(readHex(settled.root, 48).buffer).getBigUint64(32))
     if (claimed > s.spent + s.doubtful) throw new Refused('refused', `the settlement claims more than was delivered`, 'keep the receipts: they prove what was')
     return settled
