@@ -88,7 +88,8 @@ func (c *cli) tellUp(d *devnet.Network, took time.Duration) error {
   gateway   %s
   ledger    %s
   miners    %s
-%s  account   %s, %s (%s)
+%s  account   %s, %s
+            %s
 
 open the gateway's address in a browser, or try in another terminal:
   essaim imagine "a red apple"%s

@@ -120,6 +120,8 @@ func (s *Shell) keys(r *report) {
 		r.warn("keys", "`essaim keys create "+s.User()+"` makes one, `essaim up` those of a network", "no account key is here")
 	case !mine:
 		r.warn("keys", "name one with --account, or `essaim keys create "+s.User()+"`", "no key is named %s, which is the one that is meant", s.User())
+	case len(*r) == before && len(list) == 1:
+		r.ok("keys", "one account key, %s", s.User())
 	case len(*r) == before:
 		r.ok("keys", "%d account keys, %s among them", len(list), s.User())
 	}
