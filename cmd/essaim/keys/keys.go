@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -137,11 +138,14 @@ func newCreate(s *Shell) *cobra.Command {
 	}
 }
 
+// wordsInLine is how many words of a mnemonic fit a terminal, however long they are.
+const wordsInLine = 6
+
 // Words shows a new key's words.
 func (s *Shell) Words(words string) {
 	fmt.Fprintf(s.Stderr, "\nwrite these words down; whoever has them has the money, and they are not\nshown again:\n")
-	for _, line := range term.Wrap(words, term.Width-2) {
-		fmt.Fprintf(s.Stderr, "\n  %s", line)
+	for line := range slices.Chunk(strings.Fields(words), wordsInLine) {
+		fmt.Fprintf(s.Stderr, "\n  %s", strings.Join(line, " "))
 	}
 	fmt.Fprintln(s.Stderr)
 }

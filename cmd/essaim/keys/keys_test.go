@@ -106,3 +106,21 @@ func TestNoKeyring(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWordsFit: twelve of the longest words there are keep to 80 columns, in as many lines as any.
+func TestWordsFit(t *testing.T) {
+	var out strings.Builder
+	(&Shell{Stderr: &out}).Words(strings.TrimSpace(strings.Repeat("abstract ", 12)))
+	lines := 0
+	for line := range strings.Lines(out.String()) {
+		if len(line) > 80 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+		if strings.Contains(line, "abstract") {
+			lines++
+		}
+	}
+	if lines != 2 {
+		t.Errorf("the words are in %d lines", lines)
+	}
+}
