@@ -15,7 +15,7 @@ import (
 // delivered. Sealing and signing the input is the client's work and not measured.
 func BenchmarkTasks(b *testing.B) {
 	n := newNetwork(b, func(c *coordinator.Config) { c.Logger = nil; c.MaxTasks = 1 << 20 })
-	n.mine(&fake{steps: 1}, func(c *miner.Config) { c.Logger, c.Capacity = nil, 64 })
+	n.mine(&fake{steps: 1}, func(c *miner.Config) { c.Logger, c.Capacity, c.MaxUnacked = nil, 64, 1024 })
 	p := n.payer(1 << 40)
 	const batch = 256
 	b.ReportAllocs()
