@@ -122,12 +122,18 @@ func (p *payer) prepareIn(conversation, prompt string) (essaim.Submission, error
 	return s, err
 }
 
+// tagged is an engine that cannot be compared.
+type tagged struct {
+	*fake
+	tags []string
+}
+
 // TestEnginesShareWork: of two engines of a miner that have the same model, each has a task at the same time.
 func TestEnginesShareWork(t *testing.T) {
 	n := newNetwork(t, nil)
 	one, first, freeOne := blocked()
 	two, second, freeTwo := blocked()
-	n.mine(one, func(c *miner.Config) { c.Capacity, c.Engines = 2, []engine.Engine{one, two} })
+	n.mine(one, func(c *miner.Config) { c.Capacity, c.Engines = 2, []engine.Engine{tagged{fake: one}, tagged{fake: two}} })
 	p := n.payer(10 * unitPrice)
 	_, a := p.submit("a pear")
 	_, b := p.submit("a plum")

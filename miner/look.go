@@ -20,7 +20,7 @@ type Job struct {
 	Step, Steps int           // Steps 0: not known
 	Since       time.Time
 
-	engine engine.Engine
+	engine int // the miner's own number of it: an engine need not be comparable
 }
 
 // Look is how a miner is doing at this moment.
@@ -72,17 +72,18 @@ func (m *Miner) working(a *attempt) (*Job, func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(a.runner.others) > 0 {
-		busy := map[engine.Engine]int{}
+		busy := map[int]int{}
 		for j := range m.jobs {
 			busy[j.engine]++
 		}
 		for _, e := range a.runner.others {
-			if busy[e] < busy[a.runner.engine] {
-				a.runner.engine = e
+			if busy[e] < busy[a.runner.at] {
+				a.runner.at = e
 			}
 		}
+		a.runner.engine = m.cfg.Engines[a.runner.at]
 	}
-	j.engine = a.runner.engine
+	j.engine = a.runner.at
 	m.jobs[j] = struct{}{}
 	return j, func() {
 		m.mu.Lock()

@@ -139,7 +139,8 @@ type runner struct {
 	model  engine.Model
 	price  essaim.Amount // least for a unit
 
-	others []engine.Engine // that run it too, such as on another GPU
+	at     int   // the engine's number among the configured ones
+	others []int // the numbers of those that run it too, such as on another GPU
 }
 
 // New checks a configuration; it starts nothing and opens nothing.
@@ -297,7 +298,7 @@ func (m *Miner) enter() (vacate, leave func(), ok bool) {
 func (m *Miner) catalog(ctx context.Context) ([]essaim.ModelInfo, error) {
 	models := map[essaim.Digest]runner{}
 	var infos []essaim.ModelInfo
-	for _, e := range m.cfg.Engines {
+	for at, e := range m.cfg.Engines {
 		list, err := e.Models(ctx)
 		if err != nil {
 			m.log.Warn("engine does not answer", "engine", e.Name(), "err", err)
@@ -306,14 +307,14 @@ func (m *Miner) catalog(ctx context.Context) ([]essaim.ModelInfo, error) {
 		for _, model := range list {
 			price, offered := m.prices[model.Digest]
 			if r, have := models[model.Digest]; have && offered {
-				r.others = append(r.others, e)
+				r.others = append(r.others, at)
 				models[model.Digest] = r
 				continue
 			}
 			if !offered {
 				continue
 			}
-			models[model.Digest] = runner{engine: e, model: model, price: price}
+			models[model.Digest] = runner{engine: e, model: model, price: price, at: at}
 			infos = append(infos, info(e, model, price))
 		}
 	}
