@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -70,8 +71,10 @@ func (x *Exchange) draw(w http.ResponseWriter, r *http.Request) {
 	}
 	var body []byte
 	if err == nil {
-		if body, err = io.ReadAll(r.Body); err != nil || !json.Valid(body) {
-			err = essaim.Errorf(essaim.CodeBadInput, "send one JSON object", "the body cannot be read")
+		if body, err = io.ReadAll(r.Body); err != nil {
+			err = essaim.Errorf(essaim.CodeBadInput, "send less", "the body cannot be read: %w", err)
+		} else if !json.Valid(body) {
+			err = essaim.Errorf(essaim.CodeBadInput, "send one JSON object", "the body is no JSON")
 		}
 	}
 	id := r.Header.Get("X-Id")
@@ -93,7 +96,11 @@ func (x *Exchange) draw(w http.ResponseWriter, r *http.Request) {
 
 func fail(w http.ResponseWriter, err error) {
 	code := essaim.CodeOf(err)
-	write(w, code.HTTPStatus(), map[string]any{"error": string(code), "detail": err.Error(), "errors": err.Error()})
+	status := code.HTTPStatus()
+	if long := (*http.MaxBytesError)(nil); errors.As(err, &long) {
+		status = http.StatusRequestEntityTooLarge
+	}
+	write(w, status, map[string]any{"error": string(code), "detail": err.Error(), "errors": err.Error()})
 }
 
 // checkpoints are the models that the owner says the machines have. Their digest is of the

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -301,6 +302,14 @@ func TestWhatIsNotServed(t *testing.T) {
 	}
 	if e := r.call("reward", nil, nil); e == nil || e.Code != -32601 {
 		t.Errorf("%+v", e)
+	}
+	resp, err := http.Post(r.url+"/task/SD/sdapi/v1/txt2img", "application/json", strings.NewReader(`{"prompt":"`+strings.Repeat("x", 20<<20)+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("too much: %d", resp.StatusCode)
 	}
 	var health struct{ Status string }
 	if e := r.call("getHealth", nil, &health); e != nil || health.Status != "healthy" {
