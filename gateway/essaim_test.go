@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -199,22 +198,6 @@ func TestLeavingEndsTheSubmission(t *testing.T) {
 		t.Error("a submission that was left has an answer")
 	}
 	<-ended
-}
-
-func TestBodiesAreBounded(t *testing.T) {
-	r := newRig(t)
-	big, err := json.Marshal(essaim.Submission{Input: make([]byte, 4<<20)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, body := range map[string]string{
-		client.PathTasks: string(big), client.PathQuote: `{"kind":"` + strings.Repeat("x", 100_000) + `"}`,
-		client.PathClose: "{}{}", client.PathQuote + "?": "[", client.PathTasks + "?": "",
-	} {
-		if resp, b := r.send(t, "POST", path, body); resp.StatusCode != 400 {
-			t.Errorf("%s: %d %s", path, resp.StatusCode, b)
-		}
-	}
 }
 
 func BenchmarkDrawOverHTTP(b *testing.B) {

@@ -113,7 +113,7 @@ func (g *Gateway) writeError(w http.ResponseWriter, err error) {
 	if code == essaim.CodeUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	desk.WriteJSON(w, code.HTTPStatus(), client.ErrorBodyOf(err))
+	desk.WriteJSON(w, desk.StatusOf(err), client.ErrorBodyOf(err))
 }
 
 // logFault logs what the client is not told.

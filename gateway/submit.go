@@ -68,7 +68,7 @@ func readSubmissions(w http.ResponseWriter, r *http.Request) (list []client.Subm
 		case err != nil && essaim.CodeOf(err) == essaim.CodeBadInput:
 			return nil, err
 		case err != nil:
-			return nil, essaim.Errorf(essaim.CodeBadInput, "send one frame for each task", "the body cannot be read: %v", err)
+			return nil, desk.Unread(err, "send one frame for each task")
 		case len(list) == client.MaxBatch:
 			return nil, essaim.Errorf(essaim.CodeBadInput, "send the others in another request", "more than %d tasks in one request", client.MaxBatch)
 		}

@@ -21,8 +21,7 @@ const (
 	pathText = "/sdapi/v1/txt2img"
 	pathInit = "/sdapi/v1/img2img"
 
-	maxBody  = 24 << 20 // of a request with a picture in it
-	strength = 0.75     // of what may change of a picture, if nobody says
+	strength = 0.75 // of what may change of a picture, if nobody says
 )
 
 // txt2img is the body of POST /sdapi/v1/txt2img and img2img. Fields that are not here change nothing; of those
@@ -175,7 +174,7 @@ func (api *API) draw(w http.ResponseWriter, r *http.Request) {
 	var q txt2img
 	limit, job := int64(desk.MaxSmall), strings.TrimPrefix(pathText, "/sdapi/v1/")
 	if r.URL.Path == pathInit {
-		limit, job = maxBody, strings.TrimPrefix(pathInit, "/sdapi/v1/")
+		limit, job = desk.MaxPicture, strings.TrimPrefix(pathInit, "/sdapi/v1/")
 	}
 	key, err := api.desk.Admit(basicKey(r))
 	if err == nil {

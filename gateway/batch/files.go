@@ -61,7 +61,7 @@ func (api *API) upload(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxUpload)
 	parts, err := r.MultipartReader()
 	if err != nil {
-		api.fail(w, essaim.Errorf(essaim.CodeBadInput, "send purpose and file as multipart/form-data", "the body cannot be read: %v", err))
+		api.fail(w, desk.Unread(err, "send purpose and file as multipart/form-data"))
 		return
 	}
 	now := time.Now()
@@ -85,7 +85,7 @@ func (api *API) receive(f *file, next func() (*multipart.Part, error)) error {
 			break
 		}
 		if err != nil {
-			return essaim.Errorf(essaim.CodeBadInput, "send at most 64 MiB, whole", "the body cannot be read: %v", err)
+			return desk.Unread(err, "send at most 64 MiB, whole")
 		}
 		switch p.FormName() {
 		case "purpose":
@@ -142,7 +142,7 @@ func (api *API) seal(id string, from io.Reader) (size int64, err error) {
 		size += int64(len(lines.Bytes())) + 1
 	}
 	if err := lines.Err(); err != nil {
-		return size, essaim.Errorf(essaim.CodeBadInput, "send at most 64 MiB of lines of at most 12 MiB", "the file cannot be read: %v", err)
+		return size, desk.Unread(err, "send at most 64 MiB of lines of at most 12 MiB")
 	}
 	return size, nil
 }

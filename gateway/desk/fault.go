@@ -21,7 +21,7 @@ type Fault struct {
 // FaultOf is an error for a user, with the status that goes with it.
 func FaultOf(err error) (int, Fault) {
 	body := client.ErrorBodyOf(err).Error
-	status, kind, code := body.Code.HTTPStatus(), "server_error", string(body.Code)
+	status, kind, code := StatusOf(err), "server_error", string(body.Code)
 	switch body.Code {
 	case essaim.CodeBadInput:
 		kind = "invalid_request_error"

@@ -17,6 +17,9 @@ const (
 	// MaxSmall bounds the body of a request without a text to work on, in bytes.
 	MaxSmall = 64 << 10
 
+	// MaxPicture bounds the body of a request with a picture in it.
+	MaxPicture = 24 << 20
+
 	// MaxTexts bounds the body of a request with texts: a conversation and its JSON.
 	MaxTexts = 4 * essaim.MaxChat
 
@@ -46,19 +49,35 @@ func SetReadDeadline(w http.ResponseWriter, t time.Time) {
 // Errors: CodeBadInput.
 func ReadJSON(w http.ResponseWriter, r *http.Request, limit int64, out any) error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
-	err := d.Decode(out)
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return essaim.Errorf(essaim.CodeBadInput, "send less", "the body is larger than %d bytes", limit)
-	}
-	if err != nil {
-		return essaim.Errorf(essaim.CodeBadInput, "send one JSON object", "the body cannot be read: %v", err)
+	if err := d.Decode(out); err != nil {
+		return Unread(err, "send one JSON object")
 	}
 	SetReadDeadline(w, time.Time{})
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return essaim.Errorf(essaim.CodeBadInput, "send one JSON object", "something follows the body's JSON object")
 	}
 	return nil
+}
+
+// Unread is what is said of a body that cannot be read: it is longer than an http.MaxBytesReader lets through, or what
+// the hint says is wrong with it.
+//
+// Errors: CodeBadInput, always.
+func Unread(err error, hint string) error {
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
+		return &essaim.Error{Code: essaim.CodeBadInput, Msg: fmt.Sprintf("the body is larger than %d bytes", long.Limit), Hint: "send less", Err: long}
+	}
+	return essaim.Errorf(essaim.CodeBadInput, hint, "the body cannot be read: %v", err)
+}
+
+// StatusOf is an error's status: that of its code, but for a body that is too large, for which HTTP has one.
+func StatusOf(err error) int {
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
+		return http.StatusRequestEntityTooLarge
+	}
+	return essaim.CodeOf(err).HTTPStatus()
 }
 
 // WriteJSON answers with one object.

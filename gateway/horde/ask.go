@@ -138,7 +138,7 @@ func (api *API) ask(w http.ResponseWriter, r *http.Request) {
 	var q asked
 	key, err := api.authenticate(r)
 	if err == nil {
-		err = desk.ReadJSON(w, r, maxBody, &q)
+		err = desk.ReadJSON(w, r, desk.MaxPicture, &q)
 	}
 	if err == nil {
 		err = q.refused()

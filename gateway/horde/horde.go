@@ -27,8 +27,6 @@ const (
 	maxOf   = 64               // requests of one key that are kept
 	maxKept = 4096             // of all
 	keptFor = 20 * time.Minute // after the end
-
-	maxBody = 24 << 20 // of a request with a picture in it
 )
 
 // Config says what the dialect works with.

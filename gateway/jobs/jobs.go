@@ -41,7 +41,7 @@ const (
 	maxKey    = 255              // characters of an Idempotency-Key
 	maxOf     = 256              // jobs that are kept of one API key
 	maxKept   = 4096             // of all
-	maxBytes  = 256 << 20        // of all answers; when there are more, the oldest are forgotten
+	maxBytes  = 256 << 20        // of all answers, and of requests under way; when there are more, the oldest answers are forgotten
 	maxAnswer = 64 << 20         // of one
 	keptFor   = 15 * time.Minute // after the end
 )
@@ -68,7 +68,7 @@ type Jobs struct {
 	mu    sync.Mutex
 	list  map[name]*job
 	order []*job // oldest first
-	bytes int    // of all answers
+	bytes int    // of all answers, and of the requests under way
 }
 
 // name is a job's: what its key's user calls it.
@@ -140,16 +140,16 @@ func (j *Jobs) take(w http.ResponseWriter, r *http.Request, next http.Handler) (
 			return nil, false, err
 		}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, desk.MaxTexts))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, desk.MaxPicture))
 	if err != nil {
-		return nil, false, essaim.Errorf(essaim.CodeBadInput, "send less", "the body cannot be read: %v", err)
+		return nil, false, desk.Unread(err, "send it whole")
 	}
 	desk.SetReadDeadline(w, time.Time{})
 	n = &job{
 		name: name{key.ID, id}, asked: sha256.Sum256(append([]byte(r.URL.Path+"\n"), body...)), created: time.Now(), hook: hook,
 		secret: secretOf(bearer(r)), more: make(chan struct{}), header: http.Header{},
 	}
-	have, err := j.enter(n)
+	have, err := j.enter(n, len(body))
 	if have != nil || err != nil {
 		return have, false, err
 	}
@@ -158,8 +158,8 @@ func (j *Jobs) take(w http.ResponseWriter, r *http.Request, next http.Handler) (
 	return n, true, nil
 }
 
-// enter keeps a new job, or finds the one that has its name.
-func (j *Jobs) enter(n *job) (have *job, err error) {
+// enter keeps a new job with a request of so many bytes, or finds the one that has its name.
+func (j *Jobs) enter(n *job, size int) (have *job, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.forget()
@@ -175,9 +175,10 @@ func (j *Jobs) enter(n *job) (have *job, err error) {
 			own++
 		}
 	}
-	if own >= maxOf || len(j.order) >= maxKept {
+	if own >= maxOf || len(j.order) >= maxKept || j.bytes+size > maxBytes {
 		return nil, essaim.Errorf(essaim.CodeUnavailable, "wait for some to be forgotten", "%d requests of this key are kept: %w", own, apikey.ErrBusy)
 	}
+	j.bytes += size
 	j.list[n.name] = n
 	j.order = append(j.order, n)
 	return nil, nil
@@ -227,7 +228,7 @@ func (j *Jobs) run(n *job, r *http.Request, body []byte, next http.Handler) {
 	n.end()
 	size, _ := n.size()
 	j.mu.Lock()
-	j.bytes += size
+	j.bytes += size - len(body)
 	j.mu.Unlock()
 	if n.hook != "" {
 		j.group.Go(func() { j.tell(n) })
