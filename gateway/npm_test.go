@@ -87,6 +87,31 @@ func TestOpenAINodeChats(t *testing.T) {
 	r.books(t)
 }
 
+// TestOpenAINodeBatches has a batch made with the same client.
+func TestOpenAINodeBatches(t *testing.T) {
+	r := newRig(t, batches(t.TempDir()))
+	defer r.running(t)()
+	out := script(t, "openai-batch.mjs", npmOpenAI, r.url+"/v1", r.secret)
+	got := decode[struct {
+		Status                          string
+		Counts                          []int
+		Names, SHA256, Receipts, Failed []string
+		Listed, Deleted                 bool
+	}](t, out)
+	if got.Status != "completed" || fmt.Sprint(got.Counts, got.Names, got.Failed) != "[3 2 1] [a b] [bad 400]" || !got.Listed || !got.Deleted {
+		t.Errorf("%s", out)
+	}
+	for i, prompt := range []string{"a red apple", "a green pear"} {
+		if want, _ := clienttest.Draw(prompt, 11+uint64(i)); got.SHA256[i] != essaim.DigestOf(want).String() || got.Receipts[i] == "" {
+			t.Errorf("line %s is another picture: %s", got.Names[i], out)
+		}
+	}
+	if k, err := r.keys.Key(t.Context(), r.keyID); err != nil || k.Spent != 2*clienttest.Price {
+		t.Errorf("spent %d, %v", k.Spent, err)
+	}
+	r.books(t)
+}
+
 // TestOllamaNode chats, generates, draws and embeds with Ollama's own JavaScript client.
 func TestOllamaNode(t *testing.T) {
 	r := newRig(t)
