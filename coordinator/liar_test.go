@@ -19,7 +19,8 @@ type liar struct {
 	n       *network
 	key     ed25519.PrivateKey
 	offers  chan *offer
-	mu      sync.Mutex // one beat at a time
+	pace    time.Duration // of its beats, as it says
+	mu      sync.Mutex    // one beat at a time
 	host    *transport.Host
 	control *transport.Stream // guarded by mu
 }
@@ -31,11 +32,18 @@ type offer struct {
 	done   chan struct{} // closed by the test when it needs the stream no more
 }
 
-const slowBeat = 100 * time.Millisecond
+const (
+	// slowBeat is of a liar that is to be missed: longer than a busy machine lets a test wait.
+	slowBeat = 500 * time.Millisecond
+	// calmBeat is of one that is never missed in the time of a test.
+	calmBeat = 8 * time.Second
+)
 
-func (n *network) lie() *liar {
+func (n *network) lie() *liar { return n.lieAt(calmBeat) }
+
+func (n *network) lieAt(pace time.Duration) *liar {
 	n.t.Helper()
-	l := &liar{n: n, key: newKey(n.t), offers: make(chan *offer, 8)}
+	l := &liar{n: n, key: newKey(n.t), offers: make(chan *offer, 8), pace: pace}
 	n.register(l.key, newSeal(n.t).PublicKey(), 100)
 	l.dial()
 	return l
@@ -72,7 +80,7 @@ func (l *liar) dial() {
 		t.Fatal(err)
 	}
 	before := l.n.co.Stats().Miners
-	hello := transport.Hello{ChainID: chainID, Capacity: 8, Beat: slowBeat, Models: []essaim.ModelInfo{{
+	hello := transport.Hello{ChainID: chainID, Capacity: 8, Beat: l.pace, Models: []essaim.ModelInfo{{
 		Digest: modelDigest, Name: "fake", Kind: essaim.KindImage, UnitPrice: unitPrice, MinSteps: 1, MaxSteps: 8, Steps: 2,
 	}}}
 	if err := l.control.Send(hello); err != nil {
@@ -88,7 +96,7 @@ func (l *liar) dial() {
 // live beats until the test ends or stop is called.
 func (l *liar) live() (stop func()) {
 	return background(l.n.t, func(ctx context.Context) error {
-		tick := time.NewTicker(slowBeat / 4)
+		tick := time.NewTicker(slowBeat / 8)
 		defer tick.Stop()
 		for {
 			select {
@@ -138,7 +146,7 @@ func (o *offer) say(t testing.TB, r transport.Report) {
 
 func TestStalledMinerIsGoneThoughItsConnectionStands(t *testing.T) {
 	n := newNetwork(t, nil)
-	l := n.lie()
+	l := n.lieAt(slowBeat)
 	stop := l.live()
 	p := n.payer(10 * unitPrice)
 	var notes []string
@@ -179,6 +187,7 @@ func TestStalledMinerIsGoneThoughItsConnectionStands(t *testing.T) {
 	close(o.done)
 	l.host.Close()
 	eventually(t, "the stalled miner is gone", func() bool { return n.co.Stats().Miners == 1 })
+	l.pace = calmBeat
 	l.dial()
 	answer, err := l.beat(late.Receipt)
 	if err != nil || answer.Claim == nil || answer.Claim.Refusal == nil || answer.Claim.Refusal.Code != essaim.CodeConflict {

@@ -133,7 +133,9 @@ func TestEnginesShareWork(t *testing.T) {
 	n := newNetwork(t, nil)
 	one, first, freeOne := blocked()
 	two, second, freeTwo := blocked()
-	n.mine(one, func(c *miner.Config) { c.Capacity, c.Engines = 2, []engine.Engine{tagged{fake: one}, tagged{fake: two}} })
+	n.mine(one, func(c *miner.Config) {
+		c.Capacity, c.Engines = 2, []engine.Engine{tagged{fake: one}, tagged{fake: two}}
+	})
 	p := n.payer(10 * unitPrice)
 	_, a := p.submit("a pear")
 	_, b := p.submit("a plum")
