@@ -125,8 +125,10 @@ func (p *payer) prepareIn(conversation, prompt string) (essaim.Submission, error
 // tagged is an engine that cannot be compared.
 type tagged struct {
 	*fake
-	tags []string
+	names []string
 }
+
+func (e tagged) Name() string { return e.names[0] }
 
 // TestEnginesShareWork: of two engines of a miner that have the same model, each has a task at the same time.
 func TestEnginesShareWork(t *testing.T) {
@@ -134,7 +136,7 @@ func TestEnginesShareWork(t *testing.T) {
 	one, first, freeOne := blocked()
 	two, second, freeTwo := blocked()
 	n.mine(one, func(c *miner.Config) {
-		c.Capacity, c.Engines = 2, []engine.Engine{tagged{fake: one}, tagged{fake: two}}
+		c.Capacity, c.Engines = 2, []engine.Engine{tagged{one, []string{"one"}}, tagged{two, []string{"two"}}}
 	})
 	p := n.payer(10 * unitPrice)
 	_, a := p.submit("a pear")
