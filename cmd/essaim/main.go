@@ -109,7 +109,7 @@ Exit codes: 0 done, 1 a check said no, 2 bad input, 3 refused, 4 not found,
 	f.Lookup("home").DefValue = "~/.essaim"
 	f.StringVar(&c.gateway, "gateway", "", "URL of a coordinator's gateway (default: the network running in --home)")
 	f.StringVar(&c.user, "account", devnet.User, "account key that is meant where none is named")
-	f.BoolVar(&c.json, "json", false, "print one JSON object on stdout")
+	f.BoolVar(&c.json, "json", false, "print JSON on stdout")
 	f.StringVar(&c.passphraseFile, "passphrase-file", "", "file that holds the passphrase of account keys")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens to stderr")
 	root.AddCommand(newImagineCommand(c), newPixelCommand(c), newNearestCommand(c), newUpCommand(c), newDemoCommand(c), newReceiptCommand(c), keys.Command(c.wallet()),

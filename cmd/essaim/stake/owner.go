@@ -201,6 +201,8 @@ func (o *owning) rotate(ctx context.Context, on *chainclient.Client, args []stri
 	}
 	out.say("give %s the node key %s", label(o.actor), keys.ID().Short())
 	out.say("  old key    answers until %s", term.When(ctx, on, until))
+	out.say("  next       start the node again with the new key: it alone can answer a")
+	out.say("             dispute about what the old one has signed")
 	out.set("new_key", keys.ID())
 	out.set("overlap_until", until)
 	return tx, out, nil
