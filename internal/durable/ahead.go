@@ -392,10 +392,18 @@ func (f *aheadFile) grow(end int64) error {
 		return nil
 	}
 	more := max(end-f.size, growth)
-	_, err := f.file.WriteAt(make([]byte, more), f.size)
-	f.size += more
-	return err
+	for end := f.size + more; f.size < end; {
+		n, err := f.file.WriteAt(zeros[:min(end-f.size, int64(len(zeros)))], f.size)
+		f.size += int64(n)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// zeros is what a file of the log grows by, piece by piece.
+var zeros [64 << 10]byte
 
 // inRows reports whether the rows have a write.
 func (w *write) inRows() bool {

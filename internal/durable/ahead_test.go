@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"database/sql"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -180,6 +181,89 @@ func TestAppendedIsAsIfWritten(t *testing.T) {
 				}
 				if got := listed(t, r, f); !slices.Equal(got, want) {
 					r.Fatalf("%d of %d are there", len(got), len(want))
+				}
+			},
+		})
+	})
+}
+
+// TestTheLatestSaysItAll compares rows that are overwritten, alone and along with others, and counted up by whoever looks at
+// them, with a map: what is left out on the way into the rows is not missed, also after a kill.
+func TestTheLatestSaysItAll(t *testing.T) {
+	const schema = logSchema + `; CREATE TABLE IF NOT EXISTS newest (k TEXT PRIMARY KEY, v INTEGER NOT NULL, seen INTEGER NOT NULL DEFAULT 0)`
+	type row struct{ v, seen int64 }
+	rapid.Check(t, func(r *rapid.T) {
+		path := filepath.Join(t.TempDir(), "t.db")
+		f, err := durable.Open(path, schema)
+		if err != nil {
+			r.Fatal(err)
+		}
+		defer func() { _ = f.Close() }()
+		want, count := map[string]row{}, 0
+		var last func() error
+		say := func(r *rapid.T) durable.Stmt {
+			k, v := rapid.SampledFrom([]string{"a", "b"}).Draw(r, "k"), rapid.Int64Range(0, 9).Draw(r, "v")
+			want[k] = row{v, want[k].seen}
+			return durable.Stmt{
+				Query: `INSERT INTO newest (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v`, Args: []any{k, v}, Latest: k,
+			}
+		}
+		r.Repeat(map[string]func(*rapid.T){
+			"alone": func(r *rapid.T) { last = f.Append(say(r)) },
+			"along": func(r *rapid.T) {
+				count++
+				last = f.AppendPatient(note("x"), say(r), say(r))
+			},
+			"look": func(r *rapid.T) {
+				for k, w := range want {
+					want[k] = row{w.v, w.seen + 1}
+				}
+				wait := f.StartPatient(durable.Stmt{Query: `UPDATE newest SET seen = seen + 1`})
+				last = func() error { _, err := wait(); return err }
+			},
+			"kill": func(r *rapid.T) {
+				if last == nil {
+					return
+				}
+				if err := last(); err != nil {
+					r.Fatal(err)
+				}
+				if _, err := f.Write(); err != nil && rapid.Bool().Draw(r, "in the rows") {
+					r.Fatal(err)
+				}
+				old := f
+				path = kill(t, path)
+				if f, err = durable.Open(path, schema); err != nil {
+					r.Fatal(err)
+				}
+				_ = old.Close()
+			},
+			"": func(r *rapid.T) {
+				if last == nil || rapid.Bool().Draw(r, "later") {
+					return
+				}
+				if err := last(); err != nil {
+					r.Fatal(err)
+				}
+				if n := len(listed(t, r, f)); n != count {
+					r.Fatalf("%d of %d notes", n, count)
+				}
+				rows, err := f.Query(t.Context(), `SELECT k, v, seen FROM newest`)
+				if err != nil {
+					r.Fatal(err)
+				}
+				defer rows.Close()
+				got := map[string]row{}
+				for rows.Next() {
+					var k string
+					var w row
+					if err := rows.Scan(&k, &w.v, &w.seen); err != nil {
+						r.Fatal(err)
+					}
+					got[k] = w
+				}
+				if !maps.Equal(got, want) {
+					r.Fatalf("%v, want %v", got, want)
 				}
 			},
 		})

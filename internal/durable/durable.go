@@ -42,6 +42,9 @@ const (
 // ErrClosed is returned by Write after Close.
 var ErrClosed = errors.New("durable: file is closed")
 
+// ErrLost is in what a database on a server returns once this program cannot write to it any more.
+var ErrLost = errors.New("the database is lost")
+
 // File is an open SQLite file.
 type File struct {
 	db    *sql.DB
@@ -75,6 +78,11 @@ type File struct {
 type Stmt struct {
 	Query string
 	Args  []any
+
+	// Latest names what the statement says in whole, whatever was said before; "": nothing. Of appended statements with
+	// the same Query and Latest, between which nobody has written or read the rows, the last alone need get into the
+	// rows, so no other that is appended may look at what the statement writes.
+	Latest string
 }
 
 // write is one change: statements that are done together or not at all.
@@ -460,6 +468,7 @@ func (f *File) try(batch []*write, savepoints bool) error {
 // the rows already are left out, and those that are new are counted there.
 func (f *File) applyAll(batch []*write, savepoints bool) error {
 	var have, newest uint64
+	old := superseded(batch)
 	for _, w := range batch {
 		if w.err, w.affected = nil, 0; w.number != 0 && newest == 0 {
 			var err error
@@ -470,7 +479,7 @@ func (f *File) applyAll(batch []*write, savepoints bool) error {
 		if newest = max(newest, w.number); w.number != 0 && (w.number <= have || w.void) {
 			continue
 		}
-		if err := f.apply(w, savepoints); err != nil {
+		if err := f.apply(w, savepoints, old); err != nil {
 			return err
 		}
 		if w.number != 0 && w.err != nil {
@@ -484,15 +493,43 @@ func (f *File) applyAll(batch []*write, savepoints bool) error {
 	return err
 }
 
+// superseded finds the appended statements of a batch that a later one makes needless. What was not appended may look at
+// anything, so what is before it is done as it is.
+func superseded(batch []*write) map[*Stmt]bool {
+	type name struct{ query, latest string }
+	old := map[*Stmt]bool{}
+	last := map[name]*Stmt{}
+	for _, w := range batch {
+		if w.number == 0 {
+			clear(last)
+		}
+		for i := range w.stmts {
+			s := &w.stmts[i]
+			if s.Latest == "" || w.number == 0 || w.void {
+				continue
+			}
+			k := name{s.Query, s.Latest}
+			if before := last[k]; before != nil {
+				old[before] = true
+			}
+			last[k] = s
+		}
+	}
+	return old
+}
+
 // apply does one write. Its own failure is kept in it; the error says that the
 // transaction is broken.
-func (f *File) apply(w *write, savepoints bool) error {
-	if len(w.stmts) == 1 { // a statement alone is all or nothing by itself
+func (f *File) apply(w *write, savepoints bool, old map[*Stmt]bool) error {
+	if len(w.stmts) == 1 && !old[&w.stmts[0]] { // a statement alone is all or nothing by itself
 		w.affected, w.err = f.exec(w.stmts[0].Query, w.stmts[0].Args...)
 		return nil
 	}
 	if !savepoints {
 		for i, s := range w.stmts {
+			if old[&w.stmts[i]] {
+				continue
+			}
 			n, err := f.exec(s.Query, s.Args...)
 			switch {
 			case err != nil && i > 0:
@@ -510,6 +547,9 @@ func (f *File) apply(w *write, savepoints bool) error {
 		return err
 	}
 	for i, s := range w.stmts {
+		if old[&w.stmts[i]] {
+			continue
+		}
 		n, err := f.exec(s.Query, s.Args...)
 		if err != nil {
 			w.err = err

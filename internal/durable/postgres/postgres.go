@@ -13,6 +13,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -32,7 +33,7 @@ import (
 const (
 	maxBatch = 1024         // writes in a transaction
 	maxLine  = 8 * maxBatch // writes that may wait before those who start more have to
-	maxReads = 8            // connections that read
+	maxReads = 8            // connections that read, unless Config.Reads says otherwise
 
 	// patience is how long a write that can wait does.
 	patience = 5 * time.Millisecond
@@ -43,7 +44,7 @@ const (
 
 // ErrLost is returned by writes after the server was lost or the fence has closed. The last
 // ones before may have happened or not.
-var ErrLost = errors.New("postgres: the database is lost for this program")
+var ErrLost = fmt.Errorf("postgres: %w for this program", durable.ErrLost)
 
 // Config says which database, and who writes.
 type Config struct {
@@ -51,6 +52,12 @@ type Config struct {
 	Name   string // that the server knows the connections by, at most 63 bytes
 	Schema string // repeatable, in the words of SQLite: see Words
 	Own    string // what follows in PostgreSQL's own words, repeatable, too
+
+	// Space is the server's schema, a space of names, that the tables are in, and that is looked in before the one of everybody; it is made
+	// if need be. "": the one of everybody.
+	Space string
+
+	Reads int // connections that read, at most; 0: 8
 
 	// Fence is done at the beginning of each transaction: where it fails, the transaction is
 	// undone and the DB lost. nil: everybody may write.
@@ -96,19 +103,25 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	cc.RuntimeParams["application_name"] = cfg.Name
 	cc.StatementCacheCapacity = 512
+	schema := Words(cfg.Schema) + cfg.Own
+	if cfg.Space != "" {
+		cc.RuntimeParams["search_path"] = cfg.Space + "," + cmp.Or(cc.RuntimeParams["search_path"], `"$user",public`)
+		schema = "CREATE SCHEMA IF NOT EXISTS " + cfg.Space + ";" + schema
+	}
 	conn, err := pgx.ConnectConfig(ctx, cc)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	if err := create(ctx, conn, Words(cfg.Schema)+cfg.Own); err != nil {
+	if err := create(ctx, conn, schema); err != nil {
 		return nil, errors.Join(fmt.Errorf("postgres: make the tables: %w", err), conn.Close(ctx))
 	}
 	d := &DB{
 		fence: cfg.Fence, conn: conn, reads: stdlib.OpenDB(*cc),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), lost: make(chan struct{}),
 	}
-	d.reads.SetMaxOpenConns(maxReads)
-	d.reads.SetMaxIdleConns(maxReads)
+	reads := cmp.Or(cfg.Reads, maxReads)
+	d.reads.SetMaxOpenConns(reads)
+	d.reads.SetMaxIdleConns(reads)
 	d.room = sync.NewCond(&d.mu)
 	go d.writer()
 	return d, nil
@@ -127,7 +140,7 @@ func create(ctx context.Context, conn *pgx.Conn, schema string) error {
 }
 
 // words are the types and options that the two databases call differently.
-var words = strings.NewReplacer(" INTEGER", " BIGINT", " BLOB", " BYTEA", " REAL", " DOUBLE PRECISION", " WITHOUT ROWID", "", " STRICT,", ",", " STRICT", "")
+var words = strings.NewReplacer(" INTEGER", " BIGINT", " BLOB", " BYTEA", " REAL", " DOUBLE PRECISION", " STRICT, WITHOUT ROWID", "", " WITHOUT ROWID", "", " STRICT,", ",", " STRICT", "")
 
 // Words says a schema of SQLite in PostgreSQL's words. Keys that SQLite draws by itself,
 // triggers and functions are not translated.
