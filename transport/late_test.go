@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"errors"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,5 +62,50 @@ func TestLateDeadline(t *testing.T) {
 				t.Errorf("%s: %v after %v, want %v", name, err, time.Since(began), c.took)
 			}
 		})
+	}
+}
+
+// silent is a stream on which nothing comes, beside one on which something does at these times.
+type silent struct {
+	pausing
+	conn  *Conn
+	other []time.Duration // since the connection began
+}
+
+func (s *silent) Read([]byte) (int, error) {
+	end := s.deadline
+	for len(s.other) > 0 && s.conn.since.Add(s.other[0]).Before(end) {
+		time.Sleep(time.Until(s.conn.since.Add(s.other[0])))
+		if _, err := (ear{strings.NewReader("x"), s.conn}).Read(make([]byte, 1)); err != nil {
+			return 0, err
+		}
+		s.other = s.other[1:]
+	}
+	time.Sleep(time.Until(end))
+	return 0, os.ErrDeadlineExceeded
+}
+
+// TestAlive: a peer that is heard on another stream is alive, and is given up when it is silent there, too.
+func TestAlive(t *testing.T) {
+	for name, c := range map[string]struct {
+		other       []time.Duration
+		took, alive time.Duration // until Receive and ReceiveAlive give up
+	}{
+		"nothing":             {nil, time.Second, time.Second},
+		"one word":            {[]time.Duration{600 * time.Millisecond}, time.Second, 1600 * time.Millisecond},
+		"many":                {[]time.Duration{300 * time.Millisecond, 900 * time.Millisecond, 1800 * time.Millisecond, 2700 * time.Millisecond}, time.Second, 3700 * time.Millisecond},
+		"one that comes late": {[]time.Duration{1100 * time.Millisecond}, time.Second, time.Second},
+	} {
+		for alive, took := range map[bool]time.Duration{false: c.took, true: c.alive} {
+			synctest.Test(t, func(t *testing.T) {
+				conn := &Conn{since: time.Now()}
+				p := &silent{conn: conn, other: c.other}
+				began := time.Now()
+				err := newStream(p, p, conn, ProtocolControl).receive(&struct{}{}, time.Second, alive)
+				if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != took {
+					t.Errorf("%s, alive %v: %v after %v, want %v", name, alive, err, time.Since(began), took)
+				}
+			})
+		}
 	}
 }

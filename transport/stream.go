@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"sync/atomic"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -68,6 +69,26 @@ type Conn struct {
 	peer essaim.NodeKey
 	ctx  context.Context // ends with the connection
 	gone context.CancelFunc
+
+	since time.Time    // when it was made
+	heard atomic.Int64 // nanoseconds from then to the last byte that came from the peer
+}
+
+// last is when the peer was last heard, on whichever stream.
+func (c *Conn) last() time.Time { return c.since.Add(time.Duration(c.heard.Load())) }
+
+// ear reads a stream and notes that its peer lives.
+type ear struct {
+	io.Reader
+	conn *Conn
+}
+
+func (e ear) Read(p []byte) (int, error) {
+	n, err := e.Reader.Read(p)
+	if n > 0 {
+		e.conn.heard.Store(int64(time.Since(e.conn.since)))
+	}
+	return n, err
 }
 
 // Peer is who is at the other end, proved by the handshake.
@@ -111,7 +132,7 @@ type Stream struct {
 }
 
 func newStream(raw network.Stream, rw io.ReadWriter, c *Conn, p Protocol) *Stream {
-	return &Stream{raw: raw, w: rw, r: bufio.NewReaderSize(rw, 4<<10), conn: c, limit: p.maxMessage()}
+	return &Stream{raw: raw, w: rw, r: bufio.NewReaderSize(ear{rw, c}, 4<<10), conn: c, limit: p.maxMessage()}
 }
 
 // Conn is the connection that the stream is on.
@@ -165,8 +186,15 @@ func (s *Stream) encode(v any) error {
 // Errors: io.EOF if the peer has closed the stream between two messages; CodeBadInput
 // for a message that is too large or not in deterministic CBOR; any other error means
 // that time ran out or the connection is gone.
-func (s *Stream) Receive(v any, within time.Duration) error {
-	if err := s.await(within); err != nil && err != io.EOF {
+func (s *Stream) Receive(v any, within time.Duration) error { return s.receive(v, within, false) }
+
+// ReceiveAlive is Receive for who wants to know whether the peer lives: the time begins again with whatever comes from
+// it, on this stream or another one. A beat waits its turn behind a large result, on a line that is slow, or in a
+// process that has all hands full.
+func (s *Stream) ReceiveAlive(v any, within time.Duration) error { return s.receive(v, within, true) }
+
+func (s *Stream) receive(v any, within time.Duration, alive bool) error {
+	if err := s.await(within, alive); err != nil && err != io.EOF {
 		return fmt.Errorf("receive from %s: %w", s.conn.peer.Short(), err)
 	}
 	n, err := binary.ReadUvarint(s.r)
@@ -200,19 +228,28 @@ const lateness = 250 * time.Millisecond
 
 // await waits for a message's first byte. Where the end of the time is noticed late, this process stood still and not
 // the peer, whose message may lie in the connection, not read yet: then it waits once more.
-func (s *Stream) await(within time.Duration) error {
-	for again := false; ; again = true {
+func (s *Stream) await(within time.Duration, alive bool) error {
+	from := time.Now()
+	for again := false; ; {
 		deadline := time.Time{}
 		if within > 0 {
-			deadline = time.Now().Add(within)
+			deadline = from.Add(within)
 		}
 		if err := s.raw.SetReadDeadline(deadline); err != nil {
 			return err
 		}
 		_, err := s.r.Peek(1)
 		var ended net.Error
-		if again || !errors.As(err, &ended) || !ended.Timeout() || time.Since(deadline) < lateness {
+		if !errors.As(err, &ended) || !ended.Timeout() {
 			return err
+		}
+		switch last := s.conn.last(); {
+		case alive && last.After(from):
+			from, again = last, false
+		case again || time.Since(deadline) < lateness:
+			return err
+		default:
+			from, again = time.Now(), true
 		}
 	}
 }

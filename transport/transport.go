@@ -229,7 +229,7 @@ func (h *Host) wrap(nc network.Conn) *Conn {
 	}
 	c, ok := h.conns[nc]
 	if !ok {
-		c = &Conn{host: h, conn: nc, peer: remote}
+		c = &Conn{host: h, conn: nc, peer: remote, since: time.Now()}
 		c.ctx, c.gone = context.WithCancel(h.ctx)
 		h.conns[nc] = c
 	}
