@@ -46,6 +46,7 @@ type trial struct {
 	plan   essaim.Digest // of the tasks
 	rules  dispute.Rules
 	seq    uint64 // of receipts
+	key    string // of the miner's machine
 }
 
 func newTrial(t testing.TB) *trial {
@@ -60,7 +61,7 @@ func newTrial(t testing.TB) *trial {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &trial{world: w, record: new(dispute.Record)}
+	x := &trial{world: w, record: new(dispute.Record), key: "m1"}
 	request := engine.Request{Model: pictures, Prompt: "red apple", Seed: 7, Width: 64, Height: 64}
 	out, err := e.RunTraced(t.Context(), request, x.record.Add)
 	if err != nil {
@@ -170,7 +171,7 @@ func (x *trial) next(t interface{ Fatal(...any) }, id uint64, miner, other *disp
 	}
 	msg := &disputev1.MsgMove{Submitter: by.String(), Dispute: id, Move: b}
 	if g.Turn() == dispute.TheMiner {
-		msg.Signature = ed25519.Sign(nodeKey("m1"), essaim.MoveBytes(chainID, id, d.Turn, b, public("m1")))
+		msg.Signature = ed25519.Sign(nodeKey(x.key), essaim.MoveBytes(chainID, id, d.Turn, b, public(x.key)))
 	}
 	return msg, true
 }

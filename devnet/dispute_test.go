@@ -3,9 +3,12 @@ package devnet
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"image"
 	"image/draw"
 	"image/png"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -16,6 +19,7 @@ import (
 	"github.com/essaim/essaim/engine/pixel"
 	"github.com/essaim/essaim/quant"
 	"github.com/essaim/essaim/verify/trial"
+	"github.com/essaim/essaim/wallet"
 )
 
 // cheat is the picture engine with one number of its last operator wrong by one, in what it delivers as in what it
@@ -89,7 +93,7 @@ func (r *running) court(f essaim.ReceiptFile, run *trial.Run, between func(turn 
 
 // TestDispute on a network that runs: a miner whose pictures are wrong by one number defends itself, is convicted and slashed, and
 // the payer gets the price back. An honest one wins against a challenger that is wrong, though it is stopped and started
-// again in the middle of the game.
+// again in the middle of the game, with another node key.
 func TestDispute(t *testing.T) {
 	e, err := pixel.New()
 	if err != nil {
@@ -145,6 +149,7 @@ func TestDispute(t *testing.T) {
 	}
 	r.eventually("the payer has the price back", func() bool { return r.balance(User) == after+receipts[keys[0]].Price })
 
+	var rotated essaim.NodeKey
 	d = r.court(files[keys[1]], again(cheat{e}, keys[1]), func(turn uint64) {
 		if turn != 4 {
 			return
@@ -155,6 +160,7 @@ func TestDispute(t *testing.T) {
 		p.cancel()
 		<-p.done
 		<-r.parts.ended // or the next part would seem to have ended
+		rotated = r.rotate(1, keys[1])
 		if _, err := r.parts.run(t.Context(), r.minerConfig(1), o); err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +168,27 @@ func TestDispute(t *testing.T) {
 	if d.Verdict != "challenger wrong" || d.Silent || d.Slash != 0 {
 		t.Errorf("an honest miner: %+v", d)
 	}
-	if actor, err := r.Chain().Actor(t.Context(), keys[1]); err != nil || actor.Stake != minerBond {
+	if actor, err := r.Chain().Actor(t.Context(), keys[1]); err != nil || actor.Stake != minerBond || actor.NodeKey != rotated {
 		t.Errorf("it has %+v, %v", actor, err)
 	}
+}
+
+// rotate gives a miner another node key, in its folder too: the rest of that, its receipts and the key that opens inputs, is
+// what it was.
+func (r *running) rotate(miner int, old essaim.NodeKey) essaim.NodeKey {
+	r.t.Helper()
+	fresh := r.t.TempDir()
+	keys, err := wallet.LoadNodeKeys(fresh)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	owner := r.Account(minerName(miner))
+	possession := ed25519.Sign(keys.Sign, essaim.PossessionBytes(r.Info().ChainID, owner.Address(), essaim.RoleMiner, keys.ID()))
+	if _, _, err := r.Chain().RotateKey(r.t.Context(), owner, old, keys.ID(), possession); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(fresh, "node.key"), filepath.Join(r.MinerDirs()[miner], "node.key")); err != nil {
+		r.t.Fatal(err)
+	}
+	return keys.ID()
 }

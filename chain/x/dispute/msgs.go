@@ -179,14 +179,28 @@ func (s msgServer) mayMove(ctx context.Context, d disputev1.Dispute, turn disput
 		}
 		return nil
 	}
-	miner, err := essaim.ParseNodeKey(d.Miner)
+	miner, err := s.machine(ctx, d)
 	if err != nil {
-		return ErrState.Wrap(err.Error())
+		return err
 	}
 	if !miner.Verify(essaim.MoveBytes(sdk.UnwrapSDKContext(ctx).ChainID(), d.Id, d.Turn, m.Move, miner), m.Signature) {
 		return ErrSignature
 	}
 	return nil
+}
+
+// machine is the node key that speaks for the miner now: one that was replaced since the dispute began does not any more. A
+// miner that has left keeps the one it had.
+func (k Keeper) machine(ctx context.Context, d disputev1.Dispute) (essaim.NodeKey, error) {
+	a, ok, err := k.miner(ctx, d)
+	if err != nil || ok {
+		return a.NodeKey, err
+	}
+	key, err := essaim.ParseNodeKey(d.Miner)
+	if err != nil {
+		return key, ErrState.Wrap(err.Error())
+	}
+	return key, nil
 }
 
 // UpdateParams is for governance.

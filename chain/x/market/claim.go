@@ -99,10 +99,23 @@ func (s msgServer) acknowledged(ctx context.Context, signed, signature []byte) (
 		return ack, session, ErrAck.Wrapf("it is for chain %q", ack.ChainID)
 	case signer.String() != session.Coordinator:
 		return ack, session, ErrAck.Wrap("it is not signed by the session's coordinator")
-	case !ack.Miner.Verify(essaim.ClaimBytes(signed, ack.Miner), signature):
-		return ack, session, ErrSignature.Wrap("the claim is not signed by the miner")
 	}
-	return ack, session, nil
+	return ack, session, s.shownBy(ctx, ack.Miner, signed, signature)
+}
+
+// shownBy checks that the miner shows a promise: by the key that it was made to, or by the one that it has now.
+func (s msgServer) shownBy(ctx context.Context, miner essaim.NodeKey, signed, signature []byte) error {
+	if miner.Verify(essaim.ClaimBytes(signed, miner), signature) {
+		return nil
+	}
+	a, ok, err := s.Registry.Actor(ctx, miner)
+	switch {
+	case err != nil:
+		return err
+	case !ok || !a.NodeKey.Verify(essaim.ClaimBytes(signed, a.NodeKey), signature):
+		return ErrSignature.Wrap("the claim is not signed by the miner")
+	}
+	return nil
 }
 
 // punish takes stake of the session's coordinator, first for the miner's owner.
