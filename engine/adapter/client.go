@@ -147,7 +147,11 @@ func (c *Client) lines(ctx context.Context, path string, in any, longest int, ea
 		if len(line) == 0 {
 			continue
 		}
-		if done, err := each(line); done || err != nil {
+		done, err := each(line)
+		if gone := ctx.Err(); err == nil && gone != nil {
+			return gone // each may have called it off, with the rest already here
+		}
+		if done || err != nil {
 			return err
 		}
 	}

@@ -118,6 +118,9 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine
 	stop := e.watch(ctx, id, r, progress)
 	file, err := e.draw(ctx, map[string]any{"prompt": workflow(m.Name, r, init), "client_id": id})
 	stop()
+	if err == nil {
+		err = ctx.Err() // progress may have called it off as the picture came
+	}
 	if err != nil {
 		return engine.Result{}, err
 	}

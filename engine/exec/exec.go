@@ -252,7 +252,11 @@ func (e *Engine) converse(ctx context.Context, q request, each func(reply) (last
 			if !ok {
 				return fmt.Errorf("%w: the program has ended", adapter.ErrBroken)
 			}
-			if last, err := each(r); last || err != nil {
+			last, err := each(r)
+			if last && err == nil {
+				return ctx.Err() // each may have called it off
+			}
+			if last || err != nil {
 				return err
 			}
 		case <-ctx.Done():

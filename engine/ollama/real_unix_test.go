@@ -17,7 +17,6 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/engine/enginetest"
-	"github.com/essaim/essaim/engine/ollama"
 )
 
 // program finds a real Ollama: the one that OLLAMA names, that make demo-engines has built, or that is installed.
@@ -96,37 +95,10 @@ func real(t *testing.T) string {
 	return "http://" + address
 }
 
-// brief is an engine whose model is asked for few tokens at a time: one of random numbers hardly ever stops by itself.
-type brief struct{ *ollama.Engine }
-
-func (b brief) Models(ctx context.Context) ([]engine.Model, error) {
-	models, err := b.Engine.Models(ctx)
-	for i := range models {
-		models[i].Steps, models[i].MaxSteps = 6, 12
-	}
-	return models, err
-}
-
-func (b brief) Run(ctx context.Context, r engine.Request, progress func(engine.Progress)) (engine.Result, error) {
-	models, err := b.Models(ctx)
-	if err != nil {
-		return engine.Result{}, err
-	}
-	for _, m := range models {
-		if m.Digest != r.Model {
-			continue
-		}
-		if r, err = m.Fit(r); err != nil {
-			return engine.Result{}, err
-		}
-	}
-	return b.Engine.Run(ctx, r, progress)
-}
-
 // TestRealOllama keeps the whole contract with a real Ollama, and names the model as the server does.
 func TestRealOllama(t *testing.T) {
 	address := real(t)
-	enginetest.Run(t, func() engine.Engine { return brief{open(t, address)} })
+	enginetest.Run(t, func() engine.Engine { return enginetest.Brief{Engine: open(t, address)} })
 	models, err := open(t, address).Models(t.Context())
 	if err != nil || len(models) != 1 || models[0].Name != "tiny:latest" || models[0].Kind != essaim.KindChat {
 		t.Errorf("%+v, %v", models, err)

@@ -12,6 +12,7 @@ package openai
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -72,8 +73,11 @@ func (e *Engine) Models(ctx context.Context) ([]engine.Model, error) { return e.
 func (e *Engine) list(ctx context.Context) ([]engine.Model, error) {
 	var got struct {
 		Data []struct {
-			ID  string `json:"id"`
-			Max int    `json:"max_model_len"` // vLLM's
+			ID   string `json:"id"`
+			Max  int    `json:"max_model_len"` // vLLM's
+			Meta struct {
+				Context int `json:"n_ctx"` // llama.cpp's
+			} `json:"meta"`
 		} `json:"data"`
 	}
 	if err := e.client.Get(ctx, "/v1/models", adapter.MaxSmall, &got); err != nil {
@@ -94,9 +98,9 @@ func (e *Engine) list(ctx context.Context) ([]engine.Model, error) {
 		if kind == essaim.KindImage {
 			m.Sizes = adapter.Sizes()
 		}
-		if kind == essaim.KindChat && d.Max > 0 {
-			m.MaxSteps = min(m.MaxSteps, d.Max)
-			m.Steps = min(m.Steps, d.Max)
+		if most := cmp.Or(d.Max, d.Meta.Context); kind == essaim.KindChat && most > 0 {
+			m.MaxSteps = min(m.MaxSteps, most)
+			m.Steps = min(m.Steps, most)
 		}
 		out = append(out, m)
 	}
