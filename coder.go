@@ -2,6 +2,7 @@ package essaim
 
 import (
 	"math"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -94,6 +95,17 @@ func write(v coded) []byte {
 	c := coder{b: make([]byte, 0, codedSize)}
 	v.fields(&c)
 	return c.b
+}
+
+// coders have written what was hashed and nobody keeps: digests of tasks and receipts are asked for many times.
+var coders = sync.Pool{New: func() any { return &coder{b: make([]byte, 0, codedSize)} }}
+
+// digest is that of what was written, and the end of a coder of coders.
+func (c *coder) digest() Digest {
+	d := DigestOf(c.b)
+	c.b = c.b[:0]
+	coders.Put(c)
+	return d
 }
 
 // read reports whether b is the encoding of what it leaves in v.

@@ -50,7 +50,11 @@ func NewReceipt(t Task) Receipt {
 }
 
 // Digest names the receipt: SHA-256 of its deterministic CBOR encoding.
-func (r Receipt) Digest() Digest { return DigestOf(encode(r)) }
+func (r Receipt) Digest() Digest {
+	c := coders.Get().(*coder)
+	r.fields(c)
+	return c.digest()
+}
 
 // CID is the name of the output in content-addressed storage.
 func (r Receipt) CID() string { return CIDOf(r.Output) }

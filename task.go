@@ -77,7 +77,11 @@ func NewTask(chainID string, session SessionID, seq uint64) Task {
 }
 
 // Digest names the task: SHA-256 of its deterministic CBOR encoding.
-func (t Task) Digest() Digest { return DigestOf(encode(t)) }
+func (t Task) Digest() Digest {
+	c := coders.Get().(*coder)
+	t.fields(c)
+	return c.digest()
+}
 
 // Units is how much work a task is priced at, at the most. It is known before the task runs,
 // and is what is reserved.

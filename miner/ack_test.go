@@ -1,9 +1,12 @@
 package miner_test
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/miner"
 	"github.com/essaim/essaim/transport"
 )
 
@@ -66,5 +69,40 @@ func TestOneSignatureAcknowledgesManyReceipts(t *testing.T) {
 	defer d.mu.Unlock()
 	if len(d.claims) != 1 {
 		t.Errorf("%d claims, want 1", len(d.claims))
+	}
+}
+
+// TestCoordinatorThatCannotSayYet: a claim that has no answer yet is made again, and costs neither the connection nor
+// the work under way on it.
+func TestCoordinatorThatCannotSayYet(t *testing.T) {
+	var runs atomic.Int64
+	gate := make(chan struct{})
+	e := &fake{hold: func(context.Context) {
+		if runs.Add(1) > 1 {
+			<-gate
+		}
+	}}
+	d := newDesk(t, e, func(c *miner.Config) { c.Capacity = 2 })
+	d.mu.Lock()
+	d.unsure = 3
+	d.mu.Unlock()
+	c := d.conn()
+	o, _ := d.offer(1, nil)
+	s := d.send(c, o)
+	last, _ := d.end(s)
+	o, _ = d.offer(2, nil)
+	under := d.send(c, o)
+	if err := s.Send(d.ack(last.Result.Receipt, func(a *essaim.Ack) { a.Deadline = 0 })); err != nil { // it does not count
+		t.Fatal(err)
+	}
+	d.eventually("the receipt is acknowledged", func() bool { return d.m.Stats().Acked == 1 })
+	close(gate)
+	if last, _ := d.end(under); last.Result == nil {
+		t.Errorf("the attempt under way: %+v", last)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.claims) != 4 || len(d.conns) != 0 {
+		t.Errorf("%d claims, %d more connections, want 4 and none", len(d.claims), len(d.conns))
 	}
 }

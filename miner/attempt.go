@@ -277,8 +277,8 @@ func (a *attempt) open(key *seal.PrivateKey, reply *seal.Sender, declines *censo
 	return a.planned()
 }
 
-// produce runs the engine and makes the result of it: sealed, stored, and with a
-// receipt that is on the disk. err means that the coordinator is gone.
+// produce runs the engine and makes the result of it: sealed, and with a receipt that is on the
+// disk. The result itself is the coordinator's to keep. err means that the coordinator is gone.
 func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt, job *Job) (*transport.Result, *failure, error) {
 	started := time.Now()
 	out, proof, err := m.run(ctx, s, a, job)
@@ -311,28 +311,10 @@ func (m *Miner) produce(ctx context.Context, s *transport.Stream, a *attempt, jo
 	if m.cfg.Court != nil && a.runner.model.Exact {
 		m.receipts.keep(r.Digest(), a.offer.Task, a.offer.Input)
 	}
-	if err := m.store(ctx, a.link.peer, r, signed, sealed); err != nil {
-		return nil, nil, err
+	if err := m.receipts.add(a.link.peer, r.Digest(), signed); err != nil {
+		return nil, nil, fmt.Errorf("store receipt: %w", err)
 	}
 	return &transport.Result{Receipt: signed, Sealed: sealed}, nil, nil
-}
-
-// maxInFile is the size of the largest sealed result that the receipt file keeps, in bytes:
-// it is stored in the same moment as its receipt. Larger ones are blobs.
-const maxInFile = 72 << 10
-
-// store makes result and receipt durable: neither is sent before both are.
-func (m *Miner) store(ctx context.Context, coordinator essaim.NodeKey, r essaim.Receipt, signed, sealed []byte) error {
-	if len(sealed) > maxInFile {
-		if _, err := m.cfg.Blobs.Put(ctx, sealed); err != nil {
-			return fmt.Errorf("store result: %w", err)
-		}
-		sealed = nil
-	}
-	if err := m.receipts.add(coordinator, r.Digest(), signed, sealed); err != nil {
-		return fmt.Errorf("store receipt: %w", err)
-	}
-	return nil
 }
 
 // trace begins the span of an attempt that its coordinator traces.

@@ -2,6 +2,7 @@ package miner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -190,37 +191,72 @@ func (l *link) claim(receipt []byte) {
 	}
 }
 
-// beat sends heartbeats, and claims between them, until something fails.
+// errUndecided is of a claim to which the coordinator has no answer yet.
+var errUndecided = errors.New("the coordinator cannot say yet")
+
+// beat sends heartbeats, and claims between them, until something fails. The answer to a claim goes to the disk
+// beside it: a beat waits for no disk.
 func (m *Miner) beat(ctx context.Context, s *transport.Stream, l *link) error {
 	tick := time.NewTicker(m.cfg.Beat)
 	defer tick.Stop()
+	claims := l.claims   // nil: none is made now
+	var answering []byte // the claim whose answer is taken in
+	taken := make(chan error, 1)
+	defer func() {
+		if answering != nil {
+			<-taken
+		}
+	}()
 	for {
 		var claim []byte
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case claim = <-l.claims:
-		case <-tick.C:
-		}
-		running := m.Stats().Running
-		if m.paused(ctx) {
-			running = m.cfg.Capacity // so that nothing is offered
-		}
-		if err := s.Send(transport.FromMiner{Running: uint32(running), Claim: claim}); err != nil {
-			return err
-		}
-		var answer transport.FromCoordinator
-		if err := s.Receive(&answer, max(missedAnswers*m.cfg.Beat, minPatience)); err != nil {
-			return fmt.Errorf("coordinator %s does not answer: %w", l.peer.Short(), err)
-		}
-		m.hear(l.peer, answer.Vouchers)
-		m.told(answer.Why)
-		if claim != nil && answer.Claim != nil {
-			if err := m.answered(l.peer, claim, *answer.Claim); err != nil {
+		case err := <-taken:
+			again := answering
+			answering = nil
+			switch {
+			case err == nil:
+				claims = l.claims
+			case errors.Is(err, errUndecided):
+				m.log.Info("receipt is not acknowledged yet", "coordinator", l.peer.Short(), "err", err)
+				l.claim(again) // with the next beat
+			default:
 				return err
 			}
+			continue
+		case claim = <-claims:
+		case <-tick.C:
+			if answering == nil {
+				claims = l.claims
+			}
+		}
+		answer, err := m.exchange(ctx, s, l, claim)
+		if err != nil {
+			return err
+		}
+		if claim != nil && answer.Claim != nil {
+			claims, answering = nil, claim
+			go func() { taken <- m.answered(l.peer, claim, *answer.Claim) }()
 		}
 	}
+}
+
+// exchange sends one beat and takes note of the answer.
+func (m *Miner) exchange(ctx context.Context, s *transport.Stream, l *link, claim []byte) (answer transport.FromCoordinator, err error) {
+	running := m.Stats().Running
+	if m.paused(ctx) {
+		running = m.cfg.Capacity // so that nothing is offered
+	}
+	if err := s.Send(transport.FromMiner{Running: uint32(running), Claim: claim}); err != nil {
+		return answer, err
+	}
+	if err := s.ReceiveAlive(&answer, max(missedAnswers*m.cfg.Beat, minPatience)); err != nil {
+		return answer, fmt.Errorf("coordinator %s does not answer: %w", l.peer.Short(), err)
+	}
+	m.hear(l.peer, answer.Vouchers)
+	m.told(answer.Why)
+	return answer, nil
 }
 
 // maxWhy bounds what is shown of a coordinator's words, in bytes.
@@ -240,7 +276,7 @@ func (m *Miner) told(why string) {
 
 // answered notes what a coordinator said about a receipt.
 //
-// Errors: CodeRefused if the answer is not a right acknowledgement of this receipt:
+// Errors: errUndecided if it could not say, CodeRefused if the answer is not a right acknowledgement of this receipt:
 // the receipt stays unacknowledged.
 func (m *Miner) answered(from essaim.NodeKey, signed []byte, a transport.Acked) error {
 	r, _, err := essaim.ReadReceipt(signed) // our own: its signature needs no check
@@ -249,7 +285,7 @@ func (m *Miner) answered(from essaim.NodeKey, signed []byte, a transport.Acked) 
 	}
 	if refusal := a.Refusal.Err(); refusal != nil {
 		if essaim.CodeOf(refusal).Retryable() || essaim.CodeOf(refusal) == essaim.CodeInternal {
-			return refusal // not a judgement of the receipt
+			return fmt.Errorf("%w: %w", errUndecided, refusal) // not a judgement of the receipt
 		}
 		m.refused.Add(1)
 		m.log.Warn("receipt does not count", "task", r.Task.Short(), "coordinator", from.Short(), "reason", refusal)
@@ -265,7 +301,7 @@ func (m *Miner) answered(from essaim.NodeKey, signed []byte, a transport.Acked) 
 	if err := ack.Acknowledges(r); err != nil || signature.Signer() != from {
 		return essaim.Errorf(essaim.CodeRefused, "do not serve this coordinator", "coordinator %s acknowledged something else than receipt %s", from.Short(), r.Digest().Short())
 	}
-	first, err := m.receipts.ack(context.Background(), from, r, ack, a.Ack)
+	first, err := m.receipts.ack(context.Background(), from, r, signed, ack, a.Ack)
 	if first {
 		m.acked.Add(1)
 		m.earned.Add(uint64(r.Price))

@@ -35,7 +35,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/essaim/essaim"
-	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/engine"
 	"github.com/essaim/essaim/internal/tracing"
@@ -50,7 +49,6 @@ type Config struct {
 	ChainID      string
 	Coordinators []string        // multiaddresses, each with /p2p/ and a peer ID
 	Engines      []engine.Engine // of those that have a model, the one with the least to do runs it; comparable
-	Blobs        blob.Store      // the miner's own; keeps the sealed results
 	Offers       []essaim.Offer  // what it runs, and the least it takes for a unit
 	Declines     *censor.List    // prompts that it leaves to others; nil: none
 	Receipts     string          // path of the receipt file (SQLite); created if missing
@@ -157,8 +155,6 @@ func New(cfg Config) (*Miner, error) {
 		return nil, bad("no sealing key")
 	case cfg.ChainID == "":
 		return nil, bad("no chain ID")
-	case cfg.Blobs == nil:
-		return nil, bad("no blob store")
 	case cfg.Receipts == "":
 		return nil, bad("no receipt file")
 	case len(cfg.Coordinators) == 0:

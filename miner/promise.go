@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -180,6 +181,12 @@ type promiseKey struct {
 	model       essaim.Digest
 }
 
+// name tells a promise from others.
+func (k promiseKey) name() string {
+	b := append(k.coordinator[:len(k.coordinator):len(k.coordinator)], k.model[:]...)
+	return string(binary.BigEndian.AppendUint64(b, uint64(k.session)))
+}
+
 // recall is promise from memory, or from the file if it is not there. f.mu is held.
 func (f *receiptFile) recall(ctx context.Context, k promiseKey) (Promise, error) {
 	if p, ok := f.promised[k]; ok {
@@ -209,16 +216,16 @@ func (f *receiptFile) has(from essaim.NodeKey, a essaim.Ack, signed []byte) bool
 //
 // Errors: CodeRefused if the coordinator has acknowledged more than it promises in all:
 // the receipt stays unacknowledged.
-func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, r essaim.Receipt, a essaim.Ack, signed []byte) (first bool, err error) {
+func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, r essaim.Receipt, receipt []byte, a essaim.Ack, signed []byte) (first bool, err error) {
 	digest := r.Digest()
-	first, wait, err := f.startAck(ctx, from, digest, r.Price, a, signed)
+	first, wait, err := f.startAck(ctx, from, digest, r.Price, receipt, a, signed)
 	if err != nil {
 		return false, err
 	}
 	if err := wait(); err != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.opened(from, digest)
+		f.opened(from, digest, nil)
 		clear(f.promised) // the file alone knows now
 		return false, err
 	}
@@ -227,7 +234,7 @@ func (f *receiptFile) ack(ctx context.Context, from essaim.NodeKey, r essaim.Rec
 
 // startAck is the part of ack that goes one by one: each promise says at least what those
 // before it have acknowledged. The disk is waited for outside.
-func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, digest essaim.Digest, price essaim.Amount, a essaim.Ack, signed []byte) (first bool, wait func() error, err error) {
+func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, digest essaim.Digest, price essaim.Amount, receipt []byte, a essaim.Ack, signed []byte) (first bool, wait func() error, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k := promiseKey{from, a.Session, a.Model}
@@ -235,7 +242,8 @@ func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, digest 
 	if err != nil {
 		return false, nil, err
 	}
-	if first = f.open[from][digest]; !first { // refused before, or acknowledged
+	stored, first := f.open[from][digest]
+	if !first { // refused before, or acknowledged
 		if _, err := f.file.Write(); err != nil { // what was started is in the file now
 			return false, nil, err
 		}
@@ -255,15 +263,18 @@ func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, digest 
 	}
 	f.promised[k] = p
 	delete(f.open[from], digest)
-	return first, f.file.AppendPatient(
+	// The receipt is told once more: with its answer it gets into the rows at once, if it is not there yet.
+	return first, f.file.AppendInstead(stored,
 		durable.Stmt{
-			Query: `UPDATE receipts SET ack = ?, refusal = NULL WHERE digest = ? AND ack IS NULL`,
-			Args:  []any{signed, digest[:]},
+			Query: `INSERT INTO receipts (digest, coordinator, receipt, stored, ack) VALUES (?, ?, ?, ?, ?)
+				ON CONFLICT (digest) DO UPDATE SET ack = excluded.ack, refusal = NULL WHERE receipts.ack IS NULL`,
+			Args: []any{digest[:], from[:], receipt, time.Now().UnixMilli(), signed},
 		},
 		durable.Stmt{
 			Query: `INSERT INTO promises (coordinator, session, model, acked, total, ack, deadline) VALUES (?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (coordinator, session, model) DO UPDATE SET
 				acked = excluded.acked, total = excluded.total, ack = excluded.ack, deadline = excluded.deadline`,
-			Args: []any{p.Coordinator[:], int64(p.Session), p.Model[:], int64(p.Acked), int64(p.Total), p.Ack, p.Deadline},
-		}), nil
+			Args:   []any{p.Coordinator[:], int64(p.Session), p.Model[:], int64(p.Acked), int64(p.Total), p.Ack, p.Deadline},
+			Latest: k.name(),
+		}).Wait, nil
 }

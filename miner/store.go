@@ -2,7 +2,6 @@ package miner
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"sync"
 	"time"
@@ -22,9 +21,9 @@ type receiptFile struct {
 	file *durable.File
 
 	mu       sync.Mutex
-	open     map[essaim.NodeKey]map[essaim.Digest]bool // receipts without an answer, by coordinator; guarded by mu
-	promised map[promiseKey]Promise                    // as the file will have it, without outcomes; guarded by mu
-	served   map[essaim.NodeKey]served                 // guarded by mu
+	open     map[essaim.NodeKey]map[essaim.Digest]*durable.Appended // receipts without an answer, by coordinator; guarded by mu
+	promised map[promiseKey]Promise                                 // as the file will have it, without outcomes; guarded by mu
+	served   map[essaim.NodeKey]served                              // guarded by mu
 }
 
 // served is what the file said about serving a coordinator.
@@ -49,10 +48,7 @@ CREATE TABLE IF NOT EXISTS receipts (
 	ack         BLOB,             -- COSE_Sign1 by the coordinator
 	refusal     TEXT              -- why it does not count
 );
-CREATE TABLE IF NOT EXISTS results (
-	receipt BLOB PRIMARY KEY, -- its digest
-	result  BLOB NOT NULL     -- sealed
-);
+DROP TABLE IF EXISTS results; -- of miners that kept what coordinators keep
 CREATE INDEX IF NOT EXISTS receipts_unacked ON receipts (coordinator, stored) WHERE ack IS NULL AND refusal IS NULL;
 `
 
@@ -62,7 +58,7 @@ func openReceipts(path string) (*receiptFile, error) {
 		return nil, err
 	}
 	f := &receiptFile{
-		file: file, open: map[essaim.NodeKey]map[essaim.Digest]bool{}, promised: map[promiseKey]Promise{}, served: map[essaim.NodeKey]served{},
+		file: file, open: map[essaim.NodeKey]map[essaim.Digest]*durable.Appended{}, promised: map[promiseKey]Promise{}, served: map[essaim.NodeKey]served{},
 	}
 	if err := f.loadOpen(); err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -82,51 +78,36 @@ func (f *receiptFile) loadOpen() error {
 		if err := rows.Scan(&k, &d); err != nil {
 			return err
 		}
-		f.opened(essaim.NodeKey(k), essaim.Digest(d))
+		f.opened(essaim.NodeKey(k), essaim.Digest(d), nil)
 	}
 	return rows.Err()
 }
 
-// opened notes that a receipt waits for an answer. f.mu is held, or nobody has f yet.
-func (f *receiptFile) opened(k essaim.NodeKey, d essaim.Digest) {
+// opened notes that a receipt waits for an answer, and how it was stored; nil: it is in the rows. f.mu is held, or nobody
+// has f yet.
+func (f *receiptFile) opened(k essaim.NodeKey, d essaim.Digest, stored *durable.Appended) {
 	if f.open[k] == nil {
-		f.open[k] = map[essaim.Digest]bool{}
+		f.open[k] = map[essaim.Digest]*durable.Appended{}
 	}
-	f.open[k][d] = true
+	f.open[k][d] = stored
 }
 
 func (f *receiptFile) close() error { return f.file.Close() }
 
-// add stores a receipt that was signed for a coordinator, and the sealed result with it;
-// nil: it is kept elsewhere.
-func (f *receiptFile) add(coordinator essaim.NodeKey, digest essaim.Digest, signed, result []byte) error {
+// add stores a receipt that was signed for a coordinator.
+func (f *receiptFile) add(coordinator essaim.NodeKey, digest essaim.Digest, signed []byte) error {
 	f.mu.Lock()
-	f.opened(coordinator, digest)
-	f.mu.Unlock()
-	stmts := []durable.Stmt{{
+	stored := f.file.Note(durable.Stmt{
 		Query: `INSERT OR IGNORE INTO receipts (digest, coordinator, receipt, stored) VALUES (?, ?, ?, ?)`,
 		Args:  []any{digest[:], coordinator[:], signed, time.Now().UnixMilli()},
-	}}
-	if result != nil {
-		stmts = append(stmts, durable.Stmt{Query: `INSERT OR IGNORE INTO results (receipt, result) VALUES (?, ?)`, Args: []any{digest[:], result}})
-	}
-	err := f.file.Append(stmts...)()
+	})
+	f.opened(coordinator, digest, stored)
+	f.mu.Unlock()
+	err := stored.Wait()
 	if err != nil {
 		f.answered(coordinator, digest) // it is not sent
 	}
 	return err
-}
-
-// Result is the sealed result that belongs to a receipt, if it is small; the blobs have the
-// large ones.
-//
-// Errors: CodeNotFound.
-func (b *Book) Result(ctx context.Context, receipt essaim.Digest) (sealed []byte, err error) {
-	err = b.file.file.QueryRow(ctx, `SELECT result FROM results WHERE receipt = ?`, receipt[:]).Scan(&sealed)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, essaim.Errorf(essaim.CodeNotFound, "it may be a blob", "no result of receipt %s here", receipt.Short())
-	}
-	return sealed, err
 }
 
 // answered notes that a receipt waits no more.

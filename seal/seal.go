@@ -89,7 +89,7 @@ type PrivateKey struct {
 	key    hpke.PrivateKey
 	seed   []byte
 	public []byte
-	id     [idSize]byte
+	id     KeyID
 	agreed agreed
 }
 
@@ -119,7 +119,7 @@ func wrap(k hpke.PrivateKey) (*PrivateKey, error) {
 		return nil, internal("encode a sealing key", err)
 	}
 	public := k.PublicKey().Bytes()
-	return &PrivateKey{key: k, seed: seed, public: public, id: keyID(public)}, nil
+	return &PrivateKey{key: k, seed: seed, public: public, id: IDOf(public)}, nil
 }
 
 // Bytes is the secret itself, 32 bytes, for ParsePrivateKey. The caller keeps it
@@ -180,15 +180,15 @@ func (s *Sender) Seal(plaintext, info []byte, recipients ...[]byte) ([]byte, err
 func (s *Sender) appendSlots(env, content, info []byte, recipients [][]byte) ([]byte, error) {
 	salt := env[saltAt:headSize]
 	for i, public := range recipients {
-		id := keyID(public)
+		with, err := s.with(public)
+		if err != nil {
+			return nil, err
+		}
+		id := with.id
 		for at := headSize; at < len(env); at += slotSize {
 			if bytes.Equal(env[at:at+idSize], id[:]) {
 				return nil, essaim.Errorf(essaim.CodeBadInput, "list each recipient once", "recipient %d is a repetition", i)
 			}
-		}
-		with, err := s.with(id, public)
-		if err != nil {
-			return nil, err
 		}
 		aead, err := slotCipher(with.export, salt, info)
 		if err != nil {
@@ -224,16 +224,25 @@ func (k *PrivateKey) Open(envelope, info []byte) ([]byte, error) {
 	return unpad(padded)
 }
 
-// IsRecipient reports whether an envelope is sealed to a public key. Anyone who holds
+// KeyID names a public key in envelopes that are sealed to it.
+type KeyID [idSize]byte
+
+// IDOf is the ID of a public key.
+func IDOf(public []byte) KeyID {
+	sum := sha256.Sum256(public)
+	return KeyID(sum[:idSize])
+}
+
+// IsRecipient reports whether an envelope is sealed to a key. Anyone who holds
 // an envelope can tell; it saves sending it to whoever cannot open it.
-func IsRecipient(envelope, public []byte) bool {
-	_, _, err := find(envelope, keyID(public))
+func (id KeyID) IsRecipient(envelope []byte) bool {
+	_, _, err := find(envelope, id)
 	return err == nil
 }
 
 // find checks the envelope's shape and returns the length of what comes before the
 // body, and the HPKE part of the slot with a key's ID.
-func find(envelope []byte, id [idSize]byte) (head int, slot []byte, err error) {
+func find(envelope []byte, id KeyID) (head int, slot []byte, err error) {
 	if len(envelope) > MaxEnvelope {
 		return 0, nil, damaged("it is longer than any envelope")
 	}
@@ -296,11 +305,6 @@ func parsePublic(public []byte) (hpke.PublicKey, error) {
 		return nil, essaim.Errorf(essaim.CodeBadInput, "a recipient is an MLKEM768X25519 public key", "public key of %d bytes cannot be sealed to: %v", len(public), err)
 	}
 	return key, nil
-}
-
-func keyID(public []byte) [idSize]byte {
-	sum := sha256.Sum256(public)
-	return [idSize]byte(sum[:idSize])
 }
 
 func damaged(why string) error {

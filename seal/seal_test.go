@@ -324,12 +324,12 @@ func TestIsRecipient(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, k := range keys {
-		if got, want := seal.IsRecipient(envelope, k), i < 3; got != want {
-			t.Errorf("seal.IsRecipient(key %d) = %v, want %v", i, got, want)
+		if got, want := seal.IDOf(k).IsRecipient(envelope), i < 3; got != want {
+			t.Errorf("IsRecipient of key %d = %v, want %v", i, got, want)
 		}
 	}
 	for _, cut := range []int{0, 4, 5, 21, 100, 1204, 2000} {
-		if seal.IsRecipient(envelope[:cut], keys[2]) {
+		if seal.IDOf(keys[2]).IsRecipient(envelope[:cut]) {
 			t.Errorf("IsRecipient of the first %d bytes", cut)
 		}
 	}

@@ -28,13 +28,14 @@ type exporter func(context string, length int) ([]byte, error)
 // Sender seals many envelopes to the same few recipients. The zero value is ready.
 type Sender struct {
 	mu    sync.Mutex
-	known map[[idSize]byte]*agreement // guarded by mu
+	known map[string]*agreement // by public key; guarded by mu
 }
 
 // agreement is a secret with one recipient.
 type agreement struct {
 	made   time.Time
 	once   sync.Once // then the rest is set
+	id     KeyID
 	enc    []byte
 	export exporter
 	err    error
@@ -45,29 +46,32 @@ type agreement struct {
 //
 // Errors: CodeBadInput.
 func (s *Sender) Check(public []byte) error {
-	_, err := s.with(keyID(public), public)
+	_, err := s.with(public)
 	return err
 }
 
 // with agrees with a recipient, unless that was done lately.
-func (s *Sender) with(id [idSize]byte, public []byte) (*agreement, error) {
+func (s *Sender) with(public []byte) (*agreement, error) {
 	s.mu.Lock()
-	a := s.known[id]
+	a := s.known[string(public)]
 	if a == nil || time.Since(a.made) > agreedAge {
-		maps.DeleteFunc(s.known, func(_ [idSize]byte, a *agreement) bool { return time.Since(a.made) > agreedAge })
+		maps.DeleteFunc(s.known, func(_ string, a *agreement) bool { return time.Since(a.made) > agreedAge })
 		if s.known == nil || len(s.known) >= maxAgreed {
-			s.known = map[[idSize]byte]*agreement{}
+			s.known = map[string]*agreement{}
 		}
 		a = &agreement{made: time.Now()}
-		s.known[id] = a
+		s.known[string(public)] = a
 	}
 	s.mu.Unlock()
-	a.once.Do(func() { a.enc, a.export, a.err = agree(public) })
+	a.once.Do(func() {
+		a.id = IDOf(public)
+		a.enc, a.export, a.err = agree(public)
+	})
 	if a.err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.known[id] == a {
-			delete(s.known, id)
+		if s.known[string(public)] == a {
+			delete(s.known, string(public))
 		}
 	}
 	return a, a.err
