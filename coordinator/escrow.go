@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -188,7 +189,8 @@ func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
 		return errFull(e)
 	}
 	if e.tasks >= maxTasks {
-		return essaim.Errorf(essaim.CodeUnavailable, "wait until one is finished", "session %s has %d tasks under way, at most %d may be", e.session.ID, e.tasks, maxTasks)
+		return &essaim.Error{Code: essaim.CodeUnavailable, Hint: "wait until one is finished", Err: errBusy,
+			Msg: fmt.Sprintf("session %s has %d tasks under way, at most %d may be", e.session.ID, e.tasks, maxTasks)}
 	}
 	spent, ok1 := e.reserved.Add(e.captured)
 	total, ok2 := spent.Add(most)
@@ -203,6 +205,9 @@ func (b *book) reserve(e *escrow, most essaim.Amount, maxTasks int) error {
 	e.tasks++
 	return nil
 }
+
+// errBusy is wrapped where a session has too many tasks under way.
+var errBusy = errors.New("too many tasks under way")
 
 // errFull refuses work that one settlement cannot pay.
 func errFull(e *escrow) error {

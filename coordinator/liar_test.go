@@ -20,6 +20,7 @@ type liar struct {
 	key     ed25519.PrivateKey
 	offers  chan *offer
 	pace    time.Duration // of its beats, as it says
+	places  uint32        // that it has, as it says
 	mu      sync.Mutex    // one beat at a time
 	host    *transport.Host
 	control *transport.Stream // guarded by mu
@@ -41,9 +42,11 @@ const (
 
 func (n *network) lie() *liar { return n.lieAt(calmBeat) }
 
-func (n *network) lieAt(pace time.Duration) *liar {
+func (n *network) lieAt(pace time.Duration) *liar { return n.lieWith(pace, 8) }
+
+func (n *network) lieWith(pace time.Duration, places uint32) *liar {
 	n.t.Helper()
-	l := &liar{n: n, key: newKey(n.t), offers: make(chan *offer, 8), pace: pace}
+	l := &liar{n: n, key: newKey(n.t), offers: make(chan *offer, 8), pace: pace, places: places}
 	n.register(l.key, newSeal(n.t).PublicKey(), 100)
 	l.dial()
 	return l
@@ -80,7 +83,7 @@ func (l *liar) dial() {
 		t.Fatal(err)
 	}
 	before := l.n.co.Stats().Miners
-	hello := transport.Hello{ChainID: chainID, Capacity: 8, Beat: l.pace, Models: []essaim.ModelInfo{{
+	hello := transport.Hello{ChainID: chainID, Capacity: l.places, Beat: l.pace, Models: []essaim.ModelInfo{{
 		Digest: modelDigest, Name: "fake", Kind: essaim.KindImage, UnitPrice: unitPrice, MinSteps: 1, MaxSteps: 8, Steps: 2,
 	}}}
 	if err := l.control.Send(hello); err != nil {
@@ -194,6 +197,32 @@ func TestStalledMinerIsGoneThoughItsConnectionStands(t *testing.T) {
 		t.Errorf("claim of a lost attempt: %+v, %v, want a conflict", answer.Claim, err)
 	}
 	p.settle(delivered)
+}
+
+// TestMinerThatIsHeardIsThere: beats that do not come in time, since a line or a machine is busy with the work itself,
+// do not cost a miner its tasks while that work arrives.
+func TestMinerThatIsHeardIsThere(t *testing.T) {
+	n := newNetwork(t, nil)
+	l := n.lieAt(slowBeat) // and no beat
+	p := n.payer(10 * unitPrice)
+	d := wait(func() (essaim.Delivery, error) { return p.imagine("a sloe", nil) })
+	o := within(t, l.offers, "the offer arrives")
+	tick := time.NewTicker(slowBeat / 8)
+	defer tick.Stop()
+	for range 4 * 8 {
+		<-tick.C
+		o.say(t, transport.Report{Update: &transport.Update{Step: 1, Steps: 2}})
+	}
+	right := l.result(o, nil)
+	o.say(t, transport.Report{Result: &right})
+	got := within(t, d, "the task is delivered")
+	close(o.done)
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	if s := n.co.Stats(); s.Lost != 0 || s.Miners != 1 {
+		t.Errorf("%+v", s)
+	}
 }
 
 func TestLostAcknowledgementIsGivenAgain(t *testing.T) {

@@ -113,7 +113,7 @@ func TestUnregisteredMinerIsRefused(t *testing.T) {
 	n := newNetwork(t, nil)
 	m, err := miner.New(miner.Config{
 		Key: newKey(t), Seal: newSeal(t), ChainID: chainID, Coordinators: []string{n.addr()}, Engines: []engine.Engine{&fake{}},
-		Blobs: n.blobs, Offers: []essaim.Offer{{Model: modelDigest, UnitPrice: unitPrice}}, Receipts: filepath.Join(n.dir, "r.db"),
+		Offers: []essaim.Offer{{Model: modelDigest, UnitPrice: unitPrice}}, Receipts: filepath.Join(n.dir, "r.db"),
 		MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond, Logger: n.logger("miner"),
 	})
 	if err != nil {

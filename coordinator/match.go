@@ -12,7 +12,6 @@ import (
 	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/coordinator/line"
 	"github.com/essaim/essaim/coordinator/quality"
-	"github.com/essaim/essaim/seal"
 )
 
 // maxCandidates is how many miners a quote names: enough to lose two without asking
@@ -214,7 +213,7 @@ func (c *Coordinator) able(j *job) []*miner {
 // it has not failed at it. c.mu is held.
 func (c *Coordinator) can(m *miner, j *job) bool {
 	info, ok := c.listed(m, j.task.Model)
-	if !ok || info.Kind != j.task.Kind || !j.only.IsZero() && j.only != m.key || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !seal.IsRecipient(j.input, m.actor.HPKEKey) {
+	if !ok || info.Kind != j.task.Kind || !j.only.IsZero() && j.only != m.key || j.tried[m.key] || j.broken[m] || m.ctx.Err() != nil || !m.sealID.IsRecipient(j.input) {
 		return false
 	}
 	price, ok := info.UnitPrice.Mul(j.task.Units())

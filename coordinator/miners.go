@@ -13,6 +13,7 @@ import (
 	"github.com/essaim/essaim/coordinator/known"
 	"github.com/essaim/essaim/coordinator/line"
 	"github.com/essaim/essaim/coordinator/outcome"
+	"github.com/essaim/essaim/seal"
 	"github.com/essaim/essaim/transport"
 )
 
@@ -21,7 +22,7 @@ const (
 	refusalTimeout = 2 * time.Second        // for a miner to read that it is refused
 	minBeat        = 5 * time.Millisecond   // a miner may not make us read more often
 	maxBeat        = 10 * time.Second       // nor leave us longer in the dark
-	missedBeats    = 2                      // so many, and the miner is gone
+	missedBeats    = 2                      // so many without another word, and the miner is gone
 	beatSlack      = 250 * time.Millisecond // for a scheduler's delay, on both machines
 	maxCapacity    = 256                    // attempts on one connection
 	maxModels      = 1024                   // that one miner may offer
@@ -50,6 +51,7 @@ type miner struct {
 
 	// Guarded by Coordinator.mu.
 	actor    essaim.Actor                       // as the ledger has it; never changed in place
+	sealID   seal.KeyID                         // of the actor's sealing key
 	hello    []essaim.ModelInfo                 // what it said that it runs
 	models   map[essaim.Digest]essaim.ModelInfo // effective: registered, run, price agreed
 	capacity int
@@ -204,7 +206,7 @@ func (c *Coordinator) register(ctx context.Context, m *miner, a essaim.Actor) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.actor, m.models, m.turns.Own = a, models, a.Owner
+	m.actor, m.sealID, m.models, m.turns.Own = a, seal.IDOf(a.HPKEKey), models, a.Owner
 	c.serveQueue()
 }
 
@@ -251,7 +253,7 @@ func (c *Coordinator) listen(m *miner, s *transport.Stream, beat time.Duration) 
 	for {
 		began := time.Now()
 		var in transport.FromMiner
-		if err := s.Receive(&in, patience); err != nil {
+		if err := s.ReceiveAlive(&in, patience); err != nil {
 			if time.Since(began) >= patience {
 				return errStalled
 			}

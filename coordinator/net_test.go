@@ -340,7 +340,7 @@ func (n *network) mine(e engine.Engine, change func(*miner.Config)) *seat {
 	n.register(key, hpke.PublicKey(), 100)
 	cfg := miner.Config{
 		Key: key, Seal: hpke, ChainID: chainID, Coordinators: []string{n.addr()},
-		Engines: []engine.Engine{e}, Blobs: mem.New(), Offers: []essaim.Offer{{Model: modelDigest, UnitPrice: unitPrice}},
+		Engines: []engine.Engine{e}, Offers: []essaim.Offer{{Model: modelDigest, UnitPrice: unitPrice}},
 		Receipts: filepath.Join(n.t.TempDir(), "receipts.db"), Capacity: 2, Beat: 200 * time.Millisecond,
 		MinBackoff: 10 * time.Millisecond, MaxBackoff: 100 * time.Millisecond, Logger: n.logger("miner"),
 	}

@@ -55,7 +55,7 @@ func TestReplicas(t *testing.T) {
 	if a.Receipt.Miner == b.Receipt.Miner || a.Receipt.Input != b.Receipt.Input || !verify.Same(a.Receipt, b.Receipt) {
 		t.Errorf("%s and %s have drawn", a.Receipt.Miner.Short(), b.Receipt.Miner.Short())
 	}
-	if !seal.IsRecipient(a.Input, n.hpkeOf(a.Receipt.Miner)) {
+	if !seal.IDOf(n.hpkeOf(a.Receipt.Miner)).IsRecipient(a.Input) {
 		t.Error("the audit does not get the input as it was sealed")
 	}
 	third := task

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -15,7 +16,6 @@ import (
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/internal/tracing"
 	"github.com/essaim/essaim/receipts"
-	"github.com/essaim/essaim/seal"
 )
 
 // maxInput bounds a sealed input, in bytes: a prompt of up to 64 KiB with its padding, and
@@ -34,7 +34,7 @@ var (
 type job struct {
 	task    essaim.Task
 	digest  essaim.Digest
-	signed  []byte         // the task, COSE_Sign1
+	signed  []byte         // the task, COSE_Sign1; a copy, for the log keeps it when the message it came in is long done
 	input   []byte         // sealed; never stored
 	consent []byte         // likewise, sealed to this coordinator; nil: none
 	only    essaim.NodeKey // may have the task; zero: any
@@ -147,7 +147,7 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 	c.refill(ctx, e, t.MaxPrice)
 	j := &job{
 		voucher: voucher,
-		task:    t, digest: digest, signed: s.Task, input: s.Input, consent: s.Consent, only: s.Only, escrow: e, conversation: s.Conversation, who: line.Who{Payer: e.session.Payer, For: s.For, Last: s.Last}, since: time.Now(), done: make(chan struct{}),
+		task:    t, digest: digest, signed: bytes.Clone(s.Task), input: s.Input, consent: s.Consent, only: s.Only, escrow: e, conversation: s.Conversation, who: line.Who{Payer: e.session.Payer, For: s.For, Last: s.Last}, since: time.Now(), done: make(chan struct{}),
 		tried: map[essaim.NodeKey]bool{}, broken: map[*miner]bool{},
 		feed: feed.New(essaim.Progress{Task: digest, State: essaim.TaskSubmitted}),
 	}
@@ -157,7 +157,7 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 		return running, nil // submitted twice in the same moment
 	}
 	if len(c.jobs) >= c.cfg.MaxJobs {
-		return nil, essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "the coordinator has %d tasks under way, as many as it takes", len(c.jobs))
+		return nil, c.later(t.Model, essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "the coordinator has %d tasks under way, as many as it takes", len(c.jobs)))
 	}
 	if err := c.rounds.Join(t, digest); err != nil {
 		return nil, err
@@ -168,6 +168,9 @@ func (c *Coordinator) start(ctx context.Context, t essaim.Task, signer essaim.No
 	}
 	if err := c.book.reserve(e, t.MaxPrice, c.cfg.MaxTasks); err != nil {
 		c.rounds.Leave(t, digest)
+		if errors.Is(err, errBusy) {
+			err = c.later(t.Model, err)
+		}
 		return nil, err
 	}
 	life, cancel := context.WithCancelCause(c.life)
@@ -223,7 +226,7 @@ func (c *Coordinator) whyNobody(j *job) error {
 		if !found || price < lowest {
 			lowest, found, makes = price, true, info
 		}
-		if seal.IsRecipient(j.input, m.actor.HPKEKey) {
+		if m.sealID.IsRecipient(j.input) {
 			barred = cmp.Or(barred, c.eligible(m, j.task.Model, price))
 		}
 	}

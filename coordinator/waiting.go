@@ -10,7 +10,6 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator/known"
-	"github.com/essaim/essaim/seal"
 	"github.com/essaim/essaim/standing"
 )
 
@@ -70,6 +69,17 @@ func (c *Coordinator) eta(j *job, s standing.Standing, places int) time.Time {
 	return j.began.Add(max(takes, time.Since(j.began)))
 }
 
+// later says with an error when a task of a model that is turned away may be tried again. c.mu is held.
+func (c *Coordinator) later(model essaim.Digest, err error) error {
+	places := 0
+	for _, m := range c.miners {
+		if _, ok := m.models[model]; ok {
+			places += m.capacity
+		}
+	}
+	return standing.Later(err, c.pace.Retry(model, c.queue.Len(), places))
+}
+
 // whyNot says why a miner that runs a job's model does not get it now; "": it could.
 // c.mu is held.
 func (c *Coordinator) whyNot(j *job, m *miner) string {
@@ -91,7 +101,7 @@ func (c *Coordinator) whyNot(j *job, m *miner) string {
 		return err.Error() // first: that may be why no quote has named it
 	}
 	switch {
-	case !seal.IsRecipient(j.input, m.actor.HPKEKey):
+	case !m.sealID.IsRecipient(j.input):
 		return "the input is not sealed to it"
 	case !c.rounds.Free(j.task, j.digest, m.actor.Owner):
 		return "its owner has another replica of the task"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator"
@@ -133,8 +134,8 @@ func TestMoreThanItTakes(t *testing.T) {
 	_, first := p.submit("first")
 	within(t, started, "the first task runs")
 	_, second := p.submit("second")
-	if _, err := p.imagine("third", nil); essaim.CodeOf(err) != essaim.CodeUnavailable {
-		t.Errorf("a third task: %v", err)
+	if _, err := p.imagine("third", nil); essaim.CodeOf(err) != essaim.CodeUnavailable || standing.After(err) < time.Second || standing.After(err) > time.Minute {
+		t.Errorf("a third task: %v, after %v", err, standing.After(err))
 	}
 	free()
 	for _, done := range []<-chan result[essaim.Delivery]{first, second} {

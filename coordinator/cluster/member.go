@@ -12,7 +12,6 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,7 +25,7 @@ import (
 	"github.com/essaim/essaim/internal/durable/postgres"
 )
 
-// schema: instances that may write, and who owns a session. A lease of an instance that is not there is free.
+// schema: instances that may write, and who owns a session or an API key.
 const schema = `
 CREATE TABLE IF NOT EXISTS instances (
 	id    TEXT PRIMARY KEY, -- drawn at each start
@@ -36,6 +35,10 @@ CREATE TABLE IF NOT EXISTS instances (
 );
 CREATE TABLE IF NOT EXISTS leases (
 	session  BIGINT PRIMARY KEY,
+	instance TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS keyleases (
+	key      TEXT PRIMARY KEY, -- its ID
 	instance TEXT NOT NULL
 );
 CREATE OR REPLACE FUNCTION essaim_may_write(me TEXT) RETURNS VOID AS $$ BEGIN
@@ -72,14 +75,16 @@ type Member struct {
 	done chan struct{} // closed when no beat comes any more
 	lost chan struct{}
 
-	taking sync.Mutex // one session is taken after the other
+	watching sync.WaitGroup // of what else is lost with the instance
+
+	sessions *leases[essaim.SessionID]
+	keys     *leases[string]
 
 	mu     sync.Mutex
-	owned  map[essaim.SessionID]bool // guarded by mu
-	others map[string]*other         // the instances besides this one, by ID; guarded by mu
-	beat   time.Time                 // when the last one that succeeded began; guarded by mu
-	peers  []string                  // guarded by mu
-	why    error                     // of lost; guarded by mu
+	others map[string]*other // the instances besides this one, by ID; guarded by mu
+	beat   time.Time         // when the last one that succeeded began; guarded by mu
+	peers  []string          // guarded by mu
+	why    error             // of lost; guarded by mu
 }
 
 // other is another instance.
@@ -99,10 +104,12 @@ func Join(ctx context.Context, cfg Config) (_ *Member, err error) {
 	}
 	m := &Member{
 		cfg: cfg, id: "essaim-" + rand.Text(), done: make(chan struct{}), lost: make(chan struct{}),
-		owned: map[essaim.SessionID]bool{}, others: map[string]*other{},
+		others: map[string]*other{},
 	}
+	m.sessions = &leases[essaim.SessionID]{m: m, what: "session", table: "leases", column: "session", arg: func(id essaim.SessionID) any { return int64(id) }, owned: map[essaim.SessionID]bool{}}
+	m.keys = &leases[string]{m: m, what: "key", table: "keyleases", column: "key", arg: func(id string) any { return id }, owned: map[string]bool{}}
 	m.log = cfg.Logger.With("instance", m.id)
-	if m.beats, err = postgres.Open(ctx, postgres.Config{URL: cfg.DB, Name: m.id, Schema: receiptlog.Schema + cfg.Schema, Own: schema + cfg.Own}); err != nil {
+	if m.beats, err = postgres.Open(ctx, postgres.Config{URL: cfg.DB, Name: m.id, Schema: receiptlog.Schema + cfg.Schema, Own: schema + cfg.Own, Reads: 4}); err != nil {
 		return nil, err
 	}
 	m.beat = time.Now()
@@ -134,6 +141,7 @@ func (m *Member) Close() error {
 	err := m.rows.Close()
 	m.stop()
 	<-m.done
+	m.watching.Wait()
 	if m.isLost() != nil {
 		_ = m.beats.Close() // whose connection may have been cut
 		return err
@@ -210,13 +218,6 @@ func (m *Member) Peers() (out []string) {
 	return out
 }
 
-// Alive reports whether an instance is among those that may write.
-func (m *Member) Alive(instance string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return instance == m.id && m.why == nil || m.others[instance] != nil
-}
-
 // keep beats until ctx ends, or the instance is lost.
 func (m *Member) keep(ctx context.Context) {
 	defer close(m.done)
@@ -226,6 +227,8 @@ func (m *Member) keep(ctx context.Context) {
 		var err error
 		select {
 		case <-ctx.Done():
+			return
+		case <-m.lost:
 			return
 		case <-m.rows.Lost():
 			_, err = m.rows.Write()
@@ -242,10 +245,16 @@ func (m *Member) keep(ctx context.Context) {
 func (m *Member) lose(why error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.why != nil {
+		return
+	}
 	m.why = fmt.Errorf("this instance is no more: %w", why)
 	m.log.Error("instance lost", "err", why)
 	close(m.lost)
 }
+
+// unsure reports whether others may have given this instance up. m.mu is held.
+func (m *Member) unsure() bool { return m.why != nil || time.Since(m.beat) > m.patience() }
 
 // patience is how old a beat may be.
 func (m *Member) patience() time.Duration { return missedBeats*m.cfg.Beat + min(slack, m.cfg.Beat) }
@@ -318,102 +327,10 @@ func (m *Member) list(ctx context.Context) (map[string]*other, error) {
 	return out, found.Err()
 }
 
-// ElsewhereError says that a session is another instance's.
-type ElsewhereError struct {
-	Instance string
-	URL      string // of its gateway
-}
-
-func (e *ElsewhereError) Error() string {
-	return "the session is with another instance of the coordinator"
-}
-
-// Own takes a session, unless another instance has it. took is called when it was taken and before anybody else gets it by
-// Own; if it fails the session is taken again by the next call.
-//
-// Errors: CodeUnavailable with an ElsewhereError, or if this instance has not been heard of for too long to be sure.
+// Own takes a session, unless another instance has it: see leases.own.
 func (m *Member) Own(ctx context.Context, id essaim.SessionID, took func() error) error {
-	if mine, err := m.has(id); mine || err != nil {
-		return err
-	}
-	m.taking.Lock()
-	defer m.taking.Unlock()
-	if mine, err := m.has(id); mine || err != nil {
-		return err
-	}
-	owner, err := m.owner(ctx, id)
-	if err != nil {
-		return err
-	}
-	if owner == nil || owner.URL == "" || owner.Instance == m.id { // free, or about to be
-		if err := m.take(id); err != nil {
-			return err
-		}
-		if owner, err = m.owner(ctx, id); err != nil {
-			return err
-		}
-	}
-	if owner == nil || owner.Instance != m.id {
-		return elsewhere(id, owner)
-	}
-	if err := took(); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.owned[id] = true
-	return nil
-}
-
-func elsewhere(id essaim.SessionID, owner *ElsewhereError) error {
-	if owner == nil {
-		owner = &ElsewhereError{}
-	}
-	return essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "session %s: %w", id, owner)
-}
-
-// has reports whether a session is this instance's. Whether it still is, is not known when its heartbeats were not heard for
-// too long, as after a pause of the whole process.
-func (m *Member) has(id essaim.SessionID) (bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.why != nil || time.Since(m.beat) > m.patience() {
-		return false, essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "session %s: this instance of the coordinator may have been given up by the others", id)
-	}
-	return m.owned[id], nil
-}
-
-// owner is who has a session; nil: nobody ever had it. One without URL is not there any more.
-func (m *Member) owner(ctx context.Context, id essaim.SessionID) (*ElsewhereError, error) {
-	var e ElsewhereError
-	err := m.rows.QueryRow(ctx, `SELECT l.instance, COALESCE(i.url, '') FROM leases AS l LEFT JOIN instances AS i ON i.id = l.instance WHERE l.session = ?`, int64(id)).
-		Scan(&e.Instance, &e.URL)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return &e, err
-}
-
-// take writes this instance into the lease, if nobody who is there is in it. The row is locked before it is looked at who is there, as
-// only a statement that begins then sees those who have come meanwhile.
-func (m *Member) take(id essaim.SessionID) error {
-	_, err := m.rows.Write(
-		durable.Stmt{Query: `INSERT INTO leases (session, instance) VALUES (?, ?) ON CONFLICT DO NOTHING`, Args: []any{int64(id), m.id}},
-		durable.Stmt{Query: `SELECT 1 FROM leases WHERE session = ? FOR UPDATE`, Args: []any{int64(id)}},
-		durable.Stmt{Query: `UPDATE leases SET instance = ? WHERE session = ? AND NOT EXISTS (SELECT 1 FROM instances WHERE id = leases.instance)`, Args: []any{m.id, int64(id)}},
-	)
-	return err
+	return m.sessions.own(ctx, id, took)
 }
 
 // Drop gives up a session that is over.
-func (m *Member) Drop(id essaim.SessionID) {
-	m.taking.Lock() // until this is in line, before what takes it again
-	defer m.taking.Unlock()
-	m.mu.Lock()
-	mine := m.owned[id]
-	delete(m.owned, id)
-	m.mu.Unlock()
-	if mine {
-		m.rows.StartPatient(durable.Stmt{Query: `DELETE FROM leases WHERE session = ? AND instance = ?`, Args: []any{int64(id), m.id}})
-	}
-}
+func (m *Member) Drop(id essaim.SessionID) { m.sessions.drop(id) }

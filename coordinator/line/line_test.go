@@ -193,3 +193,22 @@ func TestPace(t *testing.T) {
 		t.Errorf("third of two at a time: %v", got)
 	}
 }
+
+// TestRetry: who is turned away comes again when the queue may be through, neither at once nor never.
+func TestRetry(t *testing.T) {
+	var p line.Pace
+	model, unknown := essaim.DigestOf([]byte("m")), essaim.DigestOf([]byte("another"))
+	p.Note(model, 500*time.Millisecond)
+	for _, c := range []struct {
+		model           essaim.Digest
+		waiting, served int
+		want            time.Duration
+	}{
+		{unknown, 1000, 1, time.Second}, {model, 0, 8, time.Second}, {model, 8, 8, time.Second}, {model, 9, 8, 1500 * time.Millisecond},
+		{model, 80, 8, 5500 * time.Millisecond}, {model, 10, 0, 5500 * time.Millisecond}, {model, 1 << 14, 8, line.MaxRetry},
+	} {
+		if got := p.Retry(c.model, c.waiting, c.served); got != c.want {
+			t.Errorf("%d waiting, %d served: %v, want %v", c.waiting, c.served, got, c.want)
+		}
+	}
+}

@@ -31,6 +31,15 @@ func (p *Pace) Note(model essaim.Digest, took time.Duration) {
 // Of is what a task of a model takes; 0: nobody knows.
 func (p *Pace) Of(model essaim.Digest) time.Duration { return p.mean[model] }
 
+// MaxRetry is the longest that Retry says: the estimate is rough, and places may be free before.
+const MaxRetry = time.Minute
+
+// Retry is after how long it makes sense to hand a task in that was turned away, with so many waiting and so many served at the same
+// time: from a second to MaxRetry.
+func (p *Pace) Retry(model essaim.Digest, waiting, served int) time.Duration {
+	return min(max(p.Wait(model, waiting, served), time.Second), MaxRetry)
+}
+
 // Wait is how long a task in a place has to wait until it is done, with so many served
 // at the same time; 0: nobody knows.
 func (p *Pace) Wait(model essaim.Digest, place, served int) time.Duration {
