@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/essaim/essaim/gateway"
 )
@@ -77,6 +78,54 @@ func TestConnectionsAreBounded(t *testing.T) {
 		if resp.StatusCode == http.StatusUnauthorized {
 			break
 		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// deadlines is a listener that notes until when its connections may be written to.
+type deadlines struct {
+	net.Listener
+	noted chan time.Time
+}
+
+func (d deadlines) Accept() (net.Conn, error) {
+	c, err := d.Listener.Accept()
+	return noting{c, d.noted}, err
+}
+
+type noting struct {
+	net.Conn
+	noted chan<- time.Time
+}
+
+func (n noting) SetWriteDeadline(at time.Time) error {
+	if !at.IsZero() {
+		n.noted <- at
+	}
+	return n.Conn.SetWriteDeadline(at)
+}
+
+// TestAnswersHaveTheirTime: a connection that takes nothing of an answer is held for a quarter of an hour, not for ever.
+func TestAnswersHaveTheirTime(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := deadlines{inner, make(chan time.Time, 16)}
+	r := newRig(t, func(c *gateway.Config) { c.Listener = l })
+	r.url = "http://" + inner.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.gateway.Run(ctx) }()
+	before := time.Now()
+	if resp, b := r.send(t, "GET", "/healthz", ""); resp.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", resp.StatusCode, b)
+	}
+	if at := <-l.noted; at.Before(before.Add(15*time.Minute)) || at.After(time.Now().Add(15*time.Minute)) {
+		t.Errorf("an answer may take until %v, the request came after %v", at, before)
 	}
 	cancel()
 	if err := <-done; err != nil {

@@ -6,20 +6,30 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/once"
 )
 
-// decideTick is how often tasks in doubt are asked after.
-const decideTick = 5 * time.Second
+const (
+	// decideTick is how often tasks in doubt are asked after.
+	decideTick = 5 * time.Second
 
-// decideOften decides until the context ends, and a last time then: requests that were
+	// forgetTick is how often requests that are too old to be repeated are forgotten.
+	forgetTick = time.Hour
+)
+
+// decideOften decides, and forgets what is old, until the context ends, and decides a last time then: requests that were
 // under way have ended.
 func (g *Gateway) decideOften(ctx context.Context) {
-	tick := time.NewTicker(decideTick)
+	tick, forget := time.NewTicker(decideTick), time.NewTicker(forgetTick)
 	defer tick.Stop()
+	defer forget.Stop()
 	for {
 		select {
 		case <-tick.C:
+			g.succeed(ctx)
 			g.decide(ctx)
+		case <-forget.C:
+			g.forget()
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), decideTick)
 			defer cancel()
@@ -60,4 +70,31 @@ func (g *Gateway) decideOne(ctx context.Context, d apikey.Doubt) error {
 		return g.cfg.Keys.Unpaid(d)
 	}
 	return nil
+}
+
+// forget drops what is too old to be repeated.
+func (g *Gateway) forget() {
+	if err := g.cfg.Keys.ForgetRepeats(time.Now()); err != nil {
+		g.log.Error("old requests are still kept", "err", err)
+	}
+}
+
+// repeat says whether a request with an Idempotency-Key may be done, and what of it was done before. Tasks of it that are in doubt are
+// asked after. The caller frees the request when it is over.
+//
+// Errors: as once.Request.Decide's; CodeUnavailable if another instance has it under way.
+func (g *Gateway) repeat(ctx context.Context, r *once.Request) (free func(), err error) {
+	if free, err = g.cfg.Keys.Claim(r); err != nil {
+		return nil, err
+	}
+	err = g.cfg.Keys.Repeat(ctx, r)
+	if essaim.CodeOf(err) == essaim.CodeUnavailable {
+		g.decide(ctx)
+		err = g.cfg.Keys.Repeat(ctx, r)
+	}
+	if err != nil {
+		free()
+		return nil, err
+	}
+	return free, nil
 }

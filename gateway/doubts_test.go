@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/essaim/essaim"
-	"github.com/essaim/essaim/blob/mem"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/client/clienttest"
 	"github.com/essaim/essaim/gateway"
@@ -45,7 +44,7 @@ func (r *rig) crashed(t *testing.T, path string, c client.Coordinator) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = keys.Close() })
-	again := &rig{Network: r.Network, keys: keys, blobs: mem.New(), secret: r.secret, keyID: r.keyID}
+	again := &rig{Network: r.Network, keys: keys, blobs: r.blobs, secret: r.secret, keyID: r.keyID}
 	again.serve(t, gateway.Config{Coordinator: c, Blobs: again.blobs, Keys: keys, Payer: payer{r.Network, 100 * clienttest.Price}})
 	return again
 }

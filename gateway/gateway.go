@@ -46,6 +46,8 @@ import (
 	"github.com/essaim/essaim/gateway/ollama"
 	"github.com/essaim/essaim/gateway/openai"
 	"github.com/essaim/essaim/gateway/purse"
+	"github.com/essaim/essaim/gateway/relay"
+	"github.com/essaim/essaim/internal/durable"
 	"github.com/essaim/essaim/internal/tracing"
 )
 
@@ -68,9 +70,14 @@ type Config struct {
 	Payer purse.Payer   // opens the sessions that pay for API-key users; needed with Keys
 	Roll  purse.Roll    // when a new session is opened
 
+	// Owners know which of several instances has a key; nil: this one has all.
+	Owners relay.Owners
+
 	// Batches is the folder of batches' files, which are sealed with the 32 bytes of BatchKey; "": there are none.
-	Batches  string
-	BatchKey []byte
+	// Of several instances they are in BatchRows, with batch.Schema, instead.
+	Batches   string
+	BatchRows durable.DB
+	BatchKey  []byte
 
 	// Guests serves requests without an API key, on one of the operator's; nil: they are refused.
 	Guests *desk.Guests
@@ -105,7 +112,8 @@ type Gateway struct {
 	purse   *purse.Purse // nil without a Payer
 	jobs    *jobs.Jobs
 	horde   *horde.API
-	batch   *batch.API // nil without a folder
+	batch   *batch.API   // nil without a folder
+	relay   *relay.Relay // nil: there is one instance only
 	handler http.Handler
 	crowd   crowd
 	halt    context.Context // ends when requests under way must end
@@ -144,7 +152,7 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.handler = g.wrap(g.crowd.wrap(mux))
+	g.handler = g.wrap(g.crowd.wrap(g.relayed(mux)))
 	return g, nil
 }
 
@@ -172,16 +180,18 @@ func (g *Gateway) routes() (*http.ServeMux, error) {
 	openai.New(d).Routes(dialects)
 	ollama.New(d).Routes(dialects)
 	a1111.New(d).Routes(dialects)
-	g.horde = horde.New(horde.Config{Desk: d, Coordinator: g.cfg.Coordinator, Halt: g.halt})
+	g.horde = horde.New(horde.Config{Desk: d, Coordinator: g.cfg.Coordinator, Halt: g.halt, Shared: g.cfg.Owners != nil})
 	g.horde.Routes(dialects)
-	if g.cfg.Batches != "" && g.cfg.Keys != nil {
+	if (g.cfg.Batches != "" || g.cfg.BatchRows != nil) && g.cfg.Keys != nil {
 		var err error
-		if g.batch, err = batch.Open(batch.Config{Dir: g.cfg.Batches, Key: g.cfg.BatchKey, Desk: d, Keys: g.cfg.Keys, Next: dialects, Halt: g.halt, Log: g.log}); err != nil {
+		if g.batch, err = batch.Open(batch.Config{Dir: g.cfg.Batches, DB: g.cfg.BatchRows, Key: g.cfg.BatchKey, Desk: d, Keys: g.cfg.Keys, Next: dialects, Halt: g.halt, Log: g.log}); err != nil {
 			return nil, err
 		}
 		g.batch.Routes(mux)
 	}
-	g.jobs = jobs.New(jobs.Config{Authenticate: d.Authenticate, Coordinator: g.cfg.Coordinator, Halt: g.halt, Log: g.log, Private: g.cfg.PrivateHooks})
+	g.jobs = jobs.New(jobs.Config{
+		Authenticate: d.Authenticate, Repeat: g.repeat, Coordinator: g.cfg.Coordinator, Halt: g.halt, Log: g.log, Private: g.cfg.PrivateHooks,
+	})
 	g.jobs.Routes(mux)
 	for _, below := range []string{"/v1/", "/api/", "/sdapi/"} {
 		mux.Handle(below, g.jobs.Wrap(dialects))
@@ -224,6 +234,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.batch != nil {
 		g.batch.Wait()
 	}
+	g.leave()
 	end()
 	group.Wait()
 	return err
@@ -232,10 +243,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 // takeUp goes on where an earlier run has ended, however it did.
 func (g *Gateway) takeUp(ctx context.Context) {
 	if g.purse != nil {
-		g.purse.Restore(ctx)
+		g.purse.Restore(ctx, g.cfg.Owners == nil) // what other instances had under way ends with its session
 	}
 	if g.cfg.Keys != nil {
 		g.decide(ctx)
+		g.forget()
 	}
 	if g.batch != nil {
 		g.batch.Resume()

@@ -71,7 +71,7 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Errorf("spent %d, %v", k.Spent, err)
 	}
 	for _, other := range [][2]string{{pathImages, `{"prompt":"a green apple"}`}, {"/v1/embeddings", body}} {
-		if resp, b := r.send(t, "POST", other[0], other[1], r.auth("Idempotency-Key", "k1")...); resp.StatusCode != 400 {
+		if resp, b := r.send(t, "POST", other[0], other[1], r.auth("Idempotency-Key", "k1")...); resp.StatusCode != 409 {
 			t.Errorf("another request with the key: %d %s", resp.StatusCode, b)
 		}
 	}

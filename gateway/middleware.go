@@ -109,10 +109,7 @@ func (r *recorder) status() int {
 // writeError answers with an error in the essaim dialect.
 func (g *Gateway) writeError(w http.ResponseWriter, err error) {
 	g.logFault(w, err)
-	code := essaim.CodeOf(err)
-	if code == essaim.CodeUnavailable {
-		w.Header().Set("Retry-After", "1")
-	}
+	desk.TellLater(w, err)
 	desk.WriteJSON(w, desk.StatusOf(err), client.ErrorBodyOf(err))
 }
 

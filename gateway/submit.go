@@ -107,6 +107,10 @@ func (g *Gateway) follow(out *frames, events <-chan client.Event, left int, canc
 		case <-tick.C:
 			out.add(client.Event{})
 		}
+		if left == 0 {
+			_ = out.write() // the answer's end, which goes along, is the server's to write
+			return
+		}
 		if out.flush() != nil {
 			cancel()
 		}
@@ -140,11 +144,15 @@ func (f *frames) add(e client.Event) int {
 	return 0
 }
 
-func (f *frames) flush() error {
+func (f *frames) write() error {
 	_ = f.rc.SetWriteDeadline(time.Now().Add(desk.WriteTime)) // httptest's recorder has none
 	_, err := f.w.Write(f.b)
 	f.b = f.b[:0]
-	if err != nil {
+	return err
+}
+
+func (f *frames) flush() error {
+	if err := f.write(); err != nil {
 		return err
 	}
 	return f.rc.Flush()

@@ -91,21 +91,33 @@ func (p *Part) reserveOnce(amount essaim.Amount) durable.Stmt {
 	}
 }
 
-// captureOnce is the statement that captures from a part's reservation, unless the task is in the books.
+// captureOnce is the statement that captures from a part's reservation, or from its key where the rows do not have one, unless
+// the task is in the books.
 func (p *Part) captureOnce(task essaim.Digest, session essaim.SessionID, price essaim.Amount) durable.Stmt {
+	key := balanceOf(p.hold.key)
 	return durable.Stmt{
-		Query: `INSERT INTO entries (at, kind, source, target, amount, ref, task) SELECT ?, ?, ?, ?, ?, ?, ?
-			WHERE NOT EXISTS (SELECT 1 FROM entries WHERE task = ? OR kind = ? AND ref = ?)`,
-		Args: []any{time.Now().UnixMilli(), string(Capture), p.account(), sessionOf(session), int64(price), p.ref, task[:], task[:], string(Capture), p.ref},
+		Query: `INSERT INTO entries (at, kind, source, target, amount, ref, task)
+			SELECT ?, CASE source WHEN ? THEN ? ELSE ? END, source, ?, ?, ?, ? FROM (SELECT CASE
+				WHEN EXISTS (SELECT 1 FROM entries WHERE kind = ? AND ref = ?) THEN ?
+				WHEN COALESCE((SELECT amount FROM balances WHERE account = ?), 0) >= ? THEN ?
+				ELSE ? END AS source)
+			WHERE true ON CONFLICT DO NOTHING`,
+		Args: []any{
+			time.Now().UnixMilli(), house, string(Cover), string(Capture), sessionOf(session), int64(price), p.ref, task[:],
+			string(Reserve), p.ref, p.account(),
+			key, int64(price), key,
+			house,
+		},
 	}
 }
 
 // nameAhead is Name of a store that serves.
 func (p *Part) nameAhead(task essaim.Digest, session essaim.SessionID) error {
-	p.hold.s.mu.Lock()
-	named := p.hold.s.file.Note(p.reserveOnce(p.amount), durable.Stmt{
+	stmts := append(p.onceNamed(task), p.reserveOnce(p.amount), durable.Stmt{
 		Query: `INSERT OR IGNORE INTO tasks (task, session, account) VALUES (?, ?, ?)`, Args: []any{task[:], int64(session), p.account()},
 	})
+	p.hold.s.mu.Lock()
+	named := p.hold.s.log.Note(stmts...)
 	p.wrote()
 	p.hold.s.mu.Unlock()
 	p.noted = append(p.noted, named)
@@ -117,14 +129,14 @@ func (p *Part) nameAhead(task essaim.Digest, session essaim.SessionID) error {
 
 // captureAhead is Capture of a store that serves.
 func (p *Part) captureAhead(task essaim.Digest, session essaim.SessionID, price essaim.Amount, more []durable.Stmt) (stored func() error) {
-	stmts := append([]durable.Stmt{p.reserveOnce(price), p.captureOnce(task, session, price), release(p.hold.key, p.ref), forget(task)}, more...)
+	stmts := append([]durable.Stmt{p.captureOnce(task, session, price), release(p.hold.key, p.ref), forget(task)}, more...)
 	var needless *durable.Appended
 	if len(p.noted) == 1 { // else the other names are in doubt
 		needless = p.noted[0]
 	}
 	s := p.hold.s
 	s.mu.Lock()
-	a := s.file.AppendInstead(needless, stmts...)
+	a := s.log.AppendInstead(needless, stmts...)
 	p.wrote()
 	s.giveBack(p.hold.key, p.amount-price)
 	s.mu.Unlock()
@@ -153,7 +165,7 @@ func (h *Hold) doneAhead() error {
 	}
 	wait := func() error { return nil }
 	if len(stmts) > 0 {
-		wait = s.file.Note(stmts...).Wait
+		wait = s.log.Note(stmts...).Wait
 	}
 	s.mu.Unlock()
 	if err := wait(); err != nil {

@@ -144,6 +144,9 @@ func (e Entry) shaped() bool {
 	if e.Kind == Reserve && e.From == house { // an owner took away what was being reserved
 		return kind(e.To) == "reserved"
 	}
+	if e.Kind == Capture && kind(e.From) == "key" { // its reservation was never written down
+		return kind(e.To) == "session" && e.Task != nil
+	}
 	if want != [2]string{kind(e.From), kind(e.To)} {
 		return false
 	}
@@ -162,7 +165,7 @@ func (r *replay) finish() {
 		for _, account := range []string{e.From, e.To} {
 			touched[account] = append(touched[account], e.ID)
 		}
-		if e.Kind == Capture || e.Kind == Release {
+		if (e.Kind == Capture || e.Kind == Release) && strings.HasPrefix(e.From, "reserved/") {
 			ended[e.From] = true
 		}
 	}

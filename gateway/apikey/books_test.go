@@ -8,19 +8,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/gateway/apikey"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func wantCode(t testing.TB, err error, want essaim.Code) {
 	t.Helper()
@@ -62,9 +61,13 @@ func check(t testing.TB, s *apikey.Store) apikey.Books {
 	return b
 }
 
-// killed opens what a kill at this moment would leave: the files as they are.
-func killed(t testing.TB, path string) (*apikey.Store, string) {
+// killed opens what a kill at this moment would leave: the files as they are, or the rows.
+func killed(t testing.TB, path string, s *apikey.Store) (*apikey.Store, string) {
 	t.Helper()
+	if server != nil {
+		giveUp(t, path, s)
+		return openKeys(t, path), path
+	}
 	dir, err := os.MkdirTemp(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +100,8 @@ type part struct {
 // gateway is a model of what goes on, without a file.
 type gateway struct {
 	path    string
-	s       *apikey.Store
+	s       *apikey.Store // the instance that is asked
+	other   *apikey.Store // another one; nil: there is none
 	keys    []string
 	in, out map[string]essaim.Amount // deposited less withdrawn; captured
 	holds   []*hold
@@ -109,6 +113,7 @@ type gateway struct {
 
 type hold struct {
 	*apikey.Hold
+	at    *apikey.Store
 	parts []*part
 }
 
@@ -136,6 +141,10 @@ func TestAnyHistoryAddsUp(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "keys.db")
 		g := &gateway{path: path, s: openKeys(t, path), in: map[string]essaim.Amount{}, out: map[string]essaim.Amount{}, paid: map[essaim.SessionID][]apikey.Paid{}}
 		defer func() { _ = g.s.Close() }()
+		if server != nil {
+			g.other = openKeys(t, path)
+			defer func() { _ = g.other.Close() }()
+		}
 		for range 2 {
 			g.keys = append(g.keys, create(t, g.s, 0).ID)
 		}
@@ -143,7 +152,7 @@ func TestAnyHistoryAddsUp(t *testing.T) {
 			"deposit": func(rt *rapid.T) { g.deposit(t, rt) }, "reserve": func(rt *rapid.T) { g.reserve(t, rt) },
 			"name": func(rt *rapid.T) { g.name(t, rt) }, "deliver": func(rt *rapid.T) { g.deliver(rt) },
 			"capture": func(rt *rapid.T) { g.capture(t, rt) }, "done": func(rt *rapid.T) { g.done(t, rt) },
-			"kill": func(rt *rapid.T) { g.kill(t) }, "decide": func(rt *rapid.T) { g.decide(t) }, "": func(rt *rapid.T) { g.check(t, rt) },
+			"kill": func(rt *rapid.T) { g.kill(t) }, "turn": func(rt *rapid.T) { g.turn(rt) }, "decide": func(rt *rapid.T) { g.decide(t) }, "": func(rt *rapid.T) { g.check(t, rt) },
 		})
 		for _, h := range g.holds {
 			if err := h.Done(); err != nil {
@@ -197,7 +206,7 @@ func (g *gateway) reserve(t *testing.T, rt *rapid.T) {
 	if err != nil {
 		return
 	}
-	x := &hold{Hold: h}
+	x := &hold{Hold: h, at: g.s}
 	for range n {
 		x.parts = append(x.parts, &part{key: key, amount: amount})
 	}
@@ -278,48 +287,82 @@ func (g *gateway) over(h *hold, released bool) {
 
 func (g *gateway) kill(t *testing.T) {
 	old := g.s
-	g.s, g.path = killed(t, g.path)
+	g.s, g.path = killed(t, g.path, old)
 	_ = old.Close()
+	var going []*hold
 	for _, h := range g.holds {
+		if h.at != old {
+			going = append(going, h)
+			continue
+		}
 		for _, p := range h.parts {
-			if p.task == 0 {
+			if p.task == 0 && server == nil {
 				p.amount = 0 // it was in memory alone
 			}
 		}
 		g.over(h, false)
 	}
-	g.holds = nil
+	g.holds = going
 }
 
-// decide is what the gateway does at its start and now and then.
-func (g *gateway) decide(t *testing.T) {
-	list, err := g.s.Undecided(t.Context())
-	if err != nil {
-		t.Fatal(err)
+// turn has another instance asked from now on.
+func (g *gateway) turn(rt *rapid.T) {
+	if g.other == nil {
+		rt.Skip("there is one only")
 	}
-	for _, d := range list {
-		i := slices.IndexFunc(g.left, func(p *part) bool { return task(p.task) == d.Task })
-		if i < 0 || g.left[i].session != d.Session {
-			t.Fatalf("task %s is in doubt for no reason", d.Task.Short())
-		}
-		switch p := g.left[i]; {
-		case !p.receipt:
-			err = g.s.Unpaid(d)
-		case p.amount > 0: // a kill has left its reservation
-			err = g.s.Paid(t.Context(), d, p.price)
-			g.out[p.key] += p.price
-		default:
-			err = g.s.Paid(t.Context(), d, p.price)
-			g.house += p.price
-		}
-		if err != nil {
+	g.s, g.other = g.other, g.s
+}
+
+// decide is what the gateway does at its start and now and then: all instances of it, that know the same.
+func (g *gateway) decide(t *testing.T) {
+	instances := []*apikey.Store{g.s, g.other}
+	if g.other == nil {
+		instances = instances[:1]
+	}
+	lists := make([][]apikey.Doubt, len(instances))
+	var err error
+	for i, s := range instances {
+		if lists[i], err = s.Undecided(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+	}
+	decided := map[*part]bool{}
+	for i, s := range instances {
+		for _, d := range lists[i] {
+			g.decideOne(t, s, d, decided)
 		}
 	}
 	g.left = nil
 }
 
+func (g *gateway) decideOne(t *testing.T, s *apikey.Store, d apikey.Doubt, decided map[*part]bool) {
+	i := slices.IndexFunc(g.left, func(p *part) bool { return task(p.task) == d.Task })
+	if i < 0 || g.left[i].session != d.Session {
+		t.Fatalf("task %s is in doubt for no reason", d.Task.Short())
+	}
+	var err error
+	p := g.left[i]
+	if p.receipt {
+		err = s.Paid(t.Context(), d, p.price)
+	} else {
+		err = s.Unpaid(d)
+	}
+	switch {
+	case err != nil:
+		t.Fatal(err)
+	case decided[p] || !p.receipt:
+	case p.amount > 0: // a kill has left its reservation
+		g.out[p.key] += p.price
+	default:
+		g.house += p.price
+	}
+	decided[p] = true
+}
+
 func (g *gateway) check(t *testing.T, rt *rapid.T) {
+	if g.other != nil {
+		check(t, g.other) // what it has begun is in the rows then
+	}
 	for _, key := range g.keys {
 		k, err := g.s.Key(t.Context(), key)
 		if err != nil || k.Limit != g.in[key] || k.Spent != g.out[key] || k.Balance != g.balance(key) || k.Limit != k.Balance+k.Reserved+k.Spent {
@@ -411,6 +454,10 @@ func TestReferencesCountOnce(t *testing.T) {
 // tamper does to the file what no program of ours does.
 func tamper(t *testing.T, path string, statements ...string) {
 	t.Helper()
+	if server != nil {
+		tamperShared(t, path, statements...)
+		return
+	}
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
@@ -520,4 +567,34 @@ func BenchmarkReserveAndCapture(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkManyRequests has 64 requests of 8 keys under way, at two instances where there are several.
+func BenchmarkManyRequests(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "keys.db")
+	stores := []*apikey.Store{openKeys(b, path)}
+	if server != nil {
+		stores = append(stores, openKeys(b, path))
+	}
+	keys := make([]apikey.Key, 8)
+	for i := range keys {
+		keys[i] = create(b, stores[i%len(stores)], 1e15)
+	}
+	var workers, tasks atomic.Uint64
+	b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(p *testing.PB) {
+		i := int(workers.Add(1)) % len(keys)
+		s := stores[i%len(stores)]
+		for p.Next() {
+			n := tasks.Add(1)
+			h := reserve(b, s, keys[i].ID, 1, 1)
+			if err := h.Parts[0].Name(task(n), 1); err != nil {
+				b.Error(err)
+			}
+			h.Parts[0].Capture(task(n), 1, 1, nil)
+			if err := h.Done(); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }

@@ -21,7 +21,7 @@ const (
 	Deposit  Kind = "deposit"  // deposits/KEY → key/KEY
 	Withdraw Kind = "withdraw" // key/KEY → deposits/KEY
 	Reserve  Kind = "reserve"  // key/KEY → reserved/KEY/REF
-	Capture  Kind = "capture"  // reserved/KEY/REF → session/N: the price of a receipt
+	Capture  Kind = "capture"  // reserved/KEY/REF or, of a task that was over at once, key/KEY → session/N: the price of a receipt
 	Release  Kind = "release"  // reserved/KEY/REF → key/KEY: what was not captured
 	Cover    Kind = "cover"    // house → session/N: a receipt that no user pays for
 )

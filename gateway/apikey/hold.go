@@ -11,11 +11,19 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/gateway/once"
 	"github.com/essaim/essaim/internal/durable"
+	"github.com/essaim/essaim/standing"
 )
 
-// maxBusy bounds the requests of one key under way.
-const maxBusy = 16
+const (
+	// maxBusy bounds the requests of one key under way.
+	maxBusy = 16
+
+	// The newest request counts so much in what requests take, a takesWeight-th; nobody is told to wait longer than
+	// maxTakes for one to end.
+	takesWeight, maxTakes = 8, time.Minute
+)
 
 // ErrBusy says that a key has too many requests under way.
 var ErrBusy = errors.New("too many requests under way")
@@ -26,17 +34,21 @@ type Hold struct {
 	Parts    []*Part
 	s        *Store
 	key      string
-	ahead    bool         // it is appended (ahead.go)
-	reserved func() error // waits for the reservation, and says whether there is one
-	once     sync.Once
+	began    time.Time
+	once     *once.Request // nil: it may be done as often as it is sent
+	ahead    bool          // it is appended (ahead.go)
+	reserved func() error  // waits for the reservation, and says whether there is one
+	done     sync.Once
 }
 
 // Part is what one task of a request may spend. It belongs to one goroutine.
 type Part struct {
 	hold     *Hold
+	n        int // which of its parts, from 0
 	ref      string
 	amount   essaim.Amount
-	captured bool // or about to be: what fails then stays in doubt
+	captured bool          // or about to be: what fails then stays in doubt
+	result   essaim.Digest // where it is kept: Keep
 
 	held   bool                // reserved in memory alone; guarded by Store.mu
 	noted  []*durable.Appended // names, where they are appended
@@ -73,10 +85,10 @@ func (s *Store) Reserve(ctx context.Context, id string, amount essaim.Amount, n 
 	if checkAmount(amount) != nil {
 		return nil, poor
 	}
-	h := &Hold{s: s, key: id, ahead: s.serves && !daily}
-	request := rand.Text()
+	h := &Hold{s: s, key: id, once: once.Of(ctx), ahead: s.serves && !daily}
+	request := s.refs(rand.Text())
 	for i := range n {
-		h.Parts = append(h.Parts, &Part{hold: h, ref: request + "." + strconv.Itoa(i), amount: amount, held: h.ahead})
+		h.Parts = append(h.Parts, &Part{hold: h, n: i, ref: request + "." + strconv.Itoa(i), amount: amount, held: h.ahead})
 	}
 	all, ok := amount.Mul(uint64(n))
 	if !ok {
@@ -126,7 +138,8 @@ func (s *Store) begin(ctx context.Context, h *Hold, k seenKey, all essaim.Amount
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := s.busy[h.key]; n >= maxBusy {
-		return false, essaim.Errorf(essaim.CodeUnavailable, "wait for some to finish", "%d requests of this key: %w", n, ErrBusy)
+		err := essaim.Errorf(essaim.CodeUnavailable, "wait for some to finish", "%d requests of this key: %w", n, ErrBusy)
+		return false, standing.Later(err, min(s.takes, maxTakes))
 	}
 	if err := s.mayCount(k.Key, now); err != nil {
 		return false, err
@@ -139,6 +152,7 @@ func (s *Store) begin(ctx context.Context, h *Hold, k seenKey, all essaim.Amount
 	}
 	s.count(k.Key, now)
 	s.busy[h.key]++
+	h.began = now
 	for _, p := range h.Parts {
 		s.live[p.account()] = struct{}{}
 	}
@@ -148,6 +162,7 @@ func (s *Store) begin(ctx context.Context, h *Hold, k seenKey, all essaim.Amount
 func (s *Store) end(h *Hold) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.takes += (time.Since(h.began) - s.takes) / takesWeight
 	if s.busy[h.key]--; s.busy[h.key] == 0 {
 		delete(s.busy, h.key)
 	}
@@ -160,7 +175,7 @@ func (s *Store) end(h *Hold) {
 // then on undecided. After an error the money stays reserved until Undecided finds it.
 // Only the first call counts.
 func (h *Hold) Done() (err error) {
-	h.once.Do(func() {
+	h.done.Do(func() {
 		defer h.s.end(h)
 		if h.ahead {
 			err = h.doneAhead()
@@ -193,10 +208,10 @@ func (p *Part) Name(task essaim.Digest, session essaim.SessionID) error {
 	if p.hold.ahead {
 		return p.nameAhead(task, session)
 	}
-	noted := p.hold.s.file.Start(durable.Stmt{ // behind the reservation, and only if there is one
+	noted := p.hold.s.file.Start(append(p.onceNamed(task), durable.Stmt{ // behind the reservation, and only if there is one
 		Query: `INSERT INTO tasks (task, session, account) SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM entries WHERE kind = ? AND ref = ?)`,
 		Args:  []any{task[:], int64(session), p.account(), string(Reserve), p.ref},
-	})
+	})...)
 	if err := p.hold.reserved(); err != nil {
 		return err
 	}
@@ -213,7 +228,7 @@ func (p *Part) Name(task essaim.Digest, session essaim.SessionID) error {
 // its receipt decides, which comes to the same.
 func (p *Part) Capture(task essaim.Digest, session essaim.SessionID, price essaim.Amount, saved []byte) (stored func() error) {
 	s := p.hold.s
-	var more []durable.Stmt
+	more := p.onceCaptured(task)
 	if saved != nil {
 		more = append(more, keepSession(session, saved))
 	}
@@ -282,21 +297,20 @@ func (s *Store) Undecided(ctx context.Context) ([]Doubt, error) {
 	if err := s.catchUp(); err != nil {
 		return nil, err
 	}
-	list, err := s.doubts(ctx, `SELECT task, session, account FROM tasks ORDER BY session, task`)
+	query, args := s.undone(`SELECT task, session, account FROM tasks WHERE account > ''`)
+	list, err := s.doubts(ctx, query+` ORDER BY session, task`, args...)
 	if err != nil {
 		return nil, err
 	}
-	named := map[string]bool{}
 	var out []Doubt
 	s.mu.Lock()
 	for _, d := range list {
-		named[d.account] = true
 		if _, live := s.live[d.account]; !live {
 			out = append(out, d)
 		}
 	}
 	s.mu.Unlock()
-	return out, s.releaseUnnamed(ctx, named)
+	return out, s.releaseUnnamed(ctx)
 }
 
 func (s *Store) doubts(ctx context.Context, query string, args ...any) ([]Doubt, error) {
@@ -324,10 +338,11 @@ func (s *Store) doubts(ctx context.Context, query string, args ...any) ([]Doubt,
 }
 
 // releaseUnnamed releases the reservations of requests that are over, but for those with
-// a task in doubt. The list of tasks is older than the list of reservations, so one that
-// is not live now and was not named then never will be.
-func (s *Store) releaseUnnamed(ctx context.Context, named map[string]bool) error {
-	rows, err := s.file.Query(ctx, `SELECT account FROM balances WHERE account > 'reserved/' AND account < 'reserved0'`)
+// a task in doubt. One that was not named when the rows were read and is not live after that never will be.
+func (s *Store) releaseUnnamed(ctx context.Context) error {
+	query, args := s.undone(`SELECT account FROM balances AS b WHERE account > 'reserved/' AND account < 'reserved0'
+		AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.account = b.account)`)
+	rows, err := s.file.Query(ctx, query, args...)
 	if err != nil {
 		return fault("read the reservations", err)
 	}
@@ -338,7 +353,7 @@ func (s *Store) releaseUnnamed(ctx context.Context, named map[string]bool) error
 		if err := rows.Scan(&account); err != nil {
 			return fault("read the reservations", err)
 		}
-		if !named[account] && !s.isLive(account) {
+		if !s.isLive(account) {
 			stmts = append(stmts, release(parts(account)))
 		}
 	}

@@ -32,7 +32,6 @@ import (
 	"crypto/subtle"
 	"database/sql"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"os"
 	"strings"
@@ -41,6 +40,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/gateway/once"
 	"github.com/essaim/essaim/internal/durable"
 )
 
@@ -71,11 +71,14 @@ type Key struct {
 	Guest string `json:"-"` // whom the key is used for that does not have it; "": who has it
 }
 
-// Store is the file of keys and books: SQLite. Several processes may list, create, deposit and revoke; only one, the gateway,
-// may reserve and decide. A Store is safe for concurrent use.
+// Store is the keys and the books. In a file (SQLite) several processes may list, create, deposit and revoke; only one, the gateway,
+// may reserve and decide. On a server (PostgreSQL) all instances of a coordinator may: shared.go. A Store is safe for concurrent use.
 type Store struct {
-	file   *durable.File
-	serves bool // it may append: see ahead.go
+	file   durable.DB
+	log    *durable.File // the same, if it is a file
+	serves bool          // it may append: see ahead.go
+	shared bool          // with other instances: see shared.go
+	me     string        // of them
 
 	turn sync.Mutex // of requests of keys with a limit a day: one reserves after the other
 
@@ -86,6 +89,7 @@ type Store struct {
 	busy   map[string]int         // requests under way, by key ID
 	live   map[string]struct{}    // accounts of reservations that a request of this process holds
 	seen   map[string]seenKey     // keys as they were read lately, by ID
+	takes  time.Duration          // what requests take lately
 	purses map[string]*purse      // what keys have left, by ID; only of a store that serves
 
 	held map[string]essaim.Amount // what is reserved in memory alone, by key; only of a store that serves
@@ -118,11 +122,19 @@ func open(path string, how func(path, schema string) (*durable.File, error)) (*S
 	if err := f.Close(); err != nil {
 		return nil, fault("open "+path, err)
 	}
-	file, err := how(path, keySchema+entrySchema+sessionSchema+limitSchema)
+	file, err := how(path, keySchema+entrySchema+sessionSchema+limitSchema+daySchema+once.Schema)
 	if err != nil {
 		return nil, fault("open "+path, err)
 	}
-	return &Store{file: file, serves: file.First(), purses: map[string]*purse{}, held: map[string]essaim.Amount{}, recent: map[string][]time.Time{}, busy: map[string]int{}, live: map[string]struct{}{}, seen: map[string]seenKey{}}, nil
+	return newStore(file, file, false, ""), nil
+}
+
+func newStore(rows durable.DB, file *durable.File, shared bool, me string) *Store {
+	return &Store{
+		file: rows, log: file, serves: file != nil && file.First(), shared: shared, me: me,
+		purses: map[string]*purse{}, held: map[string]essaim.Amount{}, recent: map[string][]time.Time{}, busy: map[string]int{},
+		live: map[string]struct{}{}, seen: map[string]seenKey{},
+	}
 }
 
 // Close frees the file.
@@ -233,7 +245,7 @@ func (s *Store) Usable(ctx context.Context, id string) (Key, error) {
 const selectKey = `SELECT id, name, created, revoked,
 	-COALESCE((SELECT amount FROM balances WHERE account = 'deposits/' || k.id), 0),
 	COALESCE((SELECT amount FROM balances WHERE account = 'key/' || k.id), 0),
-	COALESCE((SELECT SUM(amount) FROM balances WHERE account > 'reserved/' || k.id || '/' AND account < 'reserved/' || k.id || '0'), 0),
+	COALESCE((SELECT CAST(SUM(amount) AS BIGINT) FROM balances WHERE account > 'reserved/' || k.id || '/' AND account < 'reserved/' || k.id || '0'), 0),
 	COALESCE(l.expires, 0), COALESCE(l.per_minute, 0), COALESCE(l.per_day, 0)
 	FROM apikeys AS k LEFT JOIN limits AS l ON l.key = k.id`
 
@@ -311,5 +323,8 @@ func fault(what string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err // the caller has given up, the file is well
 	}
-	return essaim.Errorf(essaim.CodeInternal, "check the key file's disk and permissions", "API keys: %s: %w", what, fmt.Errorf("sqlite: %w", err))
+	if errors.Is(err, durable.ErrLost) {
+		return essaim.Errorf(essaim.CodeUnavailable, "try again in a moment", "API keys: %s: this instance of the coordinator may not any more: %w", what, err)
+	}
+	return essaim.Errorf(essaim.CodeInternal, "check the disk and permissions of the key file, or the database", "API keys: %s: %w", what, err)
 }

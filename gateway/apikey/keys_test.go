@@ -1,25 +1,13 @@
 package apikey_test
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/essaim/essaim"
-	"github.com/essaim/essaim/gateway/apikey"
 )
-
-func openKeys(t testing.TB, path string) *apikey.Store {
-	t.Helper()
-	s, err := apikey.OpenServing(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() }) // some tests close it themselves
-	return s
-}
 
 func TestKeysLive(t *testing.T) {
 	ctx, path := t.Context(), filepath.Join(t.TempDir(), "my keys?.db")
@@ -73,11 +61,7 @@ func TestTheFileHoldsNoSecret(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(b), k.ID) || strings.Contains(string(b), secret[25:60]) {
+	if all := contents(t, path); !strings.Contains(all, k.ID) || strings.Contains(all, secret[25:60]) {
 		t.Error("the file should hold the key's ID and not its secret")
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/internal/durable"
+	"github.com/essaim/essaim/standing"
 )
 
 // Limits bound a key besides its deposit. Zero fields bound nothing.
@@ -17,8 +18,6 @@ type Limits struct {
 	PerDay    essaim.Amount `json:"per_day,omitempty"`    // spent and reserved in a day of UTC
 }
 
-// A day's spending is counted by the database itself, so that a request need not add up
-// what was before. A key's ID has ten characters, behind "reserved/".
 const limitSchema = `
 CREATE TABLE IF NOT EXISTS limits (
 	key        TEXT PRIMARY KEY,
@@ -32,8 +31,14 @@ CREATE TABLE IF NOT EXISTS days (
 	amount INTEGER NOT NULL,
 	PRIMARY KEY (key, day)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS days_count AFTER INSERT ON entries WHEN NEW.kind = 'capture' BEGIN
-	INSERT INTO days (key, day, amount) VALUES (substr(NEW.source, 10, 10), NEW.at / 86400000, NEW.amount)
+`
+
+// A day's spending is counted by the database itself, so that a request need not add up
+// what was before. A key's ID has ten characters, behind "reserved/" or "key/".
+const daySchema = `
+DROP TRIGGER IF EXISTS days_count; -- it knew "reserved/" alone
+CREATE TRIGGER IF NOT EXISTS days_counted AFTER INSERT ON entries WHEN NEW.kind = 'capture' BEGIN
+	INSERT INTO days (key, day, amount) VALUES (substr(NEW.source, instr(NEW.source, '/') + 1, 10), NEW.at / 86400000, NEW.amount)
 		ON CONFLICT (key, day) DO UPDATE SET amount = amount + excluded.amount;
 END;
 `
@@ -117,7 +122,8 @@ func (s *Store) mayCount(k Key, now time.Time) error {
 	}
 	s.recent[k.ID] = last
 	if len(last) >= most {
-		return essaim.Errorf(essaim.CodeUnavailable, "wait a minute", "%d requests in a minute: %w", len(last), ErrBusy)
+		err := essaim.Errorf(essaim.CodeUnavailable, "wait a minute", "%d requests in a minute: %w", len(last), ErrBusy)
+		return standing.Later(err, last[len(last)-most].Add(time.Minute).Sub(now))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/standing"
 )
 
 func TestLimits(t *testing.T) {
@@ -25,6 +26,7 @@ func TestLimits(t *testing.T) {
 		t.Fatalf("%+v, %v", got.Limits, err)
 	}
 	// A day: what is reserved and what was spent count, what was given back does not.
+	began := time.Now()
 	first := reserve(t, s, k.ID, 30, 2)
 	_, err = s.Reserve(ctx, k.ID, 41, 1)
 	wantCode(t, err, essaim.CodeInsufficient)
@@ -46,6 +48,9 @@ func TestLimits(t *testing.T) {
 	_, err = s.Reserve(ctx, k.ID, 1, 1)
 	if wantCode(t, err, essaim.CodeUnavailable); !errors.Is(err, apikey.ErrBusy) {
 		t.Errorf("beyond the limit a minute: %v", err)
+	}
+	if after := standing.After(err); after > time.Minute || after < time.Minute-time.Since(began) { // when the first one is a minute old
+		t.Errorf("come again after %v", after)
 	}
 	if err := s.SetLimits(ctx, k.ID, apikey.Limits{PerDay: 100}); err != nil {
 		t.Fatal(err)

@@ -35,14 +35,14 @@ func (s *Store) lately(ctx context.Context, id string) (seenKey, error) {
 		return have, nil
 	}
 	now := seenKey{at: time.Now()}
-	err := s.file.Glance(ctx, `SELECT hash FROM apikeys WHERE id = ?`, id).Scan(&now.hash)
+	err := s.glance(ctx, `SELECT hash FROM apikeys WHERE id = ?`, id).Scan(&now.hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return now, essaim.Errorf(essaim.CodeNotFound, "list the keys to see their IDs", "no key has the ID %.20q", id)
 	}
 	if err != nil {
 		return now, fault("look up a key", err)
 	}
-	if now.Key, err = keyOf(s.file.Glance(ctx, selectKey+` WHERE id = ?`, id), id); err != nil {
+	if now.Key, err = keyOf(s.glance(ctx, selectKey+` WHERE id = ?`, id), id); err != nil {
 		return now, err
 	}
 	s.mu.Lock()
@@ -54,6 +54,14 @@ func (s *Store) lately(ctx context.Context, id string) (seenKey, error) {
 		s.seen[id] = now
 	}
 	return now, nil
+}
+
+// glance reads a row of a table that nobody appends to.
+func (s *Store) glance(ctx context.Context, query string, args ...any) *sql.Row {
+	if s.log != nil {
+		return s.log.Glance(ctx, query, args...)
+	}
+	return s.file.QueryRow(ctx, query, args...)
 }
 
 // forgetKey has a key read again: it was changed. Who is reading it at this moment may still keep it as it was, for as long

@@ -33,10 +33,11 @@ type Session struct {
 
 // AddSession keeps a session that was opened.
 func (s *Store) AddSession(x Session) error {
-	_, err := s.file.Write(durable.Stmt{
-		Query: `INSERT INTO sessions (id, opened, saved) VALUES (?, ?, ?)`, Args: []any{int64(x.ID), x.Opened.UnixMilli(), x.Saved},
-	})
-	if err != nil {
+	add := durable.Stmt{Query: `INSERT INTO sessions (id, opened, saved) VALUES (?, ?, ?)`, Args: []any{int64(x.ID), x.Opened.UnixMilli(), x.Saved}}
+	if s.shared {
+		add = s.addShared(x)
+	}
+	if _, err := s.file.Write(add); err != nil {
 		return fault("keep a session", err)
 	}
 	return nil
@@ -55,8 +56,12 @@ func (s *Store) CloseSession(id essaim.SessionID) error {
 	return nil
 }
 
-// OpenSessions lists the sessions that are not closed, oldest first.
+// OpenSessions lists the sessions that are not closed, oldest first, for who takes them up. Of several instances' those whose instance is gone
+// are listed, once: from then on they are this one's.
 func (s *Store) OpenSessions(ctx context.Context) ([]Session, error) {
+	if s.shared {
+		return s.adopt(ctx)
+	}
 	return s.sessions(ctx, `SELECT id, opened, saved FROM sessions WHERE saved IS NOT NULL ORDER BY id`)
 }
 

@@ -8,7 +8,9 @@
 // were under way when the program was killed, at most as many as run at a time, are done again, and may
 // have been paid before.
 //
-// Reading order: batch.go, files.go, run.go, store.go. The package must not know what a line asks for:
+// Of several instances the one that has a key does its batches, which are rows then and not files; another one goes on where it is given up.
+//
+// Reading order: batch.go, files.go, run.go, store.go, folder.go, rows.go. The package must not know what a line asks for:
 // that is the dialect's handler. An API is safe for concurrent use.
 package batch
 
@@ -18,6 +20,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +29,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/gateway/desk"
+	"github.com/essaim/essaim/internal/durable"
 )
 
 const (
@@ -37,8 +41,9 @@ const (
 
 // Config says what batches work with.
 type Config struct {
-	Dir  string // holds the files
-	Key  []byte // 32 bytes that seal them
+	Dir  string     // holds the files; "": DB does
+	DB   durable.DB // with Schema, shared by several instances: of each key one of them has the batches (Take)
+	Key  []byte     // 32 bytes that seal them
 	Desk *desk.Desk
 	Keys *apikey.Store
 	Next http.Handler    // does the lines' requests
@@ -53,6 +58,7 @@ type Config struct {
 type API struct {
 	cfg   Config
 	store *store
+	rows  *rows // nil: it is a folder
 	group sync.WaitGroup
 
 	mu      sync.Mutex
@@ -113,17 +119,36 @@ type spent struct {
 	Cost essaim.Amount `json:"cost"` // uaim
 }
 
-// Open reads what earlier runs have left. Nothing runs before Resume.
+// Open reads what earlier runs have left in a folder. Nothing runs before Resume or Take.
 func Open(cfg Config) (*API, error) {
 	if cfg.Pause == nil {
 		cfg.Pause = func(n int) time.Duration { return min(time.Minute, time.Second<<min(n, 6)) }
 	}
-	s, err := openStore(cfg.Dir, cfg.Key)
+	api := &API{cfg: cfg, files: map[string]*file{}, batches: map[string]*batch{}}
+	var on shelf = folder{cfg.Dir}
+	var err error
+	if cfg.DB != nil {
+		api.rows = &rows{cfg.DB}
+		on, err = api.rows, api.rows.sweep(time.Now().Add(-keep-2*window))
+	} else {
+		err = os.MkdirAll(cfg.Dir, 0o700)
+	}
+	if err == nil {
+		api.store, err = newStore(on, cfg.Key)
+	}
 	if err != nil {
 		return nil, essaim.Errorf(essaim.CodeInternal, "", "open batches: %w", err)
 	}
-	api := &API{cfg: cfg, store: s, files: map[string]*file{}, batches: map[string]*batch{}}
-	err = s.each(func(id string, b []byte) error {
+	if err := api.read(""); err != nil {
+		return nil, err
+	}
+	api.forget()
+	return api, nil
+}
+
+// read reads what is kept of a key; of all that this instance has if key is empty. The lock is held, or nobody else has the API.
+func (api *API) read(key string) error {
+	err := api.store.each(key, func(id string, b []byte) error {
 		if strings.HasPrefix(id, "file-") {
 			f := &file{}
 			api.files[id] = f
@@ -134,21 +159,49 @@ func Open(cfg Config) (*API, error) {
 		return json.Unmarshal(b, n)
 	})
 	if err != nil {
-		return nil, essaim.Errorf(essaim.CodeInternal, "", "read batches: %w", err)
+		return essaim.Errorf(essaim.CodeInternal, "", "read batches: %w", err)
 	}
-	api.forget()
-	return api, nil
+	return nil
 }
 
 // Resume goes on with what was not finished.
 func (api *API) Resume() {
 	api.mu.Lock()
 	defer api.mu.Unlock()
+	api.resume()
+}
+
+func (api *API) resume() {
 	for _, b := range api.batches {
-		if b.Status == running || b.Status == cancelling {
+		if b.leave == nil && b.goesOn() {
 			api.start(b)
 		}
 	}
+}
+
+// goesOn reports whether a batch is not finished.
+func (b *batch) goesOn() bool { return b.Status == running || b.Status == cancelling }
+
+// Take reads what is kept of a key that is this instance's from now on, and goes on with it: no other one does any more.
+func (api *API) Take(key string) error {
+	api.mu.Lock()
+	defer api.mu.Unlock()
+	if api.rows == nil {
+		return nil
+	}
+	if err := api.read(key); err != nil {
+		return err
+	}
+	api.resume()
+	return nil
+}
+
+// Left lists keys whose batches somebody has to go on with: this instance, or another one.
+func (api *API) Left(ctx context.Context) ([]string, error) {
+	if api.rows == nil {
+		return nil, nil
+	}
+	return api.rows.left(ctx)
 }
 
 // Wait returns when no batch runs; Halt ends them.
@@ -227,7 +280,7 @@ func (api *API) create(w http.ResponseWriter, r *http.Request) {
 	api.mu.Lock()
 	defer api.mu.Unlock()
 	api.forget()
-	if err := api.store.describe(b.ID, b); err != nil {
+	if err := api.store.describe(b.ID, b.Owner, b.goesOn(), b); err != nil {
 		api.fail(w, essaim.Errorf(essaim.CodeInternal, "", "keep a batch: %w", err))
 		return
 	}
@@ -279,7 +332,7 @@ func (api *API) cancel(w http.ResponseWriter, r *http.Request) {
 		if b.leave != nil {
 			b.leave()
 		}
-		if err = api.store.describe(b.ID, b); err != nil {
+		if err = api.store.describe(b.ID, b.Owner, b.goesOn(), b); err != nil {
 			err = essaim.Errorf(essaim.CodeInternal, "", "keep a batch: %w", err)
 		}
 	}

@@ -116,7 +116,7 @@ func (api *API) receive(f *file, next func() (*multipart.Part, error)) error {
 	if own >= maxFiles {
 		return essaim.Errorf(essaim.CodeConflict, "delete some", "this key has %d files", own)
 	}
-	if err := api.store.describe(f.ID, f); err != nil {
+	if err := api.store.describe(f.ID, f.Owner, false, f); err != nil {
 		return essaim.Errorf(essaim.CodeInternal, "", "keep a file: %w", err)
 	}
 	api.files[f.ID] = f

@@ -133,12 +133,12 @@ func (api *API) end(ctx context.Context, b *batch, err error) {
 			api.cfg.Log.Error("an output cannot be read", "batch", b.ID, "err", err)
 		}
 		f := &file{ID: b.Out[i], Object: "file", Bytes: size, Created: now, Expires: now + int64(keep.Seconds()), Name: b.ID + "_" + name + ".jsonl", Purpose: "batch_output", Status: "processed", Owner: b.Owner}
-		if err := api.store.describe(f.ID, f); err != nil {
+		if err := api.store.describe(f.ID, f.Owner, false, f); err != nil {
 			api.cfg.Log.Error("an output cannot be kept", "batch", b.ID, "err", err)
 		}
 		api.files[f.ID], *id = f, f.ID
 	}
-	if err := api.store.describe(b.ID, b); err != nil {
+	if err := api.store.describe(b.ID, b.Owner, b.goesOn(), b); err != nil {
 		api.cfg.Log.Error("a batch cannot be kept", "batch", b.ID, "err", err)
 	}
 }

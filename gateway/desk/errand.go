@@ -10,6 +10,7 @@ import (
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/gateway/purse"
+	"github.com/essaim/essaim/internal/tracing"
 )
 
 // errands bounds the tasks of one request that are under way at the same time.
@@ -18,7 +19,8 @@ const errands = 8
 // Text is a chat or an embedding that was done for an API key's user.
 type Text struct {
 	*client.Picture
-	File string // CID of the receipt file
+	File  string // CID of the receipt file
+	Trace string // that the task was part of; "": none
 }
 
 // Perform has texts done on a key's account, and returns them in the order of the requests. Every one
@@ -95,7 +97,7 @@ func (d *Desk) performOne(ctx context.Context, r client.Request, part *apikey.Pa
 		return Text{}, essaim.Errorf(essaim.CodeInternal, "", "store a receipt: %w", err)
 	}
 	part.Capture(p.Receipt.Task, f.Record().ID, p.Receipt.Price, f.Saved())
-	return Text{p, essaim.CIDOf(receipt)}, nil
+	return Text{p, essaim.CIDOf(receipt), tracing.Of(ctx).Trace()}, nil
 }
 
 // obtain has a task done in the session that pays. A session that turns out to be over is replaced
@@ -139,11 +141,12 @@ type Origin struct {
 	Miner   essaim.NodeKey `json:"miner"`
 	Units   uint64         `json:"units"`
 	Price   essaim.Amount  `json:"price"` // uaim
+	Trace   string         `json:"trace,omitempty"`
 }
 
 func (t Text) Origin() *Origin {
 	r := t.Receipt
-	return &Origin{t.File, r.Task, r.Miner, r.Units, r.Price}
+	return &Origin{t.File, r.Task, r.Miner, r.Units, r.Price, t.Trace}
 }
 
 // pen is what was written and is not sent yet. It never lets the writer wait.

@@ -2,11 +2,15 @@ package desk
 
 import (
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/once"
+	"github.com/essaim/essaim/standing"
 )
 
 // Fault is an error in the words that OpenAI's clients know, which the other dialects
@@ -34,6 +38,11 @@ func FaultOf(err error) (int, Fault) {
 		kind, code = "invalid_request_error", "model_not_found"
 	case essaim.CodeInsufficient:
 		kind, code = "insufficient_quota", "insufficient_quota"
+	case essaim.CodeConflict:
+		kind = "invalid_request_error"
+		if errors.Is(err, once.ErrGone) {
+			status, code = http.StatusGone, "result_gone"
+		}
 	case essaim.CodeUnavailable:
 		if errors.Is(err, apikey.ErrBusy) {
 			status, kind, code = http.StatusTooManyRequests, "rate_limit_error", "rate_limit_exceeded"
@@ -50,10 +59,17 @@ func FaultOf(err error) (int, Fault) {
 // to come back.
 func (d *Desk) Failed(w http.ResponseWriter, err error) (int, Fault) {
 	d.LogFault(w, err)
-	if essaim.CodeOf(err) == essaim.CodeUnavailable {
-		w.Header().Set("Retry-After", "1")
-	}
+	TellLater(w, err)
 	return FaultOf(err)
+}
+
+// TellLater says in an answer's header when to come again, if that may help: when a rate limit's window ends, or when the queue may have
+// a place; where neither is known, after a second.
+func TellLater(w http.ResponseWriter, err error) {
+	if essaim.CodeOf(err) == essaim.CodeUnavailable {
+		seconds := max(1, int64(math.Ceil(standing.After(err).Seconds())))
+		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
 }
 
 // LogFault logs what the client is not told.

@@ -10,6 +10,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/standing"
 )
 
 const (
@@ -87,7 +88,8 @@ func (g *Guests) count(from netip.Prefix, now time.Time) error {
 		g.counts[from] = &guest{now, 1}
 		return nil
 	case c.n >= g.perHour:
-		return essaim.Errorf(essaim.CodeUnavailable, "come back in an hour, or ask the gateway's operator for a key", "%d requests without a key in an hour: %w", c.n, apikey.ErrBusy)
+		err := essaim.Errorf(essaim.CodeUnavailable, "come back in an hour, or ask the gateway's operator for a key", "%d requests without a key in an hour: %w", c.n, apikey.ErrBusy)
+		return standing.Later(err, c.since.Add(guestsWindow).Sub(now))
 	}
 	c.n++
 	return nil

@@ -14,7 +14,9 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/once"
 	"github.com/essaim/essaim/gateway/purse"
+	"github.com/essaim/essaim/internal/tracing"
 )
 
 // MaxPictures bounds the pictures of one request.
@@ -91,6 +93,7 @@ type PictureOrigin struct {
 	Steps    uint32         `json:"steps"`
 	Warnings []string       `json:"warnings,omitempty"`
 	Proof    string         `json:"proof,omitempty"` // CID of the proof, which was checked here; "": none
+	Trace    string         `json:"trace,omitempty"` // that the task was part of, by this gateway's word; "": none
 }
 
 // Order fits a wish to a model and asks what it may cost.
@@ -157,6 +160,9 @@ func ParseSize(size string, m essaim.ModelInfo) (width, height uint32, err error
 // is paid for, and leaving must not be a way around that. Of several pictures those
 // that succeed are handed out and charged.
 func (d *Desk) Fill(ctx context.Context, key apikey.Key, o Order) ([]Picture, essaim.Amount, error) {
+	if r := once.Of(ctx); r != nil && len(r.Done) > 0 {
+		return d.again(ctx, r.Done)
+	}
 	ctx, o.lane = context.WithoutCancel(ctx), laneOf(key)
 	hold, err := d.cfg.Keys.Reserve(ctx, key.ID, o.price, o.N)
 	if err != nil {
@@ -216,12 +222,16 @@ func (d *Desk) drawOne(ctx context.Context, o Order, seed uint64, part *apikey.P
 	if err != nil {
 		return nil, err
 	}
-	return d.keep(ctx, f, p, part, o.Verify == VerifyPublic)
+	out, err := d.keep(ctx, f, p, part, o.Verify == VerifyPublic)
+	if err == nil {
+		out.Origin.Trace = tracing.Of(ctx).Trace()
+	}
+	return out, err
 }
 
 // keep stores a picture and enters its price: what cannot be kept costs the key nothing,
 // and nothing is handed out whose task is not in the books. The price need not be on the
-// disk before the answer: reservation, task and receipt are.
+// disk before the answer: reservation, task and receipt are. Of a request that may be sent again it is.
 func (d *Desk) keep(ctx context.Context, f *purse.Funded, p *client.Picture, part *apikey.Part, public bool) (*Picture, error) {
 	var receipt essaim.Digest
 	g, all := errgroup.WithContext(ctx) // they share a flush of the disk
@@ -233,25 +243,35 @@ func (d *Desk) keep(ctx context.Context, f *purse.Funded, p *client.Picture, par
 		_, err := d.cfg.Blobs.Put(all, p.Data)
 		return err
 	})
-	proof := ""
-	if p.Proof != nil {
-		proof = essaim.CIDOf(p.Receipt.Proof)
-		if public {
-			g.Go(func() error {
-				_, err := d.cfg.Blobs.Put(all, p.Proof)
-				return err
-			})
-		}
+	if p.Proof != nil && public {
+		g.Go(func() error {
+			_, err := d.cfg.Blobs.Put(all, p.Proof)
+			return err
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, essaim.Errorf(essaim.CodeInternal, "", "store a picture: %w", err)
 	}
-	r := p.Receipt
-	part.Capture(r.Task, f.Record().ID, r.Price, f.Saved())
-	return &Picture{Data: p.Data, Origin: PictureOrigin{
-		CID: p.CID, Receipt: essaim.CIDOf(receipt), Task: r.Task, Miner: r.Miner, Price: r.Price, Seed: r.Seed,
-		Size: fmt.Sprintf("%dx%d", r.Width, r.Height), Steps: r.Steps, Warnings: p.Warnings, Proof: proof,
-	}}, nil
+	part.Keep(receipt)
+	stored := part.Capture(p.Receipt.Task, f.Record().ID, p.Receipt.Price, f.Saved())
+	if once.Of(ctx) != nil { // who sends it again gets the picture from where the entry says it is
+		if err := stored(); err != nil {
+			d.cfg.Log.Error("a price is entered later", "task", p.Receipt.Task.Short(), "err", err)
+		}
+	}
+	return &Picture{Data: p.Data, Origin: originOf(p.Receipt, receipt, p.Proof != nil, p.Warnings)}, nil
+}
+
+// originOf says where a picture comes from, by its receipt.
+func originOf(r essaim.Receipt, file essaim.Digest, proven bool, warnings []string) PictureOrigin {
+	proof := ""
+	if proven {
+		proof = essaim.CIDOf(r.Proof)
+	}
+	return PictureOrigin{
+		CID: r.CID(), Receipt: essaim.CIDOf(file), Task: r.Task, Miner: r.Miner, Price: r.Price, Seed: r.Seed,
+		Size: fmt.Sprintf("%dx%d", r.Width, r.Height), Steps: r.Steps, Warnings: warnings, Proof: proof,
+	}
 }
 
 // Base is the gateway's URL as a request's client knows it.

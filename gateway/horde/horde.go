@@ -34,6 +34,7 @@ type Config struct {
 	Desk        *desk.Desk
 	Coordinator client.Coordinator
 	Halt        context.Context // ends when requests under way must end
+	Shared      bool            // it is one of several instances behind one name
 }
 
 // API answers requests in the dialect. Make it with New.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,12 +35,26 @@ type request struct {
 	ended    time.Time // zero: under way
 }
 
-// newID is a random UUID: who has it may follow the request.
-func newID() string {
+// newID is a random UUID: who has it may follow the request. Of several instances it ends with the key's ID, so that the one that has the key is found.
+func (api *API) newID(key string) string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails, see crypto/rand
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	id := fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	if api.cfg.Shared {
+		id += "." + key
+	}
+	return id
+}
+
+// KeyOf is the ID of the key of which a request follows another one, by that one's ID; "": of none.
+func KeyOf(r *http.Request) string {
+	id, ok := strings.CutPrefix(r.URL.Path, "/api/v2/generate/")
+	if !ok {
+		return ""
+	}
+	_, key, _ := strings.Cut(id, ".")
+	return key
 }
 
 // begin keeps a request and has it done.
@@ -47,7 +62,7 @@ func newID() string {
 // Errors: CodeUnavailable if there are too many.
 func (api *API) begin(key apikey.Key, o desk.Order, links bool, base string) (*request, error) {
 	left, leave := context.WithCancel(api.cfg.Halt)
-	n := &request{id: newID(), key: key.ID, n: o.N, model: o.Model.Name, links: links, base: base, leave: leave, done: make(chan struct{})}
+	n := &request{id: api.newID(key.ID), key: key.ID, n: o.N, model: o.Model.Name, links: links, base: base, leave: leave, done: make(chan struct{})}
 	if err := api.enter(n); err != nil {
 		leave()
 		return nil, err

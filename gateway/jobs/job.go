@@ -20,22 +20,24 @@ import (
 // job is a request and what was answered so far.
 type job struct {
 	name    name
-	asked   [32]byte // of path and body
+	asked   essaim.Digest // of path and body
+	once    bool          // its user has named it
 	created time.Time
 	hook    string // URL; "": none
 	secret  []byte // signs what the webhook is told
 
-	mu     sync.Mutex
-	more   chan struct{} // closed and replaced whenever something is new
-	leave  context.CancelFunc
-	taken  bool // back
-	tasks  []essaim.Digest
-	header http.Header
-	status int      // 0: nothing was answered yet
-	parts  [][]byte // of the answer; of an event stream one each event
-	rest   []byte   // of an event stream: what is no whole event yet
-	bytes  int
-	ended  time.Time // zero: under way
+	mu      sync.Mutex
+	more    chan struct{} // closed and replaced whenever something is new
+	leave   context.CancelFunc
+	taken   bool // back
+	refused bool // it was not done: what is known of it from before does not allow it, or not yet
+	tasks   []essaim.Digest
+	header  http.Header
+	status  int      // 0: nothing was answered yet
+	parts   [][]byte // of the answer; of an event stream one each event
+	rest    []byte   // of an event stream: what is no whole event yet
+	bytes   int
+	ended   time.Time // zero: under way
 }
 
 func (n *job) news() {
@@ -53,6 +55,13 @@ func (n *job) size() (bytes int, ended time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.bytes, n.ended
+}
+
+// undone reports whether a job has ended without anything done, so that the same request may be tried again.
+func (n *job) undone() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.ended.IsZero() && (n.refused || n.status == http.StatusTooManyRequests || n.status == http.StatusServiceUnavailable)
 }
 
 func (n *job) end() {

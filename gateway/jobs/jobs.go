@@ -4,7 +4,8 @@
 // respond-async), followed, cancelled, and reported to a webhook. It does so for every
 // dialect alike, around its handler.
 //
-// Answers are kept in memory for a while and nowhere else. The package must not know a
+// Answers are kept in memory for a while and nowhere else. What was paid for a request outlives
+// the program in the books of API keys (package once), so that it is not paid again. The package must not know a
 // dialect, tasks or money: what is paid and refunded is package desk's. A Jobs is safe for
 // concurrent use.
 package jobs
@@ -12,11 +13,13 @@ package jobs
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +28,7 @@ import (
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/gateway/desk"
+	"github.com/essaim/essaim/gateway/once"
 )
 
 // The paths below the gateway's URL.
@@ -50,8 +54,13 @@ const (
 type Config struct {
 	Authenticate func(*http.Request) (apikey.Key, error)
 	Coordinator  client.Coordinator
-	Halt         context.Context // ends when requests under way must end
-	Log          *slog.Logger
+
+	// Repeat says whether a request with an Idempotency-Key may be done, and fills in what of it was done before: see
+	// once.Request.Decide. free is called when the request is over. nil: all that is known is in memory.
+	Repeat func(context.Context, *once.Request) (free func(), err error)
+
+	Halt context.Context // ends when requests under way must end
+	Log  *slog.Logger
 
 	// Private lets webhooks go to addresses of private networks and by plain HTTP, for a network on one machine.
 	Private bool
@@ -145,10 +154,8 @@ func (j *Jobs) take(w http.ResponseWriter, r *http.Request, next http.Handler) (
 		return nil, false, desk.Unread(err, "send it whole")
 	}
 	desk.SetReadDeadline(w, time.Time{})
-	n = &job{
-		name: name{key.ID, id}, asked: sha256.Sum256(append([]byte(r.URL.Path+"\n"), body...)), created: time.Now(), hook: hook,
-		secret: secretOf(bearer(r)), more: make(chan struct{}), header: http.Header{},
-	}
+	n = &job{name: name{key.ID, id}, created: time.Now(), hook: hook, secret: secretOf(bearer(r)), more: make(chan struct{}), header: http.Header{}}
+	n.asked, n.once = askedOf(n.secret, r.URL.Path, body), r.Header.Get(headerKey) != ""
 	have, err := j.enter(n, len(body))
 	if have != nil || err != nil {
 		return have, false, err
@@ -158,16 +165,30 @@ func (j *Jobs) take(w http.ResponseWriter, r *http.Request, next http.Handler) (
 	return n, true, nil
 }
 
+// askedOf is what a request is known by. It goes to the disk: without the user's secret nobody finds out by it which of the
+// bodies that he can think of was sent.
+func askedOf(secret []byte, path string, body []byte) (sum essaim.Digest) {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(path + "\n"))
+	mac.Write(body)
+	mac.Sum(sum[:0])
+	return sum
+}
+
 // enter keeps a new job with a request of so many bytes, or finds the one that has its name.
 func (j *Jobs) enter(n *job, size int) (have *job, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.forget()
 	if have := j.list[n.name]; have != nil {
-		if have.asked != n.asked {
-			return nil, essaim.Errorf(essaim.CodeBadInput, "choose a new key for a new request", "this Idempotency-Key belongs to another request")
+		switch {
+		case have.undone():
+			j.drop(have)
+		case have.asked != n.asked:
+			return nil, once.ErrOther
+		default:
+			return have, nil
 		}
-		return have, nil
 	}
 	own := 0
 	for _, o := range j.order {
@@ -201,6 +222,14 @@ func (j *Jobs) forget() {
 	j.order = kept
 }
 
+// drop forgets a job that is over. The lock is held.
+func (j *Jobs) drop(o *job) {
+	size, _ := o.size()
+	j.bytes -= size
+	delete(j.list, o.name)
+	j.order = slices.DeleteFunc(j.order, func(x *job) bool { return x == o })
+}
+
 // run has a job done: the handler sees a client that never leaves.
 func (j *Jobs) run(n *job, r *http.Request, body []byte, next http.Handler) {
 	defer j.group.Done()
@@ -223,7 +252,7 @@ func (j *Jobs) run(n *job, r *http.Request, body []byte, next http.Handler) {
 				n.abort()
 			}
 		}()
-		next.ServeHTTP(n.writer(), again)
+		j.do(n, again, next)
 	}()
 	n.end()
 	size, _ := n.size()
@@ -233,6 +262,28 @@ func (j *Jobs) run(n *job, r *http.Request, body []byte, next http.Handler) {
 	if n.hook != "" {
 		j.group.Go(func() { j.tell(n) })
 	}
+}
+
+// do does a job, unless it was done by an earlier run of the program, or by this one, which has forgotten it.
+func (j *Jobs) do(n *job, r *http.Request, next http.Handler) {
+	w := n.writer()
+	if n.once && j.cfg.Repeat != nil {
+		asked := &once.Request{Key: n.name.key, ID: n.name.id, Asked: n.asked}
+		free, err := j.cfg.Repeat(r.Context(), asked)
+		if err != nil {
+			n.mu.Lock()
+			n.refused = true
+			n.mu.Unlock()
+			j.fail(w, err)
+			return
+		}
+		defer free()
+		if len(asked.Done) > 0 {
+			w.Header().Set(headerReplay, "true")
+		}
+		r = r.WithContext(once.With(r.Context(), asked))
+	}
+	next.ServeHTTP(w, r)
 }
 
 // find is the job that a request names, of its own key.
@@ -251,9 +302,7 @@ func (j *Jobs) find(r *http.Request) (*job, error) {
 }
 
 func (j *Jobs) fail(w http.ResponseWriter, err error) {
-	if essaim.CodeOf(err) == essaim.CodeUnavailable {
-		w.Header().Set("Retry-After", "1")
-	}
+	desk.TellLater(w, err)
 	status, f := desk.FaultOf(err)
 	desk.WriteJSON(w, status, map[string]desk.Fault{"error": f})
 }

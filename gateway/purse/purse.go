@@ -10,6 +10,7 @@ package purse
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -146,9 +147,9 @@ func (p *Purse) open(ctx context.Context) (*Funded, error) {
 	return f, err
 }
 
-// Restore takes up the sessions that an earlier run has left open: the newest goes on, the
-// others are settled. One that is over by now is forgotten.
-func (p *Purse) Restore(ctx context.Context) {
+// Restore takes up the sessions that an earlier run has left open, or another instance that is gone, and has them settled, but for the newest if
+// one may go on. One that is over by now is forgotten.
+func (p *Purse) Restore(ctx context.Context, goOn bool) {
 	if p.kept == nil {
 		return
 	}
@@ -156,23 +157,30 @@ func (p *Purse) Restore(ctx context.Context) {
 	if err != nil {
 		p.log.Error("saved sessions cannot be read", "err", err)
 	}
-	for _, x := range list {
+	for _, x := range slices.Backward(list) {
 		s, err := p.payer.RestoreSession(ctx, x.Saved)
 		switch code := essaim.CodeOf(err); {
 		case err == nil:
-			p.log.Info("session goes on", "session", x.ID)
-			p.mu.Lock()
-			if p.current != nil {
-				p.retire()
-			}
-			p.current = &Funded{Session: s, opened: x.Opened}
-			p.mu.Unlock()
+			p.log.Info("session taken up", "session", x.ID)
+			p.takeUp(&Funded{Session: s, opened: x.Opened}, goOn)
 		case code == essaim.CodeConflict || code == essaim.CodeNotFound:
 			p.forget(x.ID)
 		default:
 			p.log.Error("saved session cannot be taken up; the coordinator settles it before it expires", "session", x.ID, "err", err)
 		}
 	}
+}
+
+// takeUp has a session pay if it may and none does, and settled else.
+func (p *Purse) takeUp(f *Funded, mayPay bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if mayPay && p.current == nil && !p.stopped {
+		p.current = f
+		return
+	}
+	p.retired = append(p.retired, f)
+	p.nudge()
 }
 
 // forget drops the key of a session that is over.

@@ -3,6 +3,7 @@ package purse_test
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/client/clienttest"
+	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/gateway/purse"
 )
 
@@ -107,4 +109,37 @@ func (m *moody) Close(ctx context.Context, signed []byte) (essaim.Settled, error
 		return essaim.Settled{}, essaim.Errorf(essaim.CodeUnavailable, "", "the ledger is away")
 	}
 	return m.Network.Close(ctx, signed)
+}
+
+// TestWhatIsTakenUp: a session that an earlier run has left goes on if it may; what another instance has left is settled beside the own one.
+func TestWhatIsTakenUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		goOn     bool
+		sessions int
+	}{"of an earlier run": {true, 1}, "of another instance": {false, 2}} {
+		t.Run(name, func(t *testing.T) {
+			kept, err := apikey.OpenServing(filepath.Join(t.TempDir(), "keys.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer kept.Close()
+			n := clienttest.New(t, 1)
+			use(t, purse.New(payer{n.Config()}, kept, purse.Roll{}, slog.New(slog.DiscardHandler))) // and it is no more
+			p := purse.New(payer{n.Config()}, kept, purse.Roll{}, slog.New(slog.DiscardHandler))
+			p.Restore(t.Context(), c.goOn)
+			use(t, p)
+			if open, settled := states(n); open != c.sessions || settled != 0 {
+				t.Errorf("%d open, %d settled, want %d open", open, settled, c.sessions)
+			}
+			over, cancel := context.WithCancel(t.Context())
+			cancel()
+			p.Run(over)
+			if open, settled := states(n); open != 0 || settled != c.sessions {
+				t.Errorf("%d open, %d settled, want %d settled", open, settled, c.sessions)
+			}
+			if left, err := kept.OpenSessions(t.Context()); err != nil || len(left) != 0 {
+				t.Errorf("still kept: %+v, %v", left, err)
+			}
+		})
+	}
 }
