@@ -127,6 +127,11 @@ func CheckPixels(data []byte, r essaim.Receipt) error {
 	if c.Width > essaim.MaxSide || c.Height > essaim.MaxSide || uint32(c.Width) != r.Width || uint32(c.Height) != r.Height {
 		return lie("the picture is %dx%d, the receipt says %dx%d", c.Width, c.Height, r.Width, r.Height)
 	}
+	if r.MediaType == "image/png" {
+		if d, ok := plainPNG(data); ok && d == r.Pixels {
+			return nil
+		}
+	}
 	img, err := decoder.decode(data)
 	if err != nil {
 		return lie("the picture cannot be decoded: %v", err)

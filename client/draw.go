@@ -23,6 +23,10 @@ const (
 	// maxFaults is how often a draw goes on after an internal error: a lost miner is
 	// everyday and is retried until the deadline, a faulty program is not.
 	maxFaults = 3
+
+	// maxFirst is how often a first quote is asked for where no gateway answers: some seconds, in which a balancer finds another
+	// one. Nothing was promised or spent by then, so nobody is kept longer.
+	maxFirst = 6
 )
 
 // drawing is one Draw under way. It belongs to one goroutine.
@@ -158,8 +162,8 @@ func (c Config) plan(r Request, in essaim.Input) (d essaim.Digest) {
 // run offers the task until it is delivered.
 func (d *drawing) run(ctx context.Context) (essaim.Delivery, error) {
 	pause, faults := firstPause, 0
-	for again := false; ; again = true {
-		delivery, err := d.offer(ctx, again)
+	for tries := 1; ; tries++ {
+		delivery, err := d.offer(ctx, tries > 1)
 		if err == nil {
 			return delivery, nil
 		}
@@ -171,18 +175,26 @@ func (d *drawing) run(ctx context.Context) (essaim.Delivery, error) {
 		case errors.Is(ctx.Err(), context.Canceled):
 			d.refunded = d.takeBack(ctx)
 			return delivery, ctx.Err()
-		case d.signed == nil || !essaim.CodeOf(err).Retryable() || faults >= maxFaults:
+		case d.signed == nil && (tries >= maxFirst || !errors.Is(err, errBetween)), !essaim.CodeOf(err).Retryable() || faults >= maxFaults:
 			return delivery, err
 		case left <= pause || ctx.Err() != nil:
 			return delivery, essaim.Errorf(essaim.CodeExpired, "allow more time, or try later", "no picture before the deadline: %w", err)
 		}
-		d.progress(essaim.Progress{Task: d.task.Digest(), State: essaim.TaskSubmitted, Note: "trying again: " + err.Error()})
+		d.progress(essaim.Progress{Task: d.named(), State: essaim.TaskSubmitted, Note: "trying again: " + err.Error()})
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
 		}
 		pause = min(2*pause, lastPause)
 	}
+}
+
+// named is the task's digest; zero: it has no number and price yet.
+func (d *drawing) named() (none essaim.Digest) {
+	if d.signed == nil {
+		return none
+	}
+	return d.task.Digest()
 }
 
 // offer takes a quote, seals the input to its candidates and submits the task.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -202,8 +203,12 @@ func (h *HTTP) cut(ctx context.Context, err error) error {
 }
 
 func (h *HTTP) lost(err error) error {
-	return essaim.Errorf(essaim.CodeUnavailable, "ask again: a task that was handed in goes on, and is not charged twice", "the connection to the gateway %s was lost: %w", h.base, err)
+	return &essaim.Error{Code: essaim.CodeUnavailable, Hint: "ask again: a task that was handed in goes on, and is not charged twice", Err: errors.Join(errBetween, err),
+		Msg: fmt.Sprintf("the connection to the gateway %s was lost: %v", h.base, err)}
 }
+
+// errBetween is wrapped where no gateway has answered, but what is between it and here: a balancer, whose next answer may be another one's.
+var errBetween = errors.New("no gateway has answered")
 
 // failure reads the error that an answer carries. Something between client and
 // gateway may have answered, so the body need not be ours.
@@ -219,7 +224,7 @@ func failure(resp *http.Response) error {
 	base := resp.Request.URL.Scheme + "://" + resp.Request.URL.Host
 	switch resp.StatusCode {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
-		return essaim.Errorf(essaim.CodeUnavailable, "try later", "%s answers %s", base, resp.Status)
+		return &essaim.Error{Code: essaim.CodeUnavailable, Hint: "try later", Err: errBetween, Msg: fmt.Sprintf("%s answers %s", base, resp.Status)}
 	}
 	return notAGateway(base)
 }

@@ -62,6 +62,8 @@ type Coordinator struct {
 	DB     string   `toml:"db,omitempty" comment:"postgres://… that several instances of this coordinator share, each a process with its node.key; empty: there is one, and its log is a file"`
 	URL    string   `toml:"url,omitempty" comment:"with db: URL by which the other instances reach this one's gateway; empty: http:// and what http says"`
 	Pprof  string   `toml:"pprof,omitempty" comment:"address of this machine, such as 127.0.0.1:6060, where Go's profiles are served; empty: nowhere"`
+
+	Connections int `toml:"connections,omitempty" comment:"of the gateway that are open at most; who comes above that is told to come again; default 1024"`
 }
 
 // Guests configures who is served without an API key, after everybody else.
@@ -166,6 +168,8 @@ func (c Config) check() error {
 		return essaim.Errorf(essaim.CodeBadInput, "", "%s: the section [%s] is missing", configName, c.Role)
 	case c.ChainID == "":
 		return essaim.Errorf(essaim.CodeBadInput, "", "%s: chain_id is missing", configName)
+	case c.Coordinator != nil && c.Coordinator.Connections < 0:
+		return essaim.Errorf(essaim.CodeBadInput, "leave it out for 1024", "%s: %d connections", configName, c.Coordinator.Connections)
 	}
 	return nil
 }

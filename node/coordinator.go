@@ -24,7 +24,7 @@ import (
 	"github.com/essaim/essaim/coordinator/cluster"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/gateway"
-	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/batch"
 	"github.com/essaim/essaim/gateway/desk"
 	"github.com/essaim/essaim/proof/builtin"
 	"github.com/essaim/essaim/wallet"
@@ -99,7 +99,7 @@ func (n *Node) runCoordinator(ctx context.Context) (err error) {
 			return nil
 		}
 		users, ctx := errgroup.WithContext(ctx)
-		users.Go(func() error { return n.runGateway(ctx, chain, account, blobs) })
+		users.Go(func() error { return n.runGateway(ctx, chain, account, blobs, member) })
 		users.Go(func() error { return profile(ctx, n.cfg.Coordinator.Pprof) })
 		if n.verifier != nil {
 			users.Go(func() error { return n.runVerifier(ctx) })
@@ -172,29 +172,33 @@ func (n *Node) newCoordinator(chain *chainclient.Client, account *wallet.Account
 }
 
 // runGateway serves HTTP if the configuration says where; otherwise it only waits.
-func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, account *wallet.Account, blobs blob.Store) (err error) {
+func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, account *wallet.Account, blobs blob.Store, member *cluster.Member) (err error) {
 	if n.cfg.Coordinator.HTTP == "" && n.opt.HTTP == nil {
 		close(n.ready)
 		<-ctx.Done()
 		return nil
 	}
-	var keys *apikey.Store // of several instances there are none
-	if n.router == nil {
-		if keys, err = apikey.OpenServing(filepath.Join(n.cfg.Dir, KeysFile)); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, keys.Close()) }()
+	keys, owners, err := n.openKeys(ctx, member)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, keys.Close()) }()
 	page, history, done, err := n.newPage(chain, account)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	cfg := gateway.Config{
-		Batches: filepath.Join(n.cfg.Dir, batchFolder), Tracer: n.tracer, Page: page,
+		Tracer: n.tracer, Page: page, Owners: owners, Connections: n.cfg.Coordinator.Connections,
 		Coordinator: n.Coordinator(), Blobs: blobs, Keys: keys, LedgerURL: n.cfg.Ledger,
 		Payer:  keysPayer{client.Config{Coordinator: n.Coordinator(), Ledger: Payer(chain, account), ChainID: n.cfg.ChainID, Plan: engines.Plan, Proofs: builtin.Proofs{}}},
 		Logger: n.opt.Logger, Registry: metrics(n.coordinator),
+	}
+	if cfg.Batches = filepath.Join(n.cfg.Dir, batchFolder); member != nil { // a folder is one instance's
+		if cfg.BatchRows, err = member.Beside(ctx, cluster.Space{Name: "batches", Schema: batch.Schema, Reads: 2}); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, cfg.BatchRows.Close()) }()
 	}
 	if cfg.Filter, err = censor.Open(n.cfg.Coordinator.Filter); err != nil {
 		return err

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/essaim/essaim"
-	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/censor"
 	"github.com/essaim/essaim/engine"
 	engines "github.com/essaim/essaim/engine/all"
@@ -20,7 +19,7 @@ import (
 	"github.com/essaim/essaim/wallet"
 )
 
-func (n *Node) newMiner(keys wallet.NodeKeys, blobs blob.Store, list []engine.Engine) (*miner.Miner, error) {
+func (n *Node) newMiner(keys wallet.NodeKeys, list []engine.Engine) (*miner.Miner, error) {
 	offers, err := n.offers(list)
 	if err != nil {
 		return nil, err
@@ -49,7 +48,7 @@ func (n *Node) newMiner(keys wallet.NodeKeys, blobs blob.Store, list []engine.En
 	return miner.New(miner.Config{
 		Declines: declines,
 		Ledger:   ledger, Court: court, Proofs: builtin.Proofs{}, Blocked: blocked, Trusted: trusted, MaxUnacked: m.MaxUnacknowledged, Poll: time.Duration(m.Poll),
-		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Coordinators: m.Coordinators, Engines: list, Blobs: blobs,
+		Key: keys.Sign, Seal: keys.HPKE, ChainID: n.cfg.ChainID, Coordinators: m.Coordinators, Engines: list,
 		Offers: offers, Receipts: filepath.Join(n.cfg.Dir, ReceiptsFile), Capacity: m.Capacity, Grace: time.Duration(m.Grace), Pace: time.Duration(m.Pace),
 		Tracer: n.tracer, Version: n.opt.Version, Logger: n.opt.Logger,
 	})
@@ -157,17 +156,12 @@ func (n *Node) runMiner(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	blobs, err := openBlobs(n.cfg.Dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, blobs.Close()) }()
 	list, err := n.engines()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, shut(list)) }()
-	m, err := n.newMiner(keys, blobs, list)
+	m, err := n.newMiner(keys, list)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 
@@ -76,8 +77,20 @@ func (p promises) sign(ack []byte) []byte {
 // courtroom is the ledger as a miner wants it whose receipts are disputed.
 type courtroom struct{ p promises }
 
+// Disputes are also those that were opened about the key that the miner had before.
 func (c courtroom) Disputes(ctx context.Context, miner essaim.NodeKey) ([]essaim.Dispute, error) {
-	return c.p.OpenDisputes(ctx, func(d essaim.Dispute) bool { return d.Miner == miner })
+	var failed error
+	list, err := c.p.OpenDisputes(ctx, func(d essaim.Dispute) bool {
+		if d.Miner == miner {
+			return true
+		}
+		a, err := c.p.Actor(ctx, d.Miner)
+		if err != nil && essaim.CodeOf(err) != essaim.CodeNotFound { // that one has left
+			failed = err
+		}
+		return err == nil && a.NodeKey == miner
+	})
+	return list, cmp.Or(err, failed)
 }
 
 func (c courtroom) Move(ctx context.Context, dispute, turn uint64, move []byte) error {

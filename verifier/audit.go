@@ -228,7 +228,7 @@ func (v *Verifier) audit(ctx context.Context, a *audit) {
 			asked = true
 			sealed = v.shared(ctx, a, m)
 		}
-		if sealed == nil && seal.IsRecipient(a.Work.Input, m.HPKEKey) {
+		if sealed == nil && seal.IDOf(m.HPKEKey).IsRecipient(a.Work.Input) {
 			method, sealed = "replica", a.Work.Input // the client has sealed it to this miner when it asked for the task
 		}
 		if sealed == nil {

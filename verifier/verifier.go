@@ -341,7 +341,7 @@ func (v *Verifier) Share(_ context.Context, task essaim.Digest, sealed []byte) e
 	switch {
 	case a == nil || a.ask == nil:
 		return essaim.Errorf(essaim.CodeConflict, "", "the input of task %s is not asked for", task.Short())
-	case !seal.IsRecipient(sealed, a.ask.HPKEKey):
+	case !seal.IDOf(a.ask.HPKEKey).IsRecipient(sealed):
 		return essaim.Errorf(essaim.CodeRefused, "seal it to the miner that was named", "the input is sealed to another than miner %s", a.ask.NodeKey.Short())
 	}
 	select {
