@@ -20,6 +20,7 @@ import (
 	"github.com/essaim/essaim/cmd/essaim/picture"
 	"github.com/essaim/essaim/cmd/essaim/proving"
 	"github.com/essaim/essaim/cmd/essaim/term"
+	"github.com/essaim/essaim/cmd/essaim/traced"
 	"github.com/essaim/essaim/coordinator/round"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/proof/builtin"
@@ -91,6 +92,7 @@ coordinator and the ledger see digests. The miner reads it.`,
 type drawn struct {
 	*client.Picture
 	file, receiptFile string
+	trace             string // "": none
 }
 
 func imagine(ctx context.Context, c *cli, o imagineOptions) error {
@@ -220,6 +222,9 @@ func (n *network) draw(ctx context.Context, o imagineOptions, req client.Request
 		list, drawErr := o.ask(ctx, s, r, st, i)
 		for _, p := range list {
 			d, writeErr := o.write(p, len(pictures))
+			if writeErr == nil {
+				d.trace, writeErr = traced.Save(ctx, n.api, p, d.receiptFile)
+			}
 			pictures, drawErr = append(pictures, d), cmp.Or(drawErr, writeErr)
 		}
 		if drawErr != nil {
@@ -334,7 +339,7 @@ func (o imagineOptions) fileName(i int) string {
 // write saves a picture, its receipt and its proof.
 func (o imagineOptions) write(p *client.Picture, i int) (drawn, error) {
 	name := o.fileName(i)
-	d := drawn{p, name, name + ".receipt"}
+	d := drawn{Picture: p, file: name, receiptFile: name + ".receipt"}
 	if err := writePicture(name, p.Data); err != nil {
 		return d, err
 	}
@@ -398,6 +403,9 @@ func (c *cli) tellDrawn(model essaim.ModelInfo, pictures []drawn, settled essaim
 		fmt.Fprintf(w, "  price     %s\n", r.Price)
 		fmt.Fprintf(w, "  receipt   %s\n", d.receiptFile)
 		fmt.Fprintf(w, "  proof     %s\n", proving.Line(d.Picture))
+		if d.trace != "" {
+			fmt.Fprintf(w, "  trace     %s\n", d.trace)
+		}
 		for _, warning := range d.Warnings {
 			fmt.Fprintf(c.stderr, "essaim: warning: %s\n", oneLine(warning))
 		}
@@ -434,11 +442,15 @@ func paidTo(reason string) string {
 func report(model essaim.ModelInfo, pictures []drawn, settled essaim.Settled, n *network, took time.Duration) map[string]any {
 	one := func(d drawn) map[string]any {
 		r := d.Receipt
-		return map[string]any{
+		out := map[string]any{
 			"proof": proving.Report(d.Picture), "task": r.Task, "picture": d.file, "cid": d.CID, "pixels_sha256": r.Pixels, "model": model.Name, "model_digest": r.Model,
 			"engine": r.Engine, "miner": r.Miner, "coordinator": r.Coordinator, "seed": r.Seed, "steps": r.Steps,
 			"width": r.Width, "height": r.Height, "price_uaim": r.Price, "receipt": d.receiptFile, "warnings": append([]string{}, d.Warnings...),
 		}
+		if d.trace != "" {
+			out["trace"] = d.trace
+		}
+		return out
 	}
 	out := one(pictures[0])
 	paid := map[string]uint64{}

@@ -17,6 +17,7 @@ import (
 	"github.com/essaim/essaim/cmd/essaim/checked"
 	"github.com/essaim/essaim/cmd/essaim/proving"
 	"github.com/essaim/essaim/cmd/essaim/term"
+	"github.com/essaim/essaim/cmd/essaim/traced"
 	"github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/verify"
 	"github.com/essaim/essaim/verify/rerun"
@@ -49,10 +50,22 @@ func newReceiptShow(c *cli) *cobra.Command {
 			if err != nil {
 				return checkFailed(err)
 			}
-			if c.json {
-				return term.JSON(c.stdout, map[string]any{"receipt": r, "task": t, "session_key": payer, "cid": r.CID(), "receipt_digest": r.Digest()})
+			trace, err := traced.Of(args[0], r.Task)
+			if err != nil {
+				return err
 			}
-			return printReceipt(c.stdout, r, t, payer)
+			if c.json {
+				out := map[string]any{"receipt": r, "task": t, "session_key": payer, "cid": r.CID(), "receipt_digest": r.Digest()}
+				if trace != "" {
+					out["trace"] = trace
+				}
+				return term.JSON(c.stdout, out)
+			}
+			if err := printReceipt(c.stdout, r, t, payer); err != nil || trace == "" {
+				return err
+			}
+			_, err = fmt.Fprintf(c.stdout, "%-12s %s, which nobody has signed\n", "trace", trace)
+			return err
 		},
 	}
 }

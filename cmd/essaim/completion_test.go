@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,8 +13,6 @@ import (
 	"time"
 
 	"github.com/essaim/essaim/client"
-	"github.com/essaim/essaim/devnet"
-	"github.com/essaim/essaim/wallet"
 )
 
 // bashCompletion is where packages put what completion in Bash stands on.
@@ -32,12 +29,7 @@ func TestCompletionInBash(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	home := t.TempDir()
-	p := startProcess(ctx, t, home)
-	account, err := wallet.Open(filepath.Join(home, "keys")).Load(devnet.User, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	home, p, account := startFresh(ctx, t)
 	if _, err := client.Open(ctx, configOf(ctx, t, p, account), 10_000); err != nil {
 		t.Fatal(err)
 	}

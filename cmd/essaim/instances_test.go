@@ -153,6 +153,7 @@ func instances(t *testing.T, home, db string, n int) (dirs, urls []string) {
 type fleet struct {
 	*process // what the name answers
 	home     string
+	db       string
 	urls     []string
 	runs     []*process
 	name     *name
@@ -171,7 +172,8 @@ func newFleet(ctx context.Context, t *testing.T, n int) *fleet {
 	f := &fleet{process: &process{}, home: t.TempDir()}
 	startProcess(ctx, t, f.home).kill() // makes the home and registers everybody
 	var dirs []string
-	dirs, f.urls = instances(t, f.home, server.Database(t), n)
+	f.db = server.Database(t)
+	dirs, f.urls = instances(t, f.home, f.db, n)
 	startNode(t, filepath.Join(f.home, "validator"))
 	info, err := devnet.ReadInfo(f.home)
 	if err != nil {
@@ -222,10 +224,7 @@ func TestInstancesOfOneName(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	f := newFleet(ctx, t, 3)
-	account, err := wallet.Open(filepath.Join(f.home, "keys")).Load(devnet.User, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	account := userOf(t, f.home)
 	supply := supplyOf(ctx, t, f.process)
 	drawn := make(chan struct{}, 1000)
 	var group sync.WaitGroup
@@ -233,6 +232,7 @@ func TestInstancesOfOneName(t *testing.T) {
 	paid := make([]essaim.Amount, len(sessions))
 	const each = 12
 	for i := range sessions {
+		var err error
 		if sessions[i], err = client.Open(ctx, configOf(ctx, t, f.process, account), essaim.AIM); err != nil {
 			t.Fatal(err)
 		}

@@ -52,16 +52,9 @@ func TestCoordinatorIsKilled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	home := t.TempDir()
-	startProcess(ctx, t, home).kill()
-	for _, role := range []string{"validator", "miner-1", "miner-2"} {
-		startNode(t, filepath.Join(home, role))
-	}
-	coordinator := startNode(t, filepath.Join(home, "coordinator"))
-	p := attach(ctx, t, home, 2)
-	account, err := wallet.Open(filepath.Join(home, "keys")).Load(devnet.User, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	startProcess(ctx, t, home).kill() // makes the home and registers everybody
+	p, coordinator := startApart(ctx, t, home)
+	account := userOf(t, home)
 	supply := supplyOf(ctx, t, p)
 	before, err := p.chain.Balance(ctx, account.Address())
 	if err != nil {

@@ -24,12 +24,8 @@ func TestPageWhoseCoordinatorIsKilled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	home := t.TempDir()
-	startProcess(ctx, t, home).kill()
-	for _, role := range []string{"validator", "miner-1", "miner-2"} {
-		startNode(t, filepath.Join(home, role))
-	}
-	coordinator := startNode(t, filepath.Join(home, "coordinator"))
-	p := attach(ctx, t, home, 2)
+	startProcess(ctx, t, home).kill() // makes the home and registers everybody
+	p, coordinator := startApart(ctx, t, home)
 	info, err := devnet.ReadInfo(home)
 	if err != nil {
 		t.Fatal(err)

@@ -68,6 +68,34 @@ func startProcess(ctx context.Context, t *testing.T, home string, more ...string
 	return p
 }
 
+// startFresh starts one on a home of its own, and opens its user's account.
+func startFresh(ctx context.Context, t *testing.T) (home string, p *process, user *wallet.Account) {
+	t.Helper()
+	home = t.TempDir()
+	p = startProcess(ctx, t, home)
+	return home, p, userOf(t, home)
+}
+
+// userOf opens the account of a home's user.
+func userOf(t *testing.T, home string) *wallet.Account {
+	t.Helper()
+	account, err := wallet.Open(filepath.Join(home, "keys")).Load(devnet.User, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account
+}
+
+// startApart starts every role of a home as a process of its own.
+func startApart(ctx context.Context, t *testing.T, home string) (p, coordinator *process) {
+	t.Helper()
+	for _, role := range []string{"validator", "miner-1", "miner-2"} {
+		startNode(t, filepath.Join(home, role))
+	}
+	coordinator = startNode(t, filepath.Join(home, "coordinator"))
+	return attach(ctx, t, home, 2), coordinator
+}
+
 // kill is SIGKILL: nothing is flushed, closed or said.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
@@ -83,12 +111,7 @@ func TestKillNine(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	home := t.TempDir()
-	p := startProcess(ctx, t, home)
-	account, err := wallet.Open(filepath.Join(home, "keys")).Load(devnet.User, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	home, p, account := startFresh(ctx, t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -202,17 +225,9 @@ func TestEveryRoleAlone(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	home := t.TempDir()
-	together := startProcess(ctx, t, home) // makes the home and registers everybody
-	together.kill()
-	account, err := wallet.Open(filepath.Join(home, "keys")).Load(devnet.User, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, role := range []string{"validator", "miner-1", "miner-2"} {
-		startNode(t, filepath.Join(home, role))
-	}
-	coordinator := startNode(t, filepath.Join(home, "coordinator"))
-	p := attach(ctx, t, home, 2)
+	startProcess(ctx, t, home).kill() // makes the home and registers everybody
+	p, coordinator := startApart(ctx, t, home)
+	account := userOf(t, home)
 	s, prices := drawTwo(ctx, t, p, account)
 	coordinator.kill()
 	startNode(t, filepath.Join(home, "coordinator"))

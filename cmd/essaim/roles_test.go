@@ -163,10 +163,7 @@ func TestWhatNodeTomlSays(t *testing.T) {
 	})
 	edit(t, home, "miner-1", func(c *node.Config) { c.Telemetry, c.Miner.Censor = tell, words("censor.txt", "blue house") })
 	edit(t, home, "miner-2", func(c *node.Config) { c.Telemetry = tell })
-	for _, role := range []string{"validator", "miner-1", "miner-2", "coordinator"} {
-		startNode(t, filepath.Join(home, role))
-	}
-	p := attach(ctx, t, home, 2)
+	p, _ := startApart(ctx, t, home)
 	i, err := devnet.ReadInfo(home)
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +194,16 @@ func TestWhatNodeTomlSays(t *testing.T) {
 	}
 
 	oneTrace(ctx, t, told, api, p, secret)
+	savedTrace(ctx, t, told, home)
 	dashboard(ctx, t, i.Gateway)
+	t.Run("prometheus", func(t *testing.T) {
+		prometheus(ctx, t, i.Gateway, func() {
+			if _, err := draw("a quince"); err != nil {
+				t.Errorf("draw: %v", err)
+			}
+			_, _ = draw("a rotten quince") // is refused
+		})
+	})
 	batch(ctx, t, api)
 }
 
@@ -214,13 +220,16 @@ func oneTrace(ctx context.Context, t *testing.T, told *spans, api openai.Client,
 	if h := answered.Header.Get("Traceparent"); !strings.HasPrefix(h, "00-"+trace+"-") {
 		t.Errorf("the answer is in trace %q", h)
 	}
-	var origin struct{ Task essaim.Digest }
+	var origin struct {
+		Task  essaim.Digest
+		Trace string
+	}
 	if err := json.Unmarshal([]byte(chat.JSON.ExtraFields["essaim"].Raw()), &origin); err != nil {
 		t.Fatal(err)
 	}
 	rec, err := p.api.Task(ctx, origin.Task)
-	if err != nil || rec.Trace != trace {
-		t.Errorf("the task's record names trace %q: %v", rec.Trace, err)
+	if err != nil || rec.Trace != trace || origin.Trace != trace {
+		t.Errorf("the task's record names trace %q, the answer %q: %v", rec.Trace, origin.Trace, err)
 	}
 	want := map[string][]string{
 		"essaim-coordinator": {"coordinator attempt", "coordinator task", "gateway POST"}, "essaim-miner": {"engine openai", "miner attempt"}, "chatter": {"generate"},
@@ -235,6 +244,33 @@ func oneTrace(ctx context.Context, t *testing.T, told *spans, api openai.Client,
 		}
 	}
 	told.mu.Unlock()
+}
+
+// savedTrace draws a picture: what is saved beside its receipt names the trace that the collector has of the miner's span, and the receipt
+// holds without it.
+func savedTrace(ctx context.Context, t *testing.T, told *spans, home string) {
+	t.Helper()
+	picture := filepath.Join(home, "apple.png")
+	var printed, shown, saved struct{ Trace string }
+	file, err := []byte(nil), json.Unmarshal(said(t, home, "imagine", "a red apple", "--size", "64x64", "--out", picture, "--json"), &printed)
+	if err == nil {
+		file, err = os.ReadFile(picture + ".trace")
+	}
+	if err == nil {
+		err = errors.Join(json.Unmarshal(file, &saved), json.Unmarshal(said(t, home, "receipt", "show", picture+".receipt", "--json"), &shown))
+	}
+	if err != nil || len(saved.Trace) != 32 || printed != saved || shown != saved {
+		t.Fatalf("saved %+v, printed %+v, shown %+v: %v", saved, printed, shown, err)
+	}
+	if err := term.Until(ctx, func() (bool, error) {
+		return slices.Contains(told.of(saved.Trace)["essaim-miner"], "miner attempt"), nil
+	}); err != nil {
+		t.Errorf("trace %s went through %v", saved.Trace, told.of(saved.Trace))
+	}
+	if out := said(t, home, "receipt", "show", picture+".receipt"); !strings.Contains(string(out), "\ntrace        "+saved.Trace) {
+		t.Errorf("%s", out)
+	}
+	said(t, home, "receipt", "verify", picture+".receipt", "--picture", picture)
 }
 
 // desc is who has drawn a picture.
@@ -260,22 +296,9 @@ func said(t *testing.T, home string, args ...string) []byte {
 
 // dashboard checks that every number that the ready dashboard shows is one that the gateway serves.
 func dashboard(ctx context.Context, t *testing.T, gateway string) {
-	file, err := os.ReadFile("../../docs/operate/grafana.json")
-	var board struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-	}
-	if err == nil {
-		err = json.Unmarshal(file, &board)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	served := string(get(ctx, t, gateway+"/metrics"))
 	shown := 0
-	for _, panel := range board.Panels {
+	for _, panel := range panels(t) {
 		for _, target := range panel.Targets {
 			names := regexp.MustCompile(`essaim_[a-z_]+`).FindAllString(target.Expr, -1)
 			if len(names) == 0 {

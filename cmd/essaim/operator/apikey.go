@@ -28,6 +28,8 @@ type Shell struct {
 	signing.Desk
 	No    func(error) error // the answer is no: the program ends with 1
 	Shown func(error) error // stdout has told the error already
+
+	db string // that a coordinator's instances share
 }
 
 // Commands are those of this package.
@@ -45,26 +47,33 @@ file holds its hash.
 
 A key spends what was deposited for it. Each request reserves its maximum price; the
 receipt's price is captured and the rest released. The books are double entry and only
-ever appended to; reconcile compares them with the chain.`,
+ever appended to; reconcile compares them with the chain.
+
+Of a coordinator of several instances they are in the database that these share: --db says
+where, if node.toml in the coordinator's folder does not.`,
 	}
+	cmd.PersistentFlags().StringVar(&s.db, "db", "", "of a coordinator of several instances: postgres://… that they share")
 	cmd.AddCommand(newCreate(s), newList(s), newRevoke(s), newBound(s), newDeposit(s, true), newDeposit(s, false), newBalance(s), newLedger(s), newReconcile(s))
 	return cmd
 }
 
-// folder is the coordinator's in the network's home.
-func (s *Shell) folder() (string, error) {
+// books are the coordinator's. With a database no home is needed.
+func (s *Shell) books() (node.Books, error) {
+	if s.db != "" {
+		return node.Books{DB: s.db}, nil
+	}
 	home, err := s.Home()
-	return filepath.Join(home, "coordinator"), err
+	return node.Books{Dir: filepath.Join(home, "coordinator")}, err
 }
 
-// withKeys opens the coordinator's API keys. It is an operator's file: these commands need
-// the folder, not the network.
-func (s *Shell) withKeys(do func(*apikey.Store) error) error {
-	dir, err := s.folder()
+// withKeys opens the coordinator's API keys. They are an operator's: these commands need
+// the folder or the database, not the network.
+func (s *Shell) withKeys(cmd *cobra.Command, do func(*apikey.Store) error) error {
+	b, err := s.books()
 	if err != nil {
 		return err
 	}
-	store, err := apikey.Open(filepath.Join(dir, node.KeysFile))
+	store, err := b.Keys(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -108,7 +117,7 @@ func newBound(s *Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = s.withKeys(func(store *apikey.Store) error { return store.SetLimits(cmd.Context(), args[0], bounds) })
+			err = s.withKeys(cmd, func(store *apikey.Store) error { return store.SetLimits(cmd.Context(), args[0], bounds) })
 			return s.done(err, map[string]any{"key": args[0], "limits": bounds})
 		},
 	}
@@ -132,7 +141,7 @@ func newCreate(s *Shell) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.withKeys(func(store *apikey.Store) error {
+			return s.withKeys(cmd, func(store *apikey.Store) error {
 				secret, key, err := store.Create(cmd.Context(), args[0], amount)
 				if err == nil && bounds != (apikey.Limits{}) {
 					err = store.SetLimits(cmd.Context(), key.ID, bounds)
@@ -158,7 +167,7 @@ func newList(s *Shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the keys and what they have spent", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withKeys(func(store *apikey.Store) error {
+			return s.withKeys(cmd, func(store *apikey.Store) error {
 				list, err := store.List(cmd.Context())
 				if err != nil {
 					return err
@@ -191,7 +200,7 @@ func newRevoke(s *Shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke ID", Short: "Make a key useless", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := s.withKeys(func(store *apikey.Store) error { return store.Revoke(cmd.Context(), args[0]) })
+			err := s.withKeys(cmd, func(store *apikey.Store) error { return store.Revoke(cmd.Context(), args[0]) })
 			return s.done(err, map[string]any{"key": args[0], "revoked": true})
 		},
 	}
@@ -212,7 +221,7 @@ however often you say so.`,
 			if err != nil {
 				return essaim.Errorf(essaim.CodeBadInput, "write AIM like 1.25, or 1250000uaim", "%w", err)
 			}
-			return s.withKeys(func(store *apikey.Store) error {
+			return s.withKeys(cmd, func(store *apikey.Store) error {
 				move := store.Deposit
 				if !add {
 					move = store.Withdraw
@@ -245,7 +254,7 @@ func newBalance(s *Shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "balance [ID]", Short: "Show what keys may still spend, and what the operator has borne", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withKeys(func(store *apikey.Store) error {
+			return s.withKeys(cmd, func(store *apikey.Store) error {
 				list, err := store.List(cmd.Context())
 				if err == nil && len(args) > 0 {
 					var k apikey.Key

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,14 +12,13 @@ import (
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/gateway/apikey"
-	"github.com/essaim/essaim/node"
 )
 
 func newLedger(s *Shell) *cobra.Command {
 	return &cobra.Command{
 		Use: "ledger [ID]", Short: "List the entries of the books, oldest first", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withKeys(func(store *apikey.Store) error {
+			return s.withKeys(cmd, func(store *apikey.Store) error {
 				id := ""
 				if len(args) > 0 {
 					k, err := store.Key(cmd.Context(), args[0])
@@ -81,17 +78,17 @@ What the comparison does not prove: that deposits were really paid to you. The b
 your own word for that.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withKeys(func(store *apikey.Store) error { return s.reconcile(cmd.Context(), store) })
+			return s.withKeys(cmd, func(store *apikey.Store) error { return s.reconcile(cmd.Context(), store) })
 		},
 	}
 }
 
 func (s *Shell) reconcile(ctx context.Context, store *apikey.Store) error {
-	dir, err := s.folder()
+	b, err := s.books()
 	if err != nil {
 		return err
 	}
-	log, err := openLog(filepath.Join(dir, node.LogFile))
+	log, err := b.Log(ctx)
 	if err != nil {
 		return err
 	}
@@ -115,17 +112,6 @@ func (s *Shell) reconcile(ctx context.Context, store *apikey.Store) error {
 		return err
 	}
 	return s.tellReconciled(books, books.Reconcile(facts))
-}
-
-// openLog opens the coordinator's log; nil if there is none.
-func openLog(path string) (*receiptlog.Log, error) {
-	if _, err := os.Stat(path); err != nil {
-		if os.IsNotExist(err) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("coordinator's log: %w", err)
-	}
-	return receiptlog.Open(path)
 }
 
 // paid is the receipts of sessions in the coordinator's log.

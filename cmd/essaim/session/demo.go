@@ -21,7 +21,6 @@ import (
 	"github.com/essaim/essaim/chain/x/market"
 
 	"github.com/essaim/essaim"
-	"github.com/essaim/essaim/blob/mem"
 	"github.com/essaim/essaim/client"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/devnet"
@@ -161,7 +160,7 @@ func (d *demo) startMiner(ctx context.Context, logger *slog.Logger) error {
 	}
 	m, err := miner.New(miner.Config{
 		Key: keys.Sign, Seal: keys.HPKE, ChainID: d.net.Info().ChainID, Coordinators: d.net.Info().Peers[:1],
-		Engines: []engine.Engine{&idle{d.model, result}}, Offers: actor.Offers[:1], Blobs: mem.New(),
+		Engines: []engine.Engine{&idle{d.model, result}}, Offers: actor.Offers[:1],
 		Receipts: filepath.Join(dir, node.ReceiptsFile), Capacity: demoDrawers, MaxUnacked: 4 * demoDrawers, Logger: logger,
 	})
 	if err != nil {
