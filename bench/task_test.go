@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/bench/books"
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/blob/dir"
 	"github.com/essaim/essaim/blob/pack"
@@ -34,73 +35,10 @@ import (
 
 const chainID = "essaim-bench"
 
-// books is a ledger in memory: what a benchmark of the network must not wait for.
-type books struct {
-	actors map[essaim.NodeKey]essaim.Actor
-
-	mu       sync.Mutex
-	sessions []essaim.Session
-}
-
-func (b *books) Height(context.Context) (int64, error) { return 1, nil }
-
-func (b *books) Session(_ context.Context, id essaim.SessionID) (essaim.Session, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.sessions[id-1], nil
-}
-
-func (b *books) Actor(_ context.Context, k essaim.NodeKey) (essaim.Actor, error) {
-	a, ok := b.actors[k]
-	if !ok {
-		return a, essaim.Errorf(essaim.CodeNotFound, "", "no actor %s", k.Short())
-	}
-	return a, nil
-}
-
-func (b *books) Model(_ context.Context, d essaim.Digest) (essaim.Model, error) {
-	return essaim.Model{Digest: d, Kind: essaim.KindImage}, nil
-}
-
-func (b *books) Cover(context.Context) (essaim.Cover, error) { return essaim.Cover{}, nil }
-
-func (b *books) Settle(context.Context, essaim.Settlement, []byte, []byte) (essaim.Tx, error) {
-	return essaim.Tx{Height: 1}, nil
-}
-
-func (b *books) Draws(context.Context, essaim.NodeKey) ([]essaim.Draw, error) { return nil, nil }
-
-func (b *books) Open(context.Context, essaim.Draw, essaim.Opening) (essaim.Tx, error) {
-	return essaim.Tx{Height: 1}, nil
-}
-
-func (b *books) SettledBy(context.Context, essaim.SessionID) (essaim.Tx, error) {
-	return essaim.Tx{}, nil
-}
-
-func (b *books) ShowVoucher(context.Context, essaim.SessionID, []byte) (essaim.Tx, error) {
-	return essaim.Tx{Height: 1}, nil
-}
-
-func (b *books) OpenSession(_ context.Context, c essaim.NodeKey, deposit essaim.Amount, key essaim.NodeKey, expiry int64) (essaim.SessionID, essaim.Tx, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	id := essaim.SessionID(len(b.sessions) + 1)
-	b.sessions = append(b.sessions, essaim.Session{ID: id, Coordinator: c, Deposit: deposit, SessionKey: key, Opened: 1, Expiry: expiry, State: essaim.SessionOpen})
-	return id, essaim.Tx{Height: 1}, nil
-}
-
-func (b *books) TopUp(_ context.Context, id essaim.SessionID, amount essaim.Amount) (essaim.Amount, essaim.Tx, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.sessions[id-1].Deposit += amount
-	return b.sessions[id-1].Deposit, essaim.Tx{Height: 1}, nil
-}
-
 // world is a coordinator with its gateway and miners, each with real connections,
 // files and signatures.
 type world struct {
-	books       *books
+	books       *books.Books
 	coordinator *coordinator.Coordinator
 	url         string
 }
@@ -120,9 +58,27 @@ var likeTheProgram = sync.OnceFunc(func() { heap.Floor(heap.Enough) })
 func newWorld(b *testing.B, miners int) *world {
 	b.Helper()
 	likeTheProgram()
-	w := &world{books: &books{actors: map[essaim.NodeKey]essaim.Actor{}}}
-	key := newKey(b)
-	w.books.actors[essaim.NodeKeyOf(key)] = essaim.Actor{Role: essaim.RoleCoordinator, NodeKey: essaim.NodeKeyOf(key), Bond: essaim.AIM, Stake: essaim.AIM}
+	w := &world{books: newBooks()}
+	peer := w.coordinate(b, newKey(b))
+	for range miners {
+		hpke, err := seal.GenerateKey()
+		if err != nil {
+			b.Fatal(err)
+		}
+		w.mine(b, newKey(b), hpke, peer)
+	}
+	w.await(b, miners)
+	return w
+}
+
+func newBooks() *books.Books {
+	return books.New(essaim.Model{Digest: enginetest.FakeModel().Digest, Kind: essaim.KindImage})
+}
+
+// coordinate begins a coordinator with its gateway, and returns where miners reach it.
+func (w *world) coordinate(b *testing.B, key ed25519.PrivateKey) (peer string) {
+	b.Helper()
+	w.enterCoordinator(key)
 	blobs := openBlobs(b)
 	c, err := coordinator.New(coordinator.Config{
 		Key: key, ChainID: chainID, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Ledger: w.books, Blobs: blobs,
@@ -137,15 +93,6 @@ func newWorld(b *testing.B, miners int) *world {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for range miners {
-		w.mine(b, info.PeerAddrs[:1])
-	}
-	for tick := time.NewTicker(time.Millisecond); ; <-tick.C {
-		if info, err := c.Info(b.Context()); err != nil || info.Miners == miners {
-			tick.Stop()
-			break
-		}
-	}
 	g, err := gateway.New(gateway.Config{Coordinator: c, Blobs: blobs})
 	if err != nil {
 		b.Fatal(err)
@@ -153,7 +100,31 @@ func newWorld(b *testing.B, miners int) *world {
 	s := httptest.NewServer(g.Handler())
 	b.Cleanup(s.Close)
 	w.coordinator, w.url = c, s.URL
-	return w
+	return info.PeerAddrs[0]
+}
+
+// await waits for miners to be connected.
+func (w *world) await(b *testing.B, miners int) {
+	b.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for ; ; <-tick.C {
+		if info, err := w.coordinator.Info(b.Context()); err != nil || info.Miners == miners {
+			return
+		}
+	}
+}
+
+func (w *world) enterCoordinator(key ed25519.PrivateKey) {
+	w.books.Enter(essaim.Actor{Role: essaim.RoleCoordinator, NodeKey: essaim.NodeKeyOf(key)})
+}
+
+func offers() []essaim.Offer {
+	return []essaim.Offer{{Model: enginetest.FakeModel().Digest, UnitPrice: 1}}
+}
+
+func (w *world) enterMiner(key ed25519.PrivateKey, hpke *seal.PrivateKey) {
+	w.books.Enter(essaim.Actor{Role: essaim.RoleMiner, NodeKey: essaim.NodeKeyOf(key), HPKEKey: hpke.PublicKey(), Offers: offers()})
 }
 
 // openBlobs is a store as a node has it.
@@ -194,19 +165,12 @@ func drawn(b *testing.B) *idle {
 	return e
 }
 
-func (w *world) mine(b *testing.B, coordinators []string) {
+func (w *world) mine(b *testing.B, key ed25519.PrivateKey, hpke *seal.PrivateKey, coordinator string) {
 	b.Helper()
-	key := newKey(b)
-	hpke, err := seal.GenerateKey()
-	if err != nil {
-		b.Fatal(err)
-	}
-	blobs := openBlobs(b)
-	offers := []essaim.Offer{{Model: enginetest.FakeModel().Digest, UnitPrice: 1}}
-	w.books.actors[essaim.NodeKeyOf(key)] = essaim.Actor{Role: essaim.RoleMiner, NodeKey: essaim.NodeKeyOf(key), HPKEKey: hpke.PublicKey(), Offers: offers, Bond: essaim.AIM, Stake: essaim.AIM}
+	w.enterMiner(key, hpke)
 	m, err := miner.New(miner.Config{
-		Key: key, Seal: hpke, ChainID: chainID, Coordinators: coordinators, Engines: []engine.Engine{drawn(b)}, Blobs: blobs,
-		Offers: offers, Receipts: filepath.Join(b.TempDir(), "receipts.db"), Capacity: 32, MaxUnacked: 64,
+		Key: key, Seal: hpke, ChainID: chainID, Coordinators: []string{coordinator}, Engines: []engine.Engine{drawn(b)},
+		Offers: offers(), Receipts: filepath.Join(b.TempDir(), "receipts.db"), Capacity: 32, MaxUnacked: 64,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -234,7 +198,12 @@ func (w *world) session(b *testing.B) *client.Session {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := client.Open(b.Context(), client.Config{Coordinator: api, Ledger: w.books, ChainID: chainID}, 1<<40)
+	return open(b, api, w.books)
+}
+
+func open(b *testing.B, api client.Coordinator, ledger client.Ledger) *client.Session {
+	b.Helper()
+	s, err := client.Open(b.Context(), client.Config{Coordinator: api, Ledger: ledger, ChainID: chainID}, 1<<40)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -250,8 +219,8 @@ type asked struct {
 }
 
 // newAsked asks once, so that connections and prepared statements are there.
-func newAsked(b *testing.B) *asked {
-	a := &asked{b: b, s: newWorld(b, 3).session(b), took: make([]time.Duration, b.N+2)}
+func newAsked(b *testing.B, s *client.Session) *asked {
+	a := &asked{b: b, s: s, took: make([]time.Duration, b.N+2)}
 	a.draw(time.Now())
 	return a
 }
@@ -290,22 +259,26 @@ func (a *asked) measure(run func()) {
 func BenchmarkTask(b *testing.B) {
 	for _, clients := range []int{1, 8, 32, 256} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			a := newAsked(b)
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			a.measure(func() {
-				var g sync.WaitGroup
-				for range clients {
-					g.Go(func() {
-						for left.Add(-1) >= 0 {
-							a.draw(time.Now())
-						}
-					})
-				}
-				g.Wait()
-			})
+			newAsked(b, newWorld(b, 3).session(b)).crowd(clients)
 		})
 	}
+}
+
+// crowd measures b.N tasks of so many clients, each of which waits for one before it asks for the next.
+func (a *asked) crowd(clients int) {
+	var left atomic.Int64
+	left.Store(int64(a.b.N))
+	a.measure(func() {
+		var g sync.WaitGroup
+		for range clients {
+			g.Go(func() {
+				for left.Add(-1) >= 0 {
+					a.draw(time.Now())
+				}
+			})
+		}
+		g.Wait()
+	})
 }
 
 // BenchmarkTaskAtRate is what a task takes when RATE of them, 100 if it is not set, are due
@@ -315,7 +288,7 @@ func BenchmarkTaskAtRate(b *testing.B) {
 	if err != nil {
 		rate = 100
 	}
-	a := newAsked(b)
+	a := newAsked(b, newWorld(b, 3).session(b))
 	a.measure(func() {
 		var g sync.WaitGroup
 		begun := time.Now()

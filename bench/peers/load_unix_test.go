@@ -122,7 +122,13 @@ func (a *asker) ask(ctx context.Context, who int) (out answer) {
 	if err == nil && resp.StatusCode == http.StatusOK && !bytes.Contains(b, []byte("stone stone")) {
 		err = errors.New("no answer in it")
 	}
-	return answer{status: resp.StatusCode, advised: resp.Header.Get("Retry-After") != "", why: cut(b), took: time.Since(began), err: err}
+	return answer{status: resp.StatusCode, advised: inTime(resp.Header.Get("Retry-After")), why: cut(b), took: time.Since(began), err: err}
+}
+
+// inTime reports whether a Retry-After is of some use: in a second or later, and within a minute.
+func inTime(header string) bool {
+	seconds, err := strconv.Atoi(header)
+	return err == nil && seconds >= 1 && seconds <= 60
 }
 
 func cut(b []byte) string { return strings.ToValidUTF8(string(b[:min(len(b), 160)]), "") }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/essaim/essaim/bench/proc"
 )
 
 // flood is an overload.
@@ -71,7 +73,7 @@ func (o flood) run(ctx context.Context, say func(format string, args ...any)) (o
 	say("the network alone: %.0f answers a second with %d clients, p50 %v, p99 %v; now %.0f a second are asked for, for %v",
 		can, alone, out.alone.percentile(50), out.alone.percentile(99), can*o.times, o.last)
 	out.under = a.open(ctx, can*o.times, o.last, func(n int, t *tally) {
-		now, peak := w.front.memory()
+		now, peak := proc.Memory(w.front.cmd.Process.Pid)
 		say("%6.0f s: %d asked, statuses %v, failed %v, RSS %d MB, at most %d", t.lasted.Seconds(), n, t.statuses, t.failed, now, peak)
 	})
 	t := out.under
@@ -81,7 +83,7 @@ func (o flood) run(ctx context.Context, say func(format string, args ...any)) (o
 	}
 	out.after = a.closed(ctx, alone, min(10*time.Second, o.last))
 	say("afterwards: %.0f answers a second, p50 %v; statuses %v", float64(len(out.after.took))/out.after.lasted.Seconds(), out.after.percentile(50), out.after.statuses)
-	now, peak := w.front.memory()
+	now, peak := proc.Memory(w.front.cmd.Process.Pid)
 	say("RSS of coordinator and gateway: %d MB, at most %d", now, peak)
 	if err := w.front.stop(); err != nil { // it settles its sessions
 		return out, err

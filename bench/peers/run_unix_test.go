@@ -19,6 +19,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/essaim/essaim/bench/proc"
 )
 
 // process is one that we have started.
@@ -91,41 +93,6 @@ func (p *process) stop() error {
 		return nil // whoever does not heed the signal ends by it
 	}
 	return err
-}
-
-// tick is the unit of CPU time in /proc.
-const tick = 10 * time.Millisecond
-
-// used is the process's CPU time, of all its threads: of users and of the kernel for them.
-func (p *process) used() (user, system time.Duration) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, 0
-	}
-	s := string(b)
-	fields := strings.Fields(s[strings.LastIndex(s, ")")+1:])
-	u, _ := strconv.Atoi(fields[11])
-	k, _ := strconv.Atoi(fields[12])
-	return time.Duration(u) * tick, time.Duration(k) * tick
-}
-
-// memory is what the process holds now and held at most, in MB.
-func (p *process) memory() (now, peak int) {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	for _, line := range strings.Split(string(b), "\n") {
-		f := strings.Fields(line)
-		if len(f) < 2 {
-			continue
-		}
-		n, _ := strconv.Atoi(f[1])
-		switch f[0] {
-		case "VmRSS:":
-			now = n >> 10
-		case "VmHWM:":
-			peak = n >> 10
-		}
-	}
-	return now, peak
 }
 
 // freePort is a port that nobody listens on just now.
@@ -266,7 +233,7 @@ func (b *bench) essaim(miners int, set func(*world)) (way, *world, error) {
 func spent(list ...*process) (user, system time.Duration) {
 	for _, p := range list {
 		if p != nil {
-			u, s := p.used()
+			u, s := proc.Used(p.cmd.Process.Pid)
 			user, system = user+u, system+s
 		}
 	}
@@ -364,7 +331,7 @@ func (b *bench) measure(w way, clients int) {
 	front, miners, memory := "–", "–", "–"
 	if w.front != nil {
 		front = each(fu2+fs2-fu-fs) + ", " + each(fs2-fs)
-		now, peak := w.front.memory()
+		now, peak := proc.Memory(w.front.cmd.Process.Pid)
 		memory = fmt.Sprintf("%d, %d MB", now, peak)
 	}
 	if len(w.behind) > 0 {
@@ -441,10 +408,10 @@ func (b *bench) idle(ways []way) error {
 		second := func(d time.Duration) string {
 			return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1e3/time.Since(began).Seconds())
 		}
-		now, _ := w.front.memory()
+		now, _ := proc.Memory(w.front.cmd.Process.Pid)
 		miners, rss := "–", "–"
 		if len(w.behind) > 0 {
-			n, _ := w.behind[0].memory()
+			n, _ := proc.Memory(w.behind[0].cmd.Process.Pid)
 			miners, rss = second(mu2+ms2-mu-ms), fmt.Sprintf("%d MB", n)
 		}
 		fmt.Printf("| %s | %s | %s | %d MB | %s |\n", w.name, second(fu2+fs2-fu-fs), miners, now, rss)

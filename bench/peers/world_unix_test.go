@@ -13,10 +13,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/bench/books"
 	"github.com/essaim/essaim/blob"
 	"github.com/essaim/essaim/blob/dir"
 	"github.com/essaim/essaim/blob/pack"
@@ -93,8 +93,8 @@ func readWorld(root string) (*world, error) {
 }
 
 // blobs is a store as a node has it.
-func (w *world) blobs(of string) (blob.Store, error) {
-	root := w.path(of)
+func (w *world) blobs() (blob.Store, error) {
+	root := w.path("node")
 	large, err := dir.Open(root)
 	if err != nil {
 		return nil, err
@@ -102,113 +102,23 @@ func (w *world) blobs(of string) (blob.Store, error) {
 	return pack.Open(filepath.Join(root, "small.db"), large)
 }
 
-// books is a ledger in memory: what a benchmark of the gateway must not wait for. Sessions are known to the process
-// that opens them, which is the coordinator's.
-type books struct {
-	model  engine.Model
-	actors map[essaim.NodeKey]essaim.Actor
-
-	mu       sync.Mutex
-	sessions []essaim.Session
-	settled  []essaim.Settlement // guarded by mu
-}
-
-func (w *world) books() (*books, error) {
-	b := &books{model: w.Model, actors: map[essaim.NodeKey]essaim.Actor{}}
-	add := func(seed []byte, a essaim.Actor) {
-		a.NodeKey, a.Bond, a.Stake = essaim.NodeKeyOf(ed25519.NewKeyFromSeed(seed)), essaim.AIM, essaim.AIM
-		b.actors[a.NodeKey] = a
-	}
-	add(w.Coordinator, essaim.Actor{Role: essaim.RoleCoordinator})
+// ledger is what the process of the coordinator takes for one: sessions are known where they are opened.
+func (w *world) ledger() (*books.Books, error) {
+	m := w.Model
+	b := books.New(essaim.Model{Digest: m.Digest, Kind: m.Kind, Manifest: m.Manifest, Name: m.Name})
+	key := func(seed []byte) essaim.NodeKey { return essaim.NodeKeyOf(ed25519.NewKeyFromSeed(seed)) }
+	b.Enter(essaim.Actor{Role: essaim.RoleCoordinator, NodeKey: key(w.Coordinator)})
 	for _, m := range w.Miners {
 		k, err := seal.ParsePrivateKey(m.Seal)
 		if err != nil {
 			return nil, err
 		}
-		add(m.Node, essaim.Actor{Role: essaim.RoleMiner, HPKEKey: k.PublicKey(), Offers: w.offers()})
+		b.Enter(essaim.Actor{Role: essaim.RoleMiner, NodeKey: key(m.Node), HPKEKey: k.PublicKey(), Offers: w.offers()})
 	}
 	return b, nil
 }
 
 func (w *world) offers() []essaim.Offer { return []essaim.Offer{{Model: w.Model.Digest, UnitPrice: 1}} }
-
-func (b *books) Height(context.Context) (int64, error) { return 1, nil }
-
-func (b *books) Session(_ context.Context, id essaim.SessionID) (essaim.Session, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.sessions[id-1], nil
-}
-
-func (b *books) Actor(_ context.Context, k essaim.NodeKey) (essaim.Actor, error) {
-	a, ok := b.actors[k]
-	if !ok {
-		return a, essaim.Errorf(essaim.CodeNotFound, "", "no actor %s", k.Short())
-	}
-	return a, nil
-}
-
-func (b *books) Model(context.Context, essaim.Digest) (essaim.Model, error) {
-	m := b.model
-	return essaim.Model{Digest: m.Digest, Kind: m.Kind, Manifest: m.Manifest, Name: m.Name}, nil
-}
-
-func (b *books) Cover(context.Context) (essaim.Cover, error) { return essaim.Cover{}, nil }
-
-func (b *books) Settle(_ context.Context, s essaim.Settlement, _, _ []byte) (essaim.Tx, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.sessions[s.Session-1].State = essaim.SessionSettled
-	b.settled = append(b.settled, s)
-	return essaim.Tx{Height: 1}, nil
-}
-
-func (b *books) Draws(context.Context, essaim.NodeKey) ([]essaim.Draw, error) { return nil, nil }
-
-func (b *books) Open(context.Context, essaim.Draw, essaim.Opening) (essaim.Tx, error) {
-	return essaim.Tx{Height: 1}, nil
-}
-
-func (b *books) SettledBy(context.Context, essaim.SessionID) (essaim.Tx, error) {
-	return essaim.Tx{}, nil
-}
-
-func (b *books) ShowVoucher(context.Context, essaim.SessionID, []byte) (essaim.Tx, error) {
-	return essaim.Tx{Height: 1}, nil
-}
-
-func (b *books) OpenSession(_ context.Context, c essaim.NodeKey, deposit essaim.Amount, key essaim.NodeKey, expiry int64) (essaim.SessionID, essaim.Tx, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	id := essaim.SessionID(len(b.sessions) + 1)
-	b.sessions = append(b.sessions, essaim.Session{ID: id, Coordinator: c, Deposit: deposit, SessionKey: key, Opened: 1, Expiry: expiry, State: essaim.SessionOpen})
-	return id, essaim.Tx{Height: 1}, nil
-}
-
-func (b *books) TopUp(_ context.Context, id essaim.SessionID, amount essaim.Amount) (essaim.Amount, essaim.Tx, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.sessions[id-1].Deposit += amount
-	return b.sessions[id-1].Deposit, essaim.Tx{Height: 1}, nil
-}
-
-// sums is what the ledger was told: sessions, those settled, tasks in them and what they cost.
-type sums struct {
-	Sessions, Settled int
-	Tasks             uint64
-	Paid              essaim.Amount
-}
-
-func (b *books) sums() (out sums) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	out.Sessions, out.Settled = len(b.sessions), len(b.settled)
-	for _, s := range b.settled {
-		out.Tasks += s.Root.Count()
-		out.Paid += s.Root.Sum()
-	}
-	return out
-}
 
 // payer opens the sessions that pay for API keys.
 type payer struct{ cfg client.Config }
@@ -231,11 +141,11 @@ func serveNode(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	ledger, err := w.books()
+	ledger, err := w.ledger()
 	if err != nil {
 		return err
 	}
-	blobs, err := w.blobs("node")
+	blobs, err := w.blobs()
 	if err != nil {
 		return err
 	}
@@ -278,7 +188,7 @@ func serveNode(ctx context.Context, args []string) error {
 }
 
 // audit looks them up.
-func audit(keys *apikey.Store, ledger *books) ([]byte, error) {
+func audit(keys *apikey.Store, ledger *books.Books) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var spent essaim.Amount
@@ -297,12 +207,12 @@ func audit(keys *apikey.Store, ledger *books) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(final{ledger.sums(), captured, len(doubts), spent})
+	return json.Marshal(final{ledger.Sums(), captured, len(doubts), spent})
 }
 
 // final is what ledger and keys' books say in the end.
 type final struct {
-	Ledger           sums
+	Ledger           books.Sums
 	Captured, Doubts int
 	Spent            essaim.Amount
 }
@@ -347,10 +257,6 @@ func serveMiner(ctx context.Context, args []string) error {
 		return err
 	}
 	defer e.Close()
-	blobs, err := w.blobs(fmt.Sprintf("miner-%d", *n))
-	if err != nil {
-		return err
-	}
 	coordinator := essaim.NodeKeyOf(ed25519.NewKeyFromSeed(w.Coordinator))
 	at, err := peerAddress(w.Listen, coordinator)
 	if err != nil {
@@ -358,7 +264,7 @@ func serveMiner(ctx context.Context, args []string) error {
 	}
 	m, err := miner.New(miner.Config{
 		Key: ed25519.NewKeyFromSeed(w.Miners[*n].Node), Seal: hpke, ChainID: chainID, Coordinators: []string{at}, Engines: []engine.Engine{e},
-		Blobs: blobs, Offers: w.offers(), Receipts: w.path(fmt.Sprintf("receipts-%d.db", *n)), Capacity: w.Capacity, MaxUnacked: 256,
+		Offers: w.offers(), Receipts: w.path(fmt.Sprintf("receipts-%d.db", *n)), Capacity: w.Capacity, MaxUnacked: 256,
 	})
 	if err != nil {
 		return err
