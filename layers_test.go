@@ -95,6 +95,7 @@ var floors = map[string]int{
 	"coordinator/affinity":   4, // who had a conversation last
 
 	"gateway":        7, // a role, and its parts
+	"gateway/once":   2, // which requests were done
 	"gateway/apikey": 3,
 	"gateway/purse":  4,
 	"gateway/desk":   5,
@@ -104,6 +105,7 @@ var floors = map[string]int{
 	"gateway/a1111":  6,
 	"gateway/horde":  6,
 	"gateway/batch":  6,
+	"gateway/relay":  6,
 	"coordinator":    5, // roles
 	"web":            5,
 	"miner":          5,
@@ -136,6 +138,7 @@ var floors = map[string]int{
 	"cmd/essaim/doctor":   11,
 	"cmd/essaim/manual":   10,
 	"cmd/essaim/term":     9,
+	"cmd/essaim/traced":   9,
 	"cmd/essaim/picture":  9,
 	"cmd/essaim/signing":  9,
 	"cmd/essaim/session":  10,
