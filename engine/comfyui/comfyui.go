@@ -10,6 +10,7 @@
 package comfyui
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -133,8 +134,15 @@ func (e *Engine) draw(ctx context.Context, ask map[string]any) ([]byte, error) {
 		ID     string         `json:"prompt_id"`
 		Errors map[string]any `json:"node_errors"`
 	}
-	if err := e.client.Post(ctx, "/prompt", ask, adapter.MaxSmall, &queued); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	// Whoever calls it off meanwhile still has to be told what there is to withdraw.
+	told, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopTime, cancel) })()
+	if err := e.client.Post(told, "/prompt", ask, adapter.MaxSmall, &queued); err != nil {
+		return nil, cmp.Or(ctx.Err(), err)
 	}
 	if queued.ID == "" || len(queued.Errors) > 0 {
 		return nil, fmt.Errorf("%w: it does not queue the graph", adapter.ErrBroken)
