@@ -2,15 +2,14 @@ package client
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"image"
-	"image/draw"
 	"image/jpeg"
 	"image/png"
 	"strings"
 	"unicode"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/verify"
 )
 
 const (
@@ -136,32 +135,10 @@ func CheckPixels(data []byte, r essaim.Receipt) error {
 	if err != nil {
 		return lie("the picture cannot be decoded: %v", err)
 	}
-	if r.MediaType == "image/png" && pixels(img) != r.Pixels {
+	if r.MediaType == "image/png" && verify.PixelsDigest(img) != r.Pixels {
 		return lie("the pixels are not those that the receipt names")
 	}
 	return nil
-}
-
-// pixels is the SHA-256 of a picture's RGB bytes, row by row.
-func pixels(img image.Image) (d essaim.Digest) {
-	b := img.Bounds()
-	flat, ok := img.(*image.NRGBA)
-	if !ok {
-		flat = image.NewNRGBA(b)
-		draw.Draw(flat, b, img, b.Min, draw.Src)
-	}
-	h := sha256.New()
-	row := make([]byte, 0, 3*b.Dx())
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		row = row[:0]
-		from := flat.Pix[flat.PixOffset(b.Min.X, y):][:4*b.Dx()]
-		for i := 0; i < len(from); i += 4 {
-			row = append(row, from[i], from[i+1], from[i+2])
-		}
-		h.Write(row)
-	}
-	h.Sum(d[:0])
-	return d
 }
 
 func lie(format string, args ...any) error {

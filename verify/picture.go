@@ -135,14 +135,30 @@ func PixelDistance(a, b image.Image) (milli uint64, ok bool) {
 	return (1000*sum + n - 1) / n, true
 }
 
-// PixelsDigest is the SHA-256 of a picture's RGB bytes, row by row, as receipts have it.
-func PixelsDigest(m image.Image) essaim.Digest {
-	p := rgba(m)
-	b := make([]byte, 0, len(p.Pix)/4*3)
-	for i := 0; i < len(p.Pix); i += 4 {
-		b = append(b, p.Pix[i:i+3]...)
+// PixelsDigest is the SHA-256 of a picture's RGB bytes, row by row, as receipts have it: of what a PNG file holds, whatever
+// its alpha, which is left out.
+func PixelsDigest(m image.Image) (d essaim.Digest) {
+	b := m.Bounds()
+	flat, ok := m.(*image.NRGBA)
+	if p, plain := m.(*image.RGBA); plain && p.Opaque() { // a PNG file without alpha: the same bytes
+		flat, ok = (*image.NRGBA)(p), true
 	}
-	return sha256.Sum256(b)
+	if !ok {
+		flat = image.NewNRGBA(b)
+		draw.Draw(flat, b, m, b.Min, draw.Src)
+	}
+	h := sha256.New()
+	row := make([]byte, 0, 3*b.Dx())
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		row = row[:0]
+		from := flat.Pix[flat.PixOffset(b.Min.X, y):][:4*b.Dx()]
+		for i := 0; i < len(from); i += 4 {
+			row = append(row, from[i], from[i+1], from[i+2])
+		}
+		h.Write(row)
+	}
+	h.Sum(d[:0])
+	return d
 }
 
 // rgba is the picture with its first pixel at 0, 0 and without gaps.

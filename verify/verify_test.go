@@ -1,11 +1,14 @@
 package verify_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"image"
 	"image/color"
+	"image/draw"
+	"image/png"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -114,6 +117,33 @@ type fake struct {
 func (f fake) About() verify.About { return verify.About{Name: f.finding.Method} }
 func (f fake) Check(context.Context, verify.Case) (verify.Finding, error) {
 	return f.finding, f.err
+}
+
+// TestPixelsDigestLeavesAlphaOut: it is of the bytes that a file holds, in whatever way the picture is in memory.
+func TestPixelsDigestLeavesAlphaOut(t *testing.T) {
+	stored := []byte{200, 100, 50, 7, 8, 9, 1, 2, 3, 255, 254, 253}
+	want := essaim.DigestOf(stored)
+	for name, alpha := range map[string]byte{"opaque": 255, "translucent": 100} {
+		m := image.NewNRGBA(image.Rect(-1, 4, 1, 6))
+		for i := range 4 {
+			m.SetNRGBA(i%2-1, i/2+4, color.NRGBA{R: stored[3*i], G: stored[3*i+1], B: stored[3*i+2], A: alpha})
+		}
+		var file bytes.Buffer
+		if err := png.Encode(&file, m); err != nil {
+			t.Fatal(err)
+		}
+		read, err := png.Decode(&file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wide := image.NewNRGBA(image.Rect(-5, 0, 5, 9))
+		draw.Draw(wide, m.Rect, m, m.Rect.Min, draw.Src)
+		for how, p := range map[string]image.Image{"drawn": m, "read": read, "part of a larger one": wide.SubImage(m.Rect)} {
+			if got := verify.PixelsDigest(p); got != want {
+				t.Errorf("%s, %s (%T): %s, want %s", name, how, p, got, want)
+			}
+		}
+	}
 }
 
 func TestFollow(t *testing.T) {
