@@ -28,7 +28,6 @@ package coordinator
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -257,7 +256,7 @@ func New(cfg Config) (*Coordinator, error) {
 		shared = share.Alone(cfg.Log)
 	}
 	return &Coordinator{
-		cfg: cfg, key: key, shared: shared, name: rand.Text(), log: cfg.Logger.With("coordinator", key.Short()),
+		cfg: cfg, key: key, shared: shared, name: shared.ID(), log: cfg.Logger.With("coordinator", key.Short()),
 		ready: make(chan struct{}), book: newBook(), known: known.New(cfg.Ledger, cfg.ActorTTL), rounds: round.New(cfg.ChainID, roundTime),
 		miners: map[essaim.NodeKey]*miner{}, quality: quality.New(nil, cfg.Pause),
 		exposed: map[essaim.NodeKey]*cover.Exposure{}, shares: map[essaim.Digest]*chance.Shares{},

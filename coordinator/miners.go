@@ -39,10 +39,11 @@ var (
 type miner struct {
 	key  essaim.NodeKey
 	conn *transport.Conn
-	// lookedAt and shown are of listen: when vouchers were last looked for, and which
+	// lookedAt, shown and placesAt are of listen: when vouchers were last looked for, and which
 	// amounts the miner has seen.
 	lookedAt time.Time
 	shown    map[essaim.SessionID]essaim.Amount
+	placesAt uint64 // and of which instances it knows
 	ctx      context.Context
 	gone     context.CancelCauseFunc
 
@@ -264,6 +265,7 @@ func (c *Coordinator) listen(m *miner, s *transport.Stream, beat time.Duration) 
 		}
 		c.heard(m, int(in.Running))
 		out := transport.FromCoordinator{Vouchers: c.show(m), Why: c.passedOver(m)}
+		out.Instances, m.placesAt = c.shared.Places(m.placesAt)
 		if in.Claim != nil {
 			out.Claim = c.claim(m.ctx, m.key, in.Claim)
 		}

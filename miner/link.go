@@ -169,18 +169,23 @@ func (m *Miner) hosts() (of, made []*transport.Host, err error) {
 		}
 		n := used[key]
 		if used[key]++; n == len(made) {
-			h, err := transport.New(transport.Config{
-				Key: m.cfg.Key, Logger: m.log, MinBackoff: m.cfg.MinBackoff, MaxBackoff: m.cfg.MaxBackoff,
-			})
+			h, err := m.newHost()
 			if err != nil {
 				return of, made, err
 			}
-			h.Handle(transport.ProtocolTask, m.serve)
 			made = append(made, h)
 		}
 		of = append(of, made[n])
 	}
 	return of, made, nil
+}
+
+func (m *Miner) newHost() (*transport.Host, error) {
+	h, err := transport.New(transport.Config{Key: m.cfg.Key, Logger: m.log, MinBackoff: m.cfg.MinBackoff, MaxBackoff: m.cfg.MaxBackoff})
+	if err == nil {
+		h.Handle(transport.ProtocolTask, m.serve)
+	}
+	return h, err
 }
 
 // claim asks for an acknowledgement again, with the next beat.
@@ -256,6 +261,9 @@ func (m *Miner) exchange(ctx context.Context, s *transport.Stream, l *link, clai
 	}
 	m.hear(l.peer, answer.Vouchers)
 	m.told(answer.Why)
+	if answer.Instances != nil {
+		m.places.tell(l.peer, dialable(answer.Instances, l.peer, l.conn.RemoteIP(), m.cfg.Coordinators))
+	}
 	return answer, nil
 }
 

@@ -14,11 +14,11 @@
 //
 // # Concurrency
 //
-// Run owns all goroutines: one for each coordinator, one or two for each attempt, and
+// Run owns all goroutines: one for each coordinator and each of its instances that it has told of, one or two for each attempt, and
 // one each that looks after promises and after vouchers.
 //
 // Reading order: link.go and attempt.go are the way of a task, store.go and promise.go
-// and voucher.go what is kept, trust.go who is served and who has paid.
+// and voucher.go what is kept, trust.go who is served and who has paid, places.go who is dialled besides the configured.
 // Stats may be called at any time from anywhere.
 package miner
 
@@ -47,7 +47,7 @@ type Config struct {
 	Key          ed25519.PrivateKey // the node key that is registered on the ledger
 	Seal         *seal.PrivateKey   // opens prompts; its public half is registered on the ledger
 	ChainID      string
-	Coordinators []string        // multiaddresses, each with /p2p/ and a peer ID
+	Coordinators []string        // multiaddresses, each with /p2p/ and a peer ID; other instances of the same coordinators are dialled as those tell of them
 	Engines      []engine.Engine // of those that have a model, the one with the least to do runs it; comparable
 	Offers       []essaim.Offer  // what it runs, and the least it takes for a unit
 	Declines     *censor.List    // prompts that it leaves to others; nil: none
@@ -112,6 +112,7 @@ type Miner struct {
 	prices map[essaim.Digest]essaim.Amount
 
 	receipts *receiptFile // set by Run
+	places   *places      // set by Run
 
 	sealer     seal.Sender // of results, to sessions' reply keys
 	news       chan news   // vouchers to be checked
@@ -223,6 +224,8 @@ func (m *Miner) Run(ctx context.Context) (err error) {
 	// still delivered.
 	up, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
+	m.places = newPlaces(up, m.log, m.keepPlace)
+	defer func() { hangUp(); m.places.wait() }()
 	var group errgroup.Group
 	for i, addr := range m.cfg.Coordinators {
 		group.Go(func() error { return hosts[i].Keep(up, addr, m.serveOne) })

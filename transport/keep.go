@@ -19,13 +19,24 @@ import (
 // miners of a restarted coordinator do not all come at the same moment, and start
 // again from MinBackoff after a connection that stood longer than the wait before it.
 func (h *Host) Keep(ctx context.Context, addr string, onConnected func(context.Context, *Conn) error) error {
-	if _, err := AddrKey(addr); err != nil {
-		return err
+	return h.KeepAny(ctx, []string{addr}, func() bool { return true }, onConnected)
+}
+
+// KeepAny is Keep for a peer with one address or more, of which any will do. It dials only while wanted says so.
+func (h *Host) KeepAny(ctx context.Context, addrs []string, wanted func() bool, onConnected func(context.Context, *Conn) error) error {
+	for _, addr := range addrs {
+		if _, err := AddrKey(addr); err != nil {
+			return err
+		}
 	}
 	wait := h.minOff
 	for ctx.Err() == nil {
+		if !wanted() {
+			sleep(ctx, h.minOff)
+			continue
+		}
 		began := time.Now()
-		err := h.once(ctx, addr, onConnected)
+		err := h.once(ctx, addrs, onConnected)
 		if ctx.Err() != nil {
 			break
 		}
@@ -34,7 +45,7 @@ func (h *Host) Keep(ctx context.Context, addr string, onConnected func(context.C
 		}
 		pause := wait/2 + rand.N(wait/2+1)
 		h.log.LogAttrs(ctx, slog.LevelInfo, "connection is down",
-			slog.String("addr", addr), slog.Duration("retry_in", pause), slog.Any("err", err), slog.String("hint", essaim.HintOf(err)))
+			slog.Any("addrs", addrs), slog.Duration("retry_in", pause), slog.Any("err", err), slog.String("hint", essaim.HintOf(err)))
 		if !sleep(ctx, pause) {
 			break
 		}
@@ -43,8 +54,8 @@ func (h *Host) Keep(ctx context.Context, addr string, onConnected func(context.C
 	return ctx.Err()
 }
 
-func (h *Host) once(ctx context.Context, addr string, onConnected func(context.Context, *Conn) error) error {
-	c, err := h.Dial(ctx, addr)
+func (h *Host) once(ctx context.Context, addrs []string, onConnected func(context.Context, *Conn) error) error {
+	c, err := h.Dial(ctx, addrs...)
 	if err != nil {
 		return err
 	}

@@ -87,6 +87,16 @@ type FromCoordinator struct {
 	Claim    *Acked   `cbor:"1,keyasint,omitempty"` // answers the claim; nil: there was none
 	Vouchers [][]byte `cbor:"2,keyasint,omitempty"` // COSE_Sign1 by sessions' keys: what payers have accepted of sessions that owe the miner
 	Why      string   `cbor:"3,keyasint,omitempty"` // the miner gets no task of some model now; "": it could
+
+	// Instances are all of the coordinator's that run now, in the first answer and whenever they have changed; nil: nothing new. Who
+	// does not know the field reads over it.
+	Instances []Instance `cbor:"4,keyasint,omitempty"`
+}
+
+// Instance is one of several processes with a coordinator's node key.
+type Instance struct {
+	Name  string   `cbor:"1,keyasint"` // as in its Welcome
+	Addrs []string `cbor:"2,keyasint"` // multiaddresses at which miners reach it, each with the coordinator's peer ID
 }
 
 // Acked answers a receipt: exactly one of its fields is set.

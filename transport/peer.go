@@ -2,9 +2,12 @@ package transport
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/essaim/essaim"
 )
@@ -43,4 +46,23 @@ func AddrKey(addr string) (essaim.NodeKey, error) {
 		return essaim.NodeKey{}, essaim.Errorf(essaim.CodeBadInput, "it ends in /p2p/ and a peer ID", "peer address %q: %w", addr, err)
 	}
 	return KeyOfPeer(info.ID)
+}
+
+// AddrIP is the IP address that a multiaddress leads to by TCP.
+//
+// Errors: CodeBadInput for one that leads anywhere else, such as to a name.
+func AddrIP(addr string) (netip.Addr, error) {
+	info, err := peer.AddrInfoFromString(addr)
+	if err != nil || len(info.Addrs) != 1 {
+		return netip.Addr{}, essaim.Errorf(essaim.CodeBadInput, "it ends in /p2p/ and a peer ID", "peer address %q: %v", addr, err)
+	}
+	at, err := manet.ToNetAddr(info.Addrs[0])
+	if err != nil {
+		return netip.Addr{}, essaim.Errorf(essaim.CodeBadInput, "such as /ip4/192.0.2.1/tcp/4070/p2p/…", "peer address %q: %w", addr, err)
+	}
+	tcp, ok := at.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}, essaim.Errorf(essaim.CodeBadInput, "such as /ip4/192.0.2.1/tcp/4070/p2p/…", "peer address %q is not of TCP", addr)
+	}
+	return tcp.AddrPort().Addr().Unmap(), nil
 }

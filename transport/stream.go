@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"reflect"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/multiformats/go-multistream"
 
 	"github.com/essaim/essaim"
@@ -93,6 +95,15 @@ func (e ear) Read(p []byte) (int, error) {
 
 // Peer is who is at the other end, proved by the handshake.
 func (c *Conn) Peer() essaim.NodeKey { return c.peer }
+
+// RemoteIP is the address that the connection leads to; not valid if it is not of TCP.
+func (c *Conn) RemoteIP() netip.Addr {
+	at, err := manet.ToNetAddr(c.conn.RemoteMultiaddr())
+	if tcp, ok := at.(*net.TCPAddr); err == nil && ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
 
 // Done is closed when the connection is gone.
 func (c *Conn) Done() <-chan struct{} { return c.ctx.Done() }

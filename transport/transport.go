@@ -22,6 +22,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -180,20 +181,20 @@ func (h *Host) Handle(p Protocol, serve func(context.Context, *Stream)) {
 }
 
 // Dial connects to a multiaddress that ends in /p2p/ and a peer ID, or returns the
-// connection that stands already.
+// connection that stands already. Of several addresses of one peer any will do.
 //
-// Errors: CodeBadInput for an address without a peer ID, CodeUnavailable if nobody
+// Errors: CodeBadInput for an address without a peer ID, or several peers; CodeUnavailable if nobody
 // answers there or it is somebody else.
-func (h *Host) Dial(ctx context.Context, addr string) (*Conn, error) {
-	info, err := peer.AddrInfoFromString(addr)
+func (h *Host) Dial(ctx context.Context, addrs ...string) (*Conn, error) {
+	info, err := onePeer(addrs)
 	if err != nil {
-		return nil, essaim.Errorf(essaim.CodeBadInput, "it ends in /p2p/ and the coordinator's peer ID", "peer address %q: %w", addr, err)
+		return nil, err
 	}
 	if s, ok := h.host.Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(info.ID) // the waits between dials are Keep's, not the swarm's
 	}
-	if err := h.host.Connect(ctx, *info); err != nil {
-		return nil, essaim.Errorf(essaim.CodeUnavailable, "is the coordinator running, and the address right?", "dial %s: %w", addr, err)
+	if err := h.host.Connect(ctx, info); err != nil {
+		return nil, essaim.Errorf(essaim.CodeUnavailable, "is the coordinator running, and the address right?", "dial %s: %w", strings.Join(addrs, " or "), err)
 	}
 	for _, nc := range h.host.Network().ConnsToPeer(info.ID) {
 		if c := h.wrap(nc); c != nil {
@@ -201,7 +202,22 @@ func (h *Host) Dial(ctx context.Context, addr string) (*Conn, error) {
 			return c, nil
 		}
 	}
-	return nil, essaim.Errorf(essaim.CodeUnavailable, "it may be restarting", "dial %s: the connection closed at once", addr)
+	return nil, essaim.Errorf(essaim.CodeUnavailable, "it may be restarting", "dial %s: the connection closed at once", strings.Join(addrs, " or "))
+}
+
+// onePeer reads the addresses of a peer.
+func onePeer(addrs []string) (one peer.AddrInfo, err error) {
+	for i, addr := range addrs {
+		info, err := peer.AddrInfoFromString(addr)
+		switch {
+		case err != nil:
+			return one, essaim.Errorf(essaim.CodeBadInput, "it ends in /p2p/ and the coordinator's peer ID", "peer address %q: %w", addr, err)
+		case i > 0 && info.ID != one.ID:
+			return one, essaim.Errorf(essaim.CodeBadInput, "dial one peer at a time", "peer addresses %q are of two peers", addrs)
+		}
+		one.ID, one.Addrs = info.ID, append(one.Addrs, info.Addrs...)
+	}
+	return one, nil
 }
 
 // Close ends every connection, waits for the handlers and frees all resources.

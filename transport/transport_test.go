@@ -240,3 +240,29 @@ func TestKeepRedialsAfterRestart(t *testing.T) {
 		t.Errorf("Keep of an address without a peer ID: %v, want bad_input", err)
 	}
 }
+
+// TestAnOlderPeerReadsOverNewFields: a field that a message got later does not trouble who does not know it.
+func TestAnOlderPeerReadsOverNewFields(t *testing.T) {
+	type answer struct { // FromCoordinator as it was
+		Claim *transport.Acked `cbor:"1,keyasint,omitempty"`
+		Why   string           `cbor:"3,keyasint,omitempty"`
+	}
+	miner, coordinator := open(t, newKey(t)), open(t, newKey(t), "/ip4/127.0.0.1/tcp/0")
+	coordinator.Handle(transport.ProtocolControl, func(_ context.Context, s *transport.Stream) {
+		if s.Receive(new(transport.FromMiner), time.Minute) == nil {
+			_ = s.Send(transport.FromCoordinator{Why: "so", Instances: []transport.Instance{{Name: "a", Addrs: coordinator.Addrs()}}})
+		}
+	})
+	c, err := miner.Dial(t.Context(), coordinator.Addrs()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Open(t.Context(), transport.ProtocolControl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got answer
+	if err := errors.Join(s.Send(transport.FromMiner{}), s.Receive(&got, time.Minute)); err != nil || got.Why != "so" {
+		t.Errorf("read %+v: %v", got, err)
+	}
+}

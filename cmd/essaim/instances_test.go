@@ -189,9 +189,9 @@ func newFleet(ctx context.Context, t *testing.T, n int) *fleet {
 	for _, dir := range dirs {
 		f.runs = append(f.runs, startNode(t, dir))
 	}
-	peers := peersOf(ctx, t, f.urls)
+	first := firstOf(ctx, t, f.urls)
 	for _, miner := range []string{"miner-1", "miner-2"} {
-		mineFor(t, filepath.Join(f.home, miner), peers)
+		mineFor(t, filepath.Join(f.home, miner), first)
 	}
 	f.name = newName(t, f.urls...)
 	if f.api, err = client.Dial(f.name.server.URL); err != nil {
@@ -216,7 +216,8 @@ func newFleet(ctx context.Context, t *testing.T, n int) *fleet {
 
 // TestInstancesOfOneName runs three instances behind one name. While people draw
 // through it one is killed and another one stopped for so long that it is given up. Every picture is drawn all the same, each is
-// paid once, no uaim is lost, and the one that was stopped ends by itself when it goes on.
+// paid once, no uaim is lost, and the one that was stopped ends by itself when it goes on. The miners' configuration has the one that is killed, and it alone:
+// that told them of the others.
 func TestInstancesOfOneName(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills processes")
@@ -298,8 +299,8 @@ func drawSome(ctx context.Context, t *testing.T, f *fleet, s *client.Session, fr
 	return paid
 }
 
-// peersOf waits until each instance knows all others, and lists where miners reach them.
-func peersOf(ctx context.Context, t *testing.T, urls []string) (peers []string) {
+// firstOf waits until each instance knows all others, and says where miners reach the first one.
+func firstOf(ctx context.Context, t *testing.T, urls []string) (first string) {
 	t.Helper()
 	for _, u := range urls {
 		one, err := client.Dial(u)
@@ -308,21 +309,23 @@ func peersOf(ctx context.Context, t *testing.T, urls []string) (peers []string) 
 		}
 		until(ctx, t, "the instances know each other", func() (bool, error) {
 			info, err := one.Info(ctx)
-			peers = info.PeerAddrs
-			return err == nil && len(peers) == len(urls), nil
+			if err == nil && first == "" {
+				first = info.PeerAddrs[0] // its own comes first
+			}
+			return err == nil && len(info.PeerAddrs) == len(urls), nil
 		})
 	}
-	return peers
+	return first
 }
 
-// mineFor runs a miner for all of a coordinator's instances.
-func mineFor(t *testing.T, dir string, peers []string) {
+// mineFor runs a miner whose configuration has one of a coordinator's instances: that one tells of the others.
+func mineFor(t *testing.T, dir, peer string) {
 	t.Helper()
 	cfg, err := node.Load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Miner.Coordinators, cfg.Miner.Pace = peers, node.Duration(20*time.Millisecond)
+	cfg.Miner.Coordinators, cfg.Miner.Pace = []string{peer}, node.Duration(20*time.Millisecond)
 	if err := cfg.Save(); err != nil {
 		t.Fatal(err)
 	}

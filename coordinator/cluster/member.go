@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/internal/durable"
 	"github.com/essaim/essaim/internal/durable/postgres"
+	"github.com/essaim/essaim/transport"
 )
 
 // schema: instances that may write, and who owns a session or an API key.
@@ -81,10 +83,12 @@ type Member struct {
 	keys     *leases[string]
 
 	mu     sync.Mutex
-	others map[string]*other // the instances besides this one, by ID; guarded by mu
-	beat   time.Time         // when the last one that succeeded began; guarded by mu
-	peers  []string          // guarded by mu
-	why    error             // of lost; guarded by mu
+	others map[string]*other    // the instances besides this one, by ID; guarded by mu
+	beat   time.Time            // when the last one that succeeded began; guarded by mu
+	peers  []string             // guarded by mu
+	places []transport.Instance // where miners reach all, never changed in place; guarded by mu
+	placed uint64               // counts their changes; guarded by mu
+	why    error                // of lost; guarded by mu
 }
 
 // other is another instance.
@@ -181,6 +185,31 @@ func (m *Member) Serve(peers []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.peers = peers
+	m.place()
+}
+
+// Places lists where miners reach the instances that are there, this one among them, and at which change that was; nil: nothing has changed since seen.
+func (m *Member) Places(seen uint64) (list []transport.Instance, at uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if seen == m.placed {
+		return nil, seen
+	}
+	return m.places, m.placed
+}
+
+// place takes note of who is where. m.mu is held.
+func (m *Member) place() {
+	all := []transport.Instance{{Name: m.id, Addrs: m.peers}}
+	for id, o := range m.others {
+		all = append(all, transport.Instance{Name: id, Addrs: o.peers})
+	}
+	all = slices.DeleteFunc(all, func(i transport.Instance) bool { return len(i.Addrs) == 0 }) // it is only starting
+	slices.SortFunc(all, func(a, b transport.Instance) int { return strings.Compare(a.Name, b.Name) })
+	if !slices.EqualFunc(all, m.places, func(a, b transport.Instance) bool { return a.Name == b.Name && slices.Equal(a.Addrs, b.Addrs) }) {
+		m.places = all
+		m.placed++
+	}
 }
 
 // Instances is how many there are, this one among them.
@@ -297,6 +326,7 @@ func (m *Member) look(ctx context.Context) error {
 			delete(m.others, id)
 		}
 	}
+	defer m.place()
 	for id, o := range seen {
 		if have := m.others[id]; have != nil {
 			have.peers = o.peers

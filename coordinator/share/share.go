@@ -4,9 +4,11 @@ package share
 
 import (
 	"context"
+	"crypto/rand"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/coordinator/receiptlog"
+	"github.com/essaim/essaim/transport"
 )
 
 // Share is an instance's part of a coordinator: the log that all instances have, and the sessions that are this one's. Package
@@ -29,6 +31,13 @@ type Share interface {
 
 	// Serve says where miners reach this instance.
 	Serve(peers []string)
+
+	// ID names this run of the instance.
+	ID() string
+
+	// Places lists where miners reach the instances, this one among them, and at which change that was. Nil: nothing has changed since seen, or
+	// there is one only.
+	Places(seen uint64) (list []transport.Instance, at uint64)
 
 	// Instances is how many there are, this one among them.
 	Instances() int
@@ -55,6 +64,12 @@ func (Alone) Others(context.Context) (map[essaim.SessionID]bool, error) { return
 
 // Serve does nothing: there is nobody to tell.
 func (Alone) Serve([]string) {}
+
+// ID is another one each time.
+func (Alone) ID() string { return rand.Text() }
+
+// Places has nothing to tell.
+func (Alone) Places(seen uint64) ([]transport.Instance, uint64) { return nil, seen }
 
 // Instances is 1.
 func (Alone) Instances() int { return 1 }
