@@ -75,6 +75,7 @@ type desk struct {
 	// vouchers are passed on with the next answer; guarded by mu.
 	vouchers [][]byte
 
+	sums     sync.Mutex                      // guards the two below
 	promised map[essaim.Digest]essaim.Amount // by receipt: what the first acknowledgement came to in all
 	total    essaim.Amount                   // of all of them
 
@@ -175,6 +176,8 @@ func (d *desk) ack(signed []byte, spoil func(*essaim.Ack)) *transport.Acked {
 	if err != nil {
 		d.t.Error(err)
 	}
+	d.sums.Lock()
+	defer d.sums.Unlock()
 	if d.promised == nil {
 		d.promised = map[essaim.Digest]essaim.Amount{}
 	}

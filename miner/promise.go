@@ -88,7 +88,7 @@ func (b *Book) Promises(ctx context.Context) ([]Promise, error) {
 	return b.file.promises(ctx, `SELECT coordinator, session, model, acked, total, ack, deadline, outcome FROM promises ORDER BY deadline`)
 }
 
-// Note stores what became of a promise.
+// Note stores what became of a promise, unless more was promised since.
 func (b *Book) Note(p Promise, o Outcome) error { return b.file.note(p, o) }
 
 func (f *receiptFile) block(k essaim.NodeKey, reason string) error {
@@ -166,10 +166,11 @@ func (f *receiptFile) promises(ctx context.Context, query string, args ...any) (
 	return out, rows.Err()
 }
 
+// note stores what became of a promise, unless more was promised since.
 func (f *receiptFile) note(p Promise, o Outcome) error {
 	_, err := f.file.Write(durable.Stmt{
-		Query: `UPDATE promises SET outcome = ? WHERE coordinator = ? AND session = ? AND model = ?`,
-		Args:  []any{string(o), p.Coordinator[:], int64(p.Session), p.Model[:]},
+		Query: `UPDATE promises SET outcome = ? WHERE coordinator = ? AND session = ? AND model = ? AND ack = ?`,
+		Args:  []any{string(o), p.Coordinator[:], int64(p.Session), p.Model[:], p.Ack},
 	})
 	return err
 }
@@ -273,7 +274,8 @@ func (f *receiptFile) startAck(ctx context.Context, from essaim.NodeKey, digest 
 		durable.Stmt{
 			Query: `INSERT INTO promises (coordinator, session, model, acked, total, ack, deadline) VALUES (?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (coordinator, session, model) DO UPDATE SET
-				acked = excluded.acked, total = excluded.total, ack = excluded.ack, deadline = excluded.deadline`,
+				acked = excluded.acked, total = excluded.total, ack = excluded.ack, deadline = excluded.deadline,
+				outcome = CASE WHEN promises.ack = excluded.ack OR promises.outcome = 'unpaid' THEN promises.outcome ELSE '' END`, // more is to be paid
 			Args:   []any{p.Coordinator[:], int64(p.Session), p.Model[:], int64(p.Acked), int64(p.Total), p.Ack, p.Deadline},
 			Latest: k.name(),
 		}).Wait, nil

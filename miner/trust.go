@@ -1,6 +1,7 @@
 package miner
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -121,6 +122,10 @@ func (m *Miner) auditOne(ctx context.Context, p Promise) error {
 	defer cancel()
 	o, err := Kept(ctx, m.cfg.Ledger, m.key, p)
 	if err != nil || o == OutcomeOpen {
+		return err
+	}
+	now, err := m.receipts.promise(ctx, p.Coordinator, p.Session, p.Model)
+	if err != nil || !bytes.Equal(now.Ack, p.Ack) { // more was promised meanwhile: the next look is at that
 		return err
 	}
 	if o == OutcomeLapsed {

@@ -24,6 +24,7 @@ type court struct {
 	waiting essaim.Amount // of the settlement
 	asked   int           // how often for what waits
 	shown   []shown       // promises of a lapsed session
+	first   func()        // called once before a session is told, if set
 }
 
 type shown struct {
@@ -34,6 +35,13 @@ type shown struct {
 func (c *court) change(f func()) { c.mu.Lock(); defer c.mu.Unlock(); f() }
 
 func (c *court) Session(_ context.Context, id essaim.SessionID) (essaim.Session, error) {
+	c.mu.Lock()
+	first := c.first
+	c.first = nil
+	c.mu.Unlock()
+	if first != nil {
+		first()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.session
@@ -126,6 +134,13 @@ func (d *desk) earn(c *transport.Conn, n uint64) {
 }
 
 func newCourt(t *testing.T, state essaim.SessionState, change func(*miner.Config)) (*desk, *court) {
+	d, l, _ := newSession(t, change)
+	l.change(func() { l.state = state })
+	return d, l
+}
+
+// newSession is an open session in which a miner has earned three times, and where it can be offered more.
+func newSession(t *testing.T, change func(*miner.Config)) (*desk, *court, *transport.Conn) {
 	l := &court{state: essaim.SessionOpen}
 	d := newDesk(t, &fake{}, func(c *miner.Config) {
 		c.Ledger, c.Poll = l, 10*time.Millisecond
@@ -133,9 +148,9 @@ func newCourt(t *testing.T, state essaim.SessionState, change func(*miner.Config
 			change(c)
 		}
 	})
-	d.earn(d.conn(), 3)
-	l.change(func() { l.state = state })
-	return d, l
+	conn := d.conn()
+	d.earn(conn, 3)
+	return d, l, conn
 }
 
 func (d *desk) promises() []miner.Promise {
@@ -185,6 +200,33 @@ func TestPromisesThatWereNotKept(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPromisesThatRise: what is acknowledged while the ledger is asked about a promise, or after it has said that
+// it was kept, is not lost.
+func TestPromisesThatRise(t *testing.T) {
+	t.Run("meanwhile", func(t *testing.T) {
+		d, l, c := newSession(t, nil)
+		asked, rest := make(chan struct{}), make(chan struct{})
+		l.change(func() { l.state, l.first = essaim.SessionSettled, func() { close(asked); <-rest } })
+		<-asked
+		d.earn(c, 1)
+		close(rest)
+		d.eventually("the promise was claimed", func() bool { return d.promises()[0].Outcome == miner.OutcomeClaimed })
+		if c := l.claimed(); len(c) != 1 || c[0].Total != 4*price {
+			t.Errorf("claims %+v", c)
+		}
+	})
+	t.Run("afterwards", func(t *testing.T) {
+		d, l, c := newSession(t, nil)
+		l.change(func() { l.state, l.line = essaim.SessionSettled, 3*price })
+		d.eventually("the promise was kept", func() bool { return d.promises()[0].Outcome == miner.OutcomePaid })
+		d.earn(c, 1)
+		d.eventually("the promise was claimed", func() bool { return d.promises()[0].Outcome == miner.OutcomeClaimed })
+		if c := l.claimed(); len(c) != 1 || c[0].Total != 4*price || d.m.Stats().Unpaid != 1 {
+			t.Errorf("claims %+v, %+v", c, d.m.Stats())
+		}
+	})
 }
 
 func TestAClaimThatFailsStaysToBeMade(t *testing.T) {
