@@ -66,7 +66,11 @@ func (c *Coordinator) eta(j *job, s standing.Standing, places int) time.Time {
 	case s.Place > 0:
 		return time.Now().Add(c.pace.Wait(j.task.Model, s.Place, places))
 	}
-	return j.began.Add(max(takes, time.Since(j.began)))
+	began := j.began
+	if began.IsZero() { // it was handed in just now
+		began = j.since
+	}
+	return began.Add(max(takes, time.Since(began)))
 }
 
 // later says with an error when a task of a model that is turned away may be tried again. c.mu is held.

@@ -44,8 +44,6 @@ func TestStandingOfTheQueue(t *testing.T) {
 	p := n.payer(100 * unitPrice)
 	first, firstDone := p.submit("first")
 	within(t, started, "the first task runs")
-	second, secondDone := p.submit("second")
-	third, thirdDone := p.submit("third")
 	stand := func(task essaim.Digest) standing.Standing {
 		s, err := n.co.Standing(t.Context(), task)
 		if err != nil {
@@ -53,6 +51,10 @@ func TestStandingOfTheQueue(t *testing.T) {
 		}
 		return s
 	}
+	second, secondDone := p.submit("second")
+	eventually(t, "the second task has its place", func() bool { return stand(second).Place == 1 })
+	third, thirdDone := p.submit("third")
+	eventually(t, "the third task has its place", func() bool { return stand(third).Place == 2 })
 	if s := stand(first); s.State != essaim.TaskAssigned || s.Miner != m.key || s.Place != 0 || len(s.WhyNot) != 0 {
 		t.Errorf("the first: %+v", s)
 	}
@@ -78,8 +80,8 @@ func TestStandingOfTheQueue(t *testing.T) {
 	gate := make(chan struct{})
 	e.step = func(context.Context, int) error { <-gate; return nil }
 	last, lastDone := p.submit("last")
-	if s := stand(last); s.ETA.IsZero() {
-		t.Errorf("no estimate: %+v", s)
+	if s := stand(last); !s.ETA.After(s.Since) {
+		t.Errorf("no estimate, or one before it was handed in: %+v", s)
 	}
 	close(gate)
 	within(t, lastDone, "the last task is delivered")
