@@ -163,7 +163,15 @@ func TestPageInTrouble(t *testing.T) {
 	// Sessions of this page last some blocks only once shortSessions is set.
 	v := browse(t, r.Info().Gateway+"/", `(() => {
   const ask = window.fetch
+  const less = (what) => (window[what] = (window[what] ?? 0) - 1) >= 0
   window.fetch = async (url, init) => {
+    const to = String(url)
+    if (to.endsWith('/quote') && less('noGateway')) return new Response('<html>', { status: 502 })
+    if (to.endsWith('/quote') && less('noPrice')) throw new TypeError('the line is dead')
+    if (to.endsWith('/tasks') && less('noTask')) {
+      window.noPrice = 1
+      throw new TypeError('the line is dead')
+    }
     const answer = await ask(url, init)
     if (!window.shortSessions || !String(url).endsWith('/info')) return answer
     window.shortInfos = (window.shortInfos ?? 0) + 1
@@ -176,6 +184,11 @@ func TestPageInTrouble(t *testing.T) {
 	v.Sees("offline", "cannot be reached")
 	v.Shot("offline")
 	v.Do(network.EmulateNetworkConditions(false, 0, -1, -1), chromedp.WaitNotPresent(browser.At("offline")))
+
+	v.Do(chromedp.Evaluate(`window.noGateway = 2`, nil))
+	v.draws("a red pear") // a balancer has looked for a gateway
+	v.Do(chromedp.Evaluate(`window.noTask = 1`, nil))
+	v.draws("a red plum") // the line went as the task was handed in, and was still gone for the next price
 
 	r.stopCoordinator()
 	v.Sees("offline", "cannot be reached")

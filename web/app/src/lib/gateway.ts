@@ -53,10 +53,12 @@ export interface Shown { task: string; payer: string; prompt: string; media: str
 export class Refused extends Error {
   code: string
   hint: string
-  constructor(code: string, message: string, hint = '') {
+  between: boolean // no gateway has answered, but something on the way to it
+  constructor(code: string, message: string, hint = '', between = false) {
     super(message)
     this.code = code
     this.hint = hint
+    this.between = between
   }
   get retryable(): boolean {
     return this.code === 'unavailable' || this.code === 'internal'
@@ -72,7 +74,6 @@ export class Gateway {
   }
 
   info = (): Promise<Info> => this.get('/essaim/v1/info')
-  quote = (q: QuoteRequest): Promise<Quote> => this.post('/essaim/v1/quote', q)
   task = (digest: string): Promise<TaskRecord> => this.get(`/essaim/v1/tasks/${digest}`)
   checks = (digest: string): Promise<Checked> => this.get(`/essaim/v1/tasks/${digest}/checks`)
   acknowledge = (voucher: Uint8Array): Promise<unknown> => this.post('/essaim/v1/sessions/acknowledge', { voucher: base64(voucher) })
@@ -105,6 +106,18 @@ export class Gateway {
   show = (wish: Partial<Shown> & { public: boolean; signature: string }): Promise<unknown> => this.post('/essaim/v1/gallery', wish)
   broadcast = (tx: Uint8Array): Promise<{ tx: Tx; answer: string }> => this.post('/essaim/v1/ledger/transactions', { tx: base64(tx) })
   faucet = (address: string): Promise<{ amount: number; tx: Tx }> => this.post('/essaim/v1/faucet', { address })
+
+  /** The price of a task. Where only what is between here and the gateway answers, a balancer's next answer may be another gateway's: nothing is promised yet, so it is asked again for some seconds. */
+  async quote(q: QuoteRequest): Promise<Quote> {
+    for (let pause = 200; ; pause *= 2) {
+      try {
+        return await this.post<Quote>('/essaim/v1/quote', q)
+      } catch (e) {
+        if (!(e instanceof Refused) || !e.between || pause > 3200) throw e
+      }
+      await new Promise((ok) => setTimeout(ok, pause))
+    }
+  }
 
   /** Hands in one task and returns its delivery; told is called with progress. */
   async submit(s: Submission, told: (p: Progress) => void, stop?: AbortSignal): Promise<Delivery> {
@@ -149,7 +162,7 @@ export class Gateway {
     if (r.ok) return r
     const body = (await r.json().catch(() => ({}))) as { error?: { code?: string; message?: string; hint?: string } }
     if (body.error?.code) throw new Refused(body.error.code, body.error.message ?? '', body.error.hint)
-    throw new Refused(r.status >= 500 || r.status === 429 ? 'unavailable' : 'internal', `the gateway answers ${r.status}`)
+    throw new Refused(r.status >= 500 || r.status === 429 ? 'unavailable' : 'internal', `the gateway answers ${r.status}`, '', r.status >= 502 && r.status <= 504)
   }
 }
 

@@ -177,8 +177,9 @@ export class SessionBook {
       o.heard(p, digest)
       told(p)
     }
-    for (let pause = 200; ; pause = Math.min(2 * pause, 5000)) {
+    for (let pause = 200, again = false; ; pause = Math.min(2 * pause, 5000), again = true) {
       try {
+        if (again) quote = await this.g.quote({ kind: o.kind, model: o.model.digest, width: o.width, height: o.height, steps: o.steps, units: o.units })
         const keys = await this.vet(quote, offered)
         const delivery = await this.g.submit({ task: signed, input: seal(input, task.input, keys), voucher: this.voucher() }, hear, stop)
         const result = await this.accept(o, task, digest, signed, delivery, offered)
@@ -189,7 +190,6 @@ export class SessionBook {
         told({ state: 'submitted', attempt: 0, miner: new Uint8Array(), step: 0, steps: 0, note: e.message })
       }
       await new Promise((ok) => setTimeout(ok, pause))
-      quote = await this.g.quote({ kind: o.kind, model: o.model.digest, width: o.width, height: o.height, steps: o.steps, units: o.units })
     }
   }
 
