@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -103,15 +104,19 @@ func (n *name) drop(i int) {
 	n.up = append(n.up[:i:i], n.up[i+1:]...)
 }
 
-// freePort is one that was free a moment ago.
+// freePort is an address for a process that is told where to listen.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		// Below what systems give to whoever wants any port: one of those may be somebody else's before the process listens that it is for.
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // instances makes folders of a coordinator's instances from that of one, and says where they listen.

@@ -211,7 +211,11 @@ func startNode(t *testing.T, dir string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.kill)
+	t.Cleanup(func() {
+		if p.kill(); t.Failed() && p.cmd.ProcessState.Exited() {
+			t.Logf("%s has ended by itself:\n%s", dir, p.log)
+		}
+	})
 	return p
 }
 
