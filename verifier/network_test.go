@@ -127,6 +127,13 @@ func newNetwork(t *testing.T, ways ...func(string, uint64) image.Image) *network
 	return n
 }
 
+// now is the height that was told last.
+func (n *network) now() int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.height
+}
+
 func (n *network) Height(context.Context) (int64, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -25,7 +25,7 @@ func TestHonest(t *testing.T) {
 	r := n.verifier(nil)
 	passed, done := 0, 0
 	for i := range 60 {
-		before := n.height
+		before := n.now()
 		w := r.deliver(order{prompt: secret, to: []int{0, 1, 2}, consent: true})
 		c := r.ended(w)
 		if c.Height <= before+1 {
