@@ -284,6 +284,12 @@ func (d *DB) text(query string) string {
 	if t, ok := d.texts.Load(query); ok {
 		return t.(string)
 	}
+	t := numbered(query)
+	d.texts.Store(query, t)
+	return t
+}
+
+func numbered(query string) string {
 	var b strings.Builder
 	parts := strings.Split(query, "?")
 	for i, p := range parts {
@@ -292,6 +298,5 @@ func (d *DB) text(query string) string {
 			b.WriteString("$" + strconv.Itoa(i+1))
 		}
 	}
-	d.texts.Store(query, b.String())
 	return b.String()
 }
