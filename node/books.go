@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -9,11 +10,15 @@ import (
 	"github.com/essaim/essaim/coordinator/cluster"
 	"github.com/essaim/essaim/coordinator/receiptlog"
 	"github.com/essaim/essaim/gateway/apikey"
+	"github.com/essaim/essaim/gateway/batch"
 	"github.com/essaim/essaim/gateway/relay"
 )
 
 // books is where API keys are in a database that several instances share.
 var books = cluster.Space{Name: "books", Schema: apikey.SharedSchema, Own: apikey.SharedOwn, Turn: apikey.Turn, Reads: 6}
+
+// batchSpace is where batches are.
+var batchSpace = cluster.Space{Name: "batches", Schema: batch.Schema, Reads: 2}
 
 // openKeys opens the API keys of a coordinator that runs, and says which instance has which; nil: there is one.
 func (n *Node) openKeys(ctx context.Context, m *cluster.Member) (*apikey.Store, relay.Owners, error) {
@@ -59,7 +64,14 @@ func (b Books) Keys(ctx context.Context) (*apikey.Store, error) {
 		return nil, err
 	}
 	if db == "" {
-		return apikey.Open(filepath.Join(b.Dir, KeysFile))
+		keys, err := apikey.Open(filepath.Join(b.Dir, KeysFile))
+		if err != nil {
+			return nil, err
+		}
+		if err := atHome(b.Dir); err != nil {
+			return nil, errors.Join(err, keys.Close())
+		}
+		return keys, nil
 	}
 	rows, err := cluster.Outside(ctx, db, books)
 	if err != nil {

@@ -24,7 +24,6 @@ import (
 	"github.com/essaim/essaim/coordinator/cluster"
 	engines "github.com/essaim/essaim/engine/all"
 	"github.com/essaim/essaim/gateway"
-	"github.com/essaim/essaim/gateway/batch"
 	"github.com/essaim/essaim/gateway/desk"
 	"github.com/essaim/essaim/proof/builtin"
 	"github.com/essaim/essaim/wallet"
@@ -74,6 +73,11 @@ func (n *Node) runCoordinator(ctx context.Context) (err error) {
 			err = errors.Join(err, member.Close())
 		}
 	}()
+	if member == nil {
+		if err := atHome(n.cfg.Dir); err != nil {
+			return err
+		}
+	}
 	if n.coordinator, err = n.newCoordinator(chain, account, blobs, member); err != nil {
 		return err
 	}
@@ -195,7 +199,7 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		Logger: n.opt.Logger, Registry: metrics(n.coordinator),
 	}
 	if cfg.Batches = filepath.Join(n.cfg.Dir, batchFolder); member != nil { // a folder is one instance's
-		if cfg.BatchRows, err = member.Beside(ctx, cluster.Space{Name: "batches", Schema: batch.Schema, Reads: 2}); err != nil {
+		if cfg.BatchRows, err = member.Beside(ctx, batchSpace); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, cfg.BatchRows.Close()) }()

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/cmd/essaim/operator"
 	"github.com/essaim/essaim/cmd/essaim/term"
 	"github.com/essaim/essaim/internal/heap"
 	"github.com/essaim/essaim/node"
@@ -56,5 +57,6 @@ A devnet's folders are made by ` + "`essaim up`" + `, which runs them all in one
 		},
 	}
 	cmd.Flags().StringVar(&db, "db", "", "of a coordinator of several instances: postgres://… that they share, instead of what node.toml says")
+	cmd.AddCommand(operator.NewMove(operators(c)))
 	return cmd
 }
