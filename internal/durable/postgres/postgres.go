@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/essaim/essaim/internal/durable"
@@ -131,12 +132,26 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 // the same one at the same time would get in each other's way.
 const creating = 0x65737361
 
+// deadlock is what the server calls it when transactions wait for each other.
+const deadlock = "40P01"
+
 func create(ctx context.Context, conn *pgx.Conn, schema string) error {
 	if schema == "" {
 		return nil
 	}
 	text := fmt.Sprintf("BEGIN; SELECT pg_advisory_xact_lock(%d); %s; COMMIT", creating, schema)
-	return conn.PgConn().Exec(ctx, text).Close()
+	for {
+		err := conn.PgConn().Exec(ctx, text).Close()
+		var why *pgconn.PgError
+		if !errors.As(err, &why) || why.Code != deadlock {
+			return err
+		}
+		// It and somebody who writes to tables that are there had locked them in another order. The server has undone
+		// this one of the two, so that the other goes on.
+		if err := conn.PgConn().Exec(ctx, "ROLLBACK").Close(); err != nil {
+			return err
+		}
+	}
 }
 
 // words are the types and options that the two databases call differently.
