@@ -84,19 +84,15 @@ func (d *DB) gather() []*write {
 func (d *DB) commit(batch []*write) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	fenced, err := d.together(ctx, batch)
-	switch {
-	case err == nil:
-		return nil
-	case fenced || d.conn.IsClosed():
+	if err := d.together(ctx, batch); err == nil || d.conn.IsClosed() {
 		return err
 	}
 	return d.oneByOne(ctx, batch)
 }
 
-// together sends a batch at once; the server takes it as one transaction, which ends with the last statement. fenced
-// says that the fence was what failed.
-func (d *DB) together(ctx context.Context, batch []*write) (fenced bool, err error) {
+// together sends a batch at once; the server takes it as one transaction, which ends with the last statement. Whether the
+// fence was what failed cannot be told: the statements are prepared before it, all of them.
+func (d *DB) together(ctx context.Context, batch []*write) error {
 	p := &pgx.Batch{}
 	if d.fence != nil {
 		p.Queue(d.text(d.fence.Query), d.fence.Args...)
@@ -105,19 +101,19 @@ func (d *DB) together(ctx context.Context, batch []*write) (fenced bool, err err
 		d.queue(p, w)
 	}
 	if p.Len() == 0 { // a write of nothing only waits for those before it
-		return false, nil
+		return nil
 	}
 	results := d.conn.SendBatch(ctx, p)
+	var err error
 	if d.fence != nil {
 		_, err = results.Exec()
-		fenced = err != nil
 	}
 	for _, w := range batch {
 		if err == nil {
 			err = w.read(results)
 		}
 	}
-	return fenced, errors.Join(err, results.Close())
+	return errors.Join(err, results.Close())
 }
 
 func (d *DB) queue(p *pgx.Batch, w *write) {
