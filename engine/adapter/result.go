@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/draw"
 	_ "image/jpeg" // engines answer with either
 	"image/png"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -79,8 +81,37 @@ func Sizes() []engine.Size {
 	return []engine.Size{{Width: 512, Height: 512}, {Width: 512, Height: 768}, {Width: 768, Height: 512}, {Width: 768, Height: 768}, {Width: 1024, Height: 1024}}
 }
 
+// SizesAt are the sizes that an engine's address names, as in http://127.0.0.1:8188?sizes=512x512,768x512, the first being
+// the default; Sizes if it names none.
+//
+// Errors: says what is wrong with the address.
+func SizesAt(address string) ([]engine.Size, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, errors.New("the address is no URL")
+	}
+	list := u.Query().Get("sizes")
+	if list == "" {
+		return Sizes(), nil
+	}
+	var out []engine.Size
+	for one := range strings.SplitSeq(list, ",") {
+		var s engine.Size
+		_, err := fmt.Sscanf(one, "%dx%d", &s.Width, &s.Height)
+		if least := min(s.Width, s.Height); err != nil || s.String() != one || least < 8 || max(s.Width, s.Height) > essaim.MaxSide || s.Width%8+s.Height%8 > 0 {
+			return nil, fmt.Errorf("sizes are written like 512x512,768x512: multiples of 8 from 8 to %d, not %q", essaim.MaxSide, one)
+		}
+		if slices.Contains(out, s) {
+			return nil, fmt.Errorf("the size %s is there twice", one)
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
 // Picture makes a result of a picture file: decoded, of the size that was asked, and written
 // anew, as files carry the prompt beside the pixels. steps is 0 if the engine does not tell.
+// A picture of one colour is none: engines write that, and call it a success, when they have computed numbers that are none.
 //
 // Errors: wraps ErrBroken.
 func Picture(file []byte, r engine.Request, steps int) (engine.Result, error) {
@@ -105,6 +136,9 @@ func Picture(file []byte, r engine.Request, steps int) (engine.Result, error) {
 	if err := png.Encode(&out, flat); err != nil {
 		return bad("the picture cannot be written")
 	}
+	if oneColour(flat) {
+		return bad("a picture of one colour")
+	}
 	h := sha256.New()
 	row := make([]byte, 0, 3*c.Width)
 	for y := range c.Height {
@@ -118,6 +152,16 @@ func Picture(file []byte, r engine.Request, steps int) (engine.Result, error) {
 		MediaType: "image/png", Data: out.Bytes(), PixelsDigest: essaim.Digest(h.Sum(nil)), Steps: steps,
 		Units: essaim.PixelUnits(uint32(c.Width), uint32(c.Height), uint32(steps)),
 	}, nil
+}
+
+// oneColour reports whether the pixels of a picture that has any are all the same.
+func oneColour(m *image.RGBA) bool {
+	for i := 4; i < len(m.Pix); i += 4 { // its rows have no gaps
+		if !bytes.Equal(m.Pix[i:i+4], m.Pix[:4]) {
+			return false
+		}
+	}
+	return true
 }
 
 // Embedding makes a result of a vector; read is how many tokens the engine counts, 0 if it does
@@ -221,5 +265,8 @@ func (c *Catalog) Fit(ctx context.Context, r engine.Request) (engine.Model, engi
 		return m, r, fmt.Errorf("%w: %s", engine.ErrNoModel, r.Model.Short())
 	}
 	fit, err := m.Fit(r)
+	if err == nil && fit.Init != "" && Preview([]byte(fit.Init)) == nil {
+		err = fmt.Errorf("%w: what to begin with is no picture that can be read", engine.ErrBadRequest) // engines would call it their own fault
+	}
 	return m, fit, err
 }
