@@ -6,6 +6,9 @@
 // are those of the request at hand. A checkpoint is named by its own digest where the program has
 // computed one.
 //
+// The server of stable-diffusion.cpp has one checkpoint, computes no digest, tells no progress and cannot be interrupted; and
+// it reads settings out of the prompt, which would let a stranger have it do anything: such a prompt is refused.
+//
 // The package must not change the program's settings for anybody else: what it overrides is
 // restored after each picture.
 package a1111
@@ -13,6 +16,8 @@ package a1111
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -27,6 +32,7 @@ import (
 const Name = "a1111"
 
 const (
+	settings  = "<sd_cpp_extra_args>" // what stable-diffusion.cpp reads out of a prompt begins so
 	maxModels = 500
 	sampler   = "Euler a" // which every version has
 	look      = 300 * time.Millisecond
@@ -37,18 +43,24 @@ const (
 type Engine struct {
 	client  *adapter.Client
 	catalog adapter.Catalog
+	sizes   []engine.Size
 	turn    chan struct{} // holds a token while a picture is drawn
 }
 
 var _ engine.Engine = (*Engine)(nil)
 
-// New names a server, such as http://127.0.0.1:7860. Nothing is sent yet.
+// New names a server, such as http://127.0.0.1:7860, or with the sizes that it draws, http://127.0.0.1:7860?sizes=512x512.
+// Nothing is sent yet.
 func New(address string) (*Engine, error) {
 	client, err := adapter.Dial(address)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{client: client, turn: make(chan struct{}, 1)}
+	sizes, err := adapter.SizesAt(address)
+	if err != nil {
+		return nil, fmt.Errorf("engine %s: %w", Name, err)
+	}
+	e := &Engine{client: client, sizes: sizes, turn: make(chan struct{}, 1)}
 	e.catalog.List = e.list
 	return e, nil
 }
@@ -66,6 +78,7 @@ func (e *Engine) Models(ctx context.Context) ([]engine.Model, error) { return e.
 type checkpoint struct {
 	Title  string `json:"title"`
 	Name   string `json:"model_name"`
+	Hash   string `json:"hash"` // the first digits of the digest
 	SHA256 string `json:"sha256"`
 }
 
@@ -75,9 +88,17 @@ func (e *Engine) checkpoints(ctx context.Context) ([]checkpoint, error) {
 	return got[:min(len(got), maxModels)], err
 }
 
-func (c checkpoint) model() engine.Model {
-	m := adapter.Describe(Name, c.Name, essaim.KindImage, essaim.MeterPixelStep, c.SHA256)
-	m.Sizes, m.MinSteps, m.MaxSteps, m.Steps = adapter.Sizes(), 1, 100, 20
+// source is the digest; stable-diffusion.cpp has the digit 8 throughout for all of them.
+func (c checkpoint) source() string {
+	if c.SHA256 != "" && strings.Trim(c.SHA256, c.SHA256[:1]) == "" {
+		return ""
+	}
+	return c.SHA256
+}
+
+func (e *Engine) describe(name, source string) engine.Model {
+	m := adapter.Describe(Name, name, essaim.KindImage, essaim.MeterPixelStep, source)
+	m.Sizes, m.MinSteps, m.MaxSteps, m.Steps = e.sizes, 1, 100, 20
 	m.Inits = true
 	return m
 }
@@ -90,7 +111,7 @@ func (e *Engine) list(ctx context.Context) ([]engine.Model, error) {
 	var out []engine.Model
 	seen := map[essaim.Digest]bool{}
 	for _, c := range list {
-		if m := c.model(); c.Name != "" && !seen[m.Digest] {
+		if m := e.describe(c.Name, c.source()); c.Name != "" && !seen[m.Digest] {
 			seen[m.Digest] = true
 			out = append(out, m)
 		}
@@ -130,20 +151,15 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine
 	case <-ctx.Done():
 		return engine.Result{}, ctx.Err()
 	}
-	title, err := e.title(ctx, m.Digest)
+	if strings.Contains(r.Prompt, settings) {
+		return engine.Result{}, fmt.Errorf("%w: the prompt has settings in it", engine.ErrBadRequest)
+	}
+	c, err := e.find(ctx, m)
 	if err != nil {
 		return engine.Result{}, err
 	}
 	stop := e.watch(ctx, r, progress)
-	var got struct{ Images []string }
-	path, ask := "/sdapi/v1/txt2img", drawRequest{
-		Prompt: r.Prompt, Seed: adapter.Seed(r.Seed), Sampler: sampler, Batch: 1, Rounds: 1, Steps: r.Steps, Width: r.Width, Height: r.Height,
-		Override: map[string]string{"sd_model_checkpoint": title}, Restore: true, NoFile: true, NoGrid: true, Send: true,
-	}
-	if r.Init != "" {
-		path, ask.Inits, ask.Strength = "/sdapi/v1/img2img", [][]byte{[]byte(r.Init)}, float64(r.Strength)/1000
-	}
-	err = e.client.Post(ctx, path, ask, adapter.MaxPicture, &got)
+	file, err := e.draw(ctx, c, r)
 	stop()
 	if ctx.Err() != nil {
 		e.interrupt(context.WithoutCancel(ctx))
@@ -152,14 +168,40 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine
 	if err != nil {
 		return engine.Result{}, err
 	}
+	return adapter.Picture(file, r, r.Steps)
+}
+
+// draw asks for a picture and returns its file.
+func (e *Engine) draw(ctx context.Context, c checkpoint, r engine.Request) ([]byte, error) {
+	var got struct {
+		Images []string
+		Info   string // is JSON
+	}
+	path, ask := "/sdapi/v1/txt2img", drawRequest{
+		Prompt: r.Prompt, Seed: adapter.Seed(r.Seed), Sampler: sampler, Batch: 1, Rounds: 1, Steps: r.Steps, Width: r.Width, Height: r.Height,
+		Override: map[string]string{"sd_model_checkpoint": c.Title}, Restore: true, NoFile: true, NoGrid: true, Send: true,
+	}
+	if r.Init != "" {
+		path, ask.Inits, ask.Strength = "/sdapi/v1/img2img", [][]byte{[]byte(r.Init)}, float64(r.Strength)/1000
+	}
+	if err := e.client.Post(ctx, path, ask, adapter.MaxPicture, &got); err != nil {
+		return nil, err
+	}
 	if len(got.Images) != 1 {
-		return engine.Result{}, fmt.Errorf("%w: %d pictures, one was asked for", adapter.ErrBroken, len(got.Images))
+		return nil, fmt.Errorf("%w: %d pictures, one was asked for", adapter.ErrBroken, len(got.Images))
+	}
+	var with struct {
+		Hash string `json:"sd_model_hash"`
+	}
+	_ = json.Unmarshal([]byte(got.Info), &with) // a server that does not say with what it has drawn is believed
+	if with.Hash != "" && c.Hash != "" && with.Hash != c.Hash {
+		return nil, fmt.Errorf("%w: it has drawn with another checkpoint", adapter.ErrBroken) // as it does when it cannot find the one that was asked for
 	}
 	file, err := decode(got.Images[0])
 	if err != nil {
-		return engine.Result{}, fmt.Errorf("%w: the picture is not base64", adapter.ErrBroken)
+		return nil, fmt.Errorf("%w: the picture is not base64", adapter.ErrBroken)
 	}
-	return adapter.Picture(file, r, r.Steps)
+	return file, nil
 }
 
 // decode reads a picture, which older versions write as a data URL.
@@ -171,18 +213,18 @@ func decode(s string) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(data)
 }
 
-// title is what selects a checkpoint, as the server has it now.
-func (e *Engine) title(ctx context.Context, model essaim.Digest) (string, error) {
+// find returns a model's checkpoint as the server has it now; it may have computed the digest since it was listed.
+func (e *Engine) find(ctx context.Context, m engine.Model) (checkpoint, error) {
 	list, err := e.checkpoints(ctx)
 	if err != nil {
-		return "", err
+		return checkpoint{}, err
 	}
 	for _, c := range list {
-		if c.model().Digest == model {
-			return c.Title, nil
+		if e.describe(c.Name, c.source()).Digest == m.Digest || e.describe(c.Name, "").Digest == m.Digest {
+			return c, nil
 		}
 	}
-	return "", fmt.Errorf("%w: the checkpoint was removed", engine.ErrNoModel)
+	return checkpoint{}, fmt.Errorf("%w: the checkpoint was removed", engine.ErrNoModel)
 }
 
 // watch reports the server's progress until stop is called, which waits for the last report.
@@ -207,18 +249,22 @@ func (e *Engine) watch(ctx context.Context, r engine.Request, progress func(engi
 			}
 			var got struct {
 				State struct {
-					Step  int `json:"sampling_step"`
-					Steps int `json:"sampling_steps"`
+					Jobs  *int `json:"job_count"` // 0: the numbers are those of the picture before
+					Step  int  `json:"sampling_step"`
+					Steps int  `json:"sampling_steps"`
 				}
 				Image string `json:"current_image"`
 			}
-			if e.client.Get(ctx, path, adapter.MaxPicture, &got) != nil {
+			if err := e.client.Get(ctx, path, adapter.MaxPicture, &got); errors.Is(err, engine.ErrNoModel) {
+				return // it tells no progress
+			} else if err != nil {
 				continue // the picture itself says whether the server works
 			}
-			if s := got.State; s.Steps == steps && s.Step > last && s.Step <= steps {
+			// With a picture to begin with the server takes fewer steps than it was asked for.
+			if s := got.State; (s.Jobs == nil || *s.Jobs != 0) && s.Step > last && s.Step <= s.Steps && s.Steps <= steps {
 				last = s.Step
 				file, _ := decode(got.Image) // a preview that cannot be read is none
-				progress(engine.Progress{Step: s.Step, Steps: steps, Preview: adapter.Preview(file)})
+				progress(engine.Progress{Step: s.Step, Steps: s.Steps, Preview: adapter.Preview(file)})
 			}
 		}
 	})

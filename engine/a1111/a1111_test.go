@@ -1,11 +1,15 @@
 package a1111_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,6 +28,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fake struct {
 	step        time.Duration
 	fault       string
+	cpp         bool // it is stable-diffusion.cpp's, as one of August 2026 answers
+	lost        bool // it cannot find the checkpoint, and draws with another one
+	idle        bool // between two pictures it tells of the one before
+	late        bool // it has computed the other one's digest meanwhile
+	looks       atomic.Int64
 	preview     string // a fault of previews
 	interrupted chan struct{}
 	at, of      atomic.Int64
@@ -32,12 +41,32 @@ type fake struct {
 func (f *fake) start(t testing.TB) string {
 	f.interrupted = make(chan struct{}, 100)
 	mux := http.NewServeMux()
+	if f.cpp {
+		mux.HandleFunc("GET /sdapi/v1/sd-models", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `[{"config":null,"filename":"tiny.safetensors","hash":"8888888888","model_name":"tiny","sha256":"8888888888888888888888888888888888888888888888888888888888888888","title":"tiny"}]`)
+		})
+		mux.HandleFunc("GET /sdapi/v1/progress", func(w http.ResponseWriter, _ *http.Request) {
+			f.looks.Add(1)
+			w.WriteHeader(404)
+		})
+		mux.HandleFunc("POST /sdapi/v1/txt2img", f.drawCPP)
+		mux.HandleFunc("POST /sdapi/v1/img2img", f.drawCPP)
+		return (&enginetest.Server{Handler: mux, Fault: f.fault, Paths: []string{"/sdapi/v1/txt2img", "/sdapi/v1/img2img"}}).Start(t)
+	}
 	mux.HandleFunc("GET /sdapi/v1/sd-models", func(w http.ResponseWriter, _ *http.Request) {
+		if f.late {
+			fmt.Fprint(w, `[{"title":"other.ckpt [31e35c80fc]","model_name":"other","hash":"31e35c80fc","sha256":"31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b","filename":"/x/other.ckpt"}]`)
+			return
+		}
 		fmt.Fprint(w, `[{"title":"tiny.safetensors [31e35c80fc]","model_name":"tiny","hash":"31e35c80fc","sha256":"31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b","filename":"/x/tiny.safetensors"},
 			{"title":"other.ckpt","model_name":"other","hash":null,"sha256":null,"filename":"/x/other.ckpt"}]`)
 	})
 	mux.HandleFunc("GET /sdapi/v1/progress", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, `{"progress":0.5,"eta_relative":1.5,"state":{"skipped":false,"job":"","sampling_step":%d,"sampling_steps":%d},"current_image":%s,"textinfo":null}`, f.at.Load(), f.of.Load(), f.shown(r))
+		at, of, jobs := f.at.Load(), f.of.Load(), 1
+		if f.idle {
+			at, of, jobs = 20, 20, 0
+		}
+		fmt.Fprintf(w, `{"progress":0.5,"eta_relative":1.5,"state":{"skipped":false,"interrupted":false,"job":"","job_count":%d,"job_no":0,"sampling_step":%d,"sampling_steps":%d},"current_image":%s,"textinfo":null}`, jobs, at, of, f.shown(r))
 	})
 	mux.HandleFunc("POST /sdapi/v1/interrupt", func(w http.ResponseWriter, _ *http.Request) {
 		f.interrupted <- struct{}{}
@@ -76,7 +105,7 @@ func (f *fake) draw(w http.ResponseWriter, r *http.Request) {
 	if !enginetest.ReadStrict(w, r, &ask) {
 		return
 	}
-	if c := ask.Override["sd_model_checkpoint"]; !ask.Restore || !ask.SendImages || ask.SaveImages || c != "tiny.safetensors [31e35c80fc]" && c != "other.ckpt" {
+	if c := ask.Override["sd_model_checkpoint"]; !ask.Restore || !ask.SendImages || ask.SaveImages || c != "tiny.safetensors [31e35c80fc]" && c != "other.ckpt" && !(f.late && c == "other.ckpt [31e35c80fc]") {
 		w.WriteHeader(422)
 		return
 	}
@@ -84,12 +113,16 @@ func (f *fake) draw(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(422)
 		return
 	}
-	if f.of.Swap(int64(ask.Steps)) != 0 {
+	of := ask.Steps
+	if len(ask.Inits) > 0 {
+		of = int(min(ask.Strength, .999)*float64(ask.Steps)) + 1 // what is left to do
+	}
+	if f.of.Swap(int64(of)) != 0 {
 		w.WriteHeader(500) // two at a time
 		return
 	}
 	defer f.of.Store(0)
-	for i := range ask.Steps {
+	for i := range of {
 		f.at.Store(int64(i))
 		time.Sleep(f.step)
 	}
@@ -97,7 +130,44 @@ func (f *fake) draw(w http.ResponseWriter, r *http.Request) {
 		ask.Prompt += fmt.Sprintf(" over %q at %g", init, ask.Strength)
 	}
 	file := enginetest.Painted(engine.Request{Prompt: ask.Prompt, Seed: uint64(ask.Seed), Width: ask.Width, Height: ask.Height, Steps: ask.Steps}, f.fault)
-	fmt.Fprintf(w, `{"images":[%q],"parameters":{},"info":"{\"seed\": %d}"}`, base64.StdEncoding.EncodeToString(file), ask.Seed)
+	info := fmt.Sprintf(`{"seed": %d}`, ask.Seed)
+	if hash := ask.Override["sd_model_checkpoint"] == "tiny.safetensors [31e35c80fc]"; f.lost {
+		info = `{"sd_model_name": "last", "sd_model_hash": "6ce0161689"}`
+	} else if hash {
+		info = `{"sd_model_name": "tiny", "sd_model_hash": "31e35c80fc"}`
+	}
+	fmt.Fprintf(w, `{"images":[%q],"parameters":{},"info":%q}`, base64.StdEncoding.EncodeToString(file), info)
+}
+
+// drawCPP is how stable-diffusion.cpp draws: whatever it does not know it passes over, and a prompt may say everything anew.
+func (f *fake) drawCPP(w http.ResponseWriter, r *http.Request) {
+	var ask struct {
+		Prompt               string
+		Seed                 int64
+		Steps, Width, Height int
+		Inits                [][]byte `json:"init_images"`
+	}
+	ask.Seed = -1
+	if err := json.NewDecoder(r.Body).Decode(&ask); err != nil {
+		w.WriteHeader(500)
+		fmt.Fprintf(w, `{"error":"server_error","message":%q}`, err.Error())
+		return
+	}
+	if ask.Prompt == "" || ask.Width <= 0 || ask.Height <= 0 {
+		w.WriteHeader(400)
+		fmt.Fprint(w, `{"error":"prompt required"}`)
+		return
+	}
+	if said := regexp.MustCompile(`<sd_cpp_extra_args>(.*?)</sd_cpp_extra_args>`).FindStringSubmatch(ask.Prompt); said != nil && json.Unmarshal([]byte(said[1]), &ask) != nil {
+		w.WriteHeader(400)
+		fmt.Fprint(w, `{"error":"invalid sd_cpp_extra_args"}`)
+		return
+	}
+	for range ask.Steps {
+		time.Sleep(f.step) // whether anybody waits or not
+	}
+	file := enginetest.Painted(engine.Request{Prompt: ask.Prompt, Seed: uint64(ask.Seed), Width: ask.Width, Height: ask.Height, Steps: ask.Steps}, f.fault)
+	fmt.Fprintf(w, `{"images":[%q],"info":"{\"sd_model_name\":\"tiny.safetensors\",\"version\":\"stable-diffusion.cpp\"}","parameters":{}}`, base64.StdEncoding.EncodeToString(file))
 }
 
 func open(t testing.TB, address string) *a1111.Engine {
@@ -111,6 +181,52 @@ func open(t testing.TB, address string) *a1111.Engine {
 
 func TestConforms(t *testing.T) {
 	enginetest.Run(t, func() engine.Engine { return open(t, (&fake{}).start(t)) })
+}
+
+// TestStableDiffusionCPP: its server keeps the contract too, though what it says of its weights is no digest, and though a
+// prompt may hold orders to it.
+func TestStableDiffusionCPP(t *testing.T) {
+	enginetest.Run(t, func() engine.Engine { return open(t, (&fake{cpp: true}).start(t)) })
+	f := &fake{cpp: true, step: 30 * time.Millisecond}
+	e := open(t, f.start(t))
+	models, err := e.Models(t.Context())
+	if err != nil || len(models) != 1 || bytes.Contains(models[0].Manifest, []byte("8888")) {
+		t.Fatalf("%d models: %v", len(models), err)
+	}
+	for prompt, want := range map[string]error{
+		"x": nil,
+		"a <sd_cpp_extra_args>{\"width\":4096,\"steps\":100000}</sd_cpp_extra_args>": engine.ErrBadRequest,
+		"<sd_cpp_extra_args>" + strings.Repeat("a", 1<<16):                           engine.ErrBadRequest,
+	} {
+		if _, err := e.Run(t.Context(), engine.Request{Model: models[0].Digest, Prompt: prompt, Steps: 30}, func(engine.Progress) {}); !errors.Is(err, want) {
+			t.Errorf("%.30s: %v", prompt, err)
+		}
+	}
+	if n := f.looks.Load(); n != 1 {
+		t.Errorf("it was asked %d times for progress that it does not tell", n)
+	}
+}
+
+// TestAnotherCheckpoint: a picture that was drawn with another one is not what was asked for, nor is one that has its digest
+// only now.
+func TestAnotherCheckpoint(t *testing.T) {
+	f := &fake{}
+	e := open(t, f.start(t))
+	models, err := e.Models(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.lost = true
+	if _, err := e.Run(t.Context(), engine.Request{Model: models[0].Digest, Prompt: "x"}, nil); !errors.Is(err, adapter.ErrBroken) {
+		t.Errorf("drawn with another checkpoint: %v", err)
+	}
+	f.lost, f.late = false, true
+	if _, err := e.Run(t.Context(), engine.Request{Model: models[1].Digest, Prompt: "x"}, nil); err != nil {
+		t.Errorf("with its digest: %v", err)
+	}
+	if _, err := e.Run(t.Context(), engine.Request{Model: models[0].Digest, Prompt: "x"}, nil); !errors.Is(err, engine.ErrNoModel) {
+		t.Errorf("removed: %v", err)
+	}
 }
 
 func TestFaults(t *testing.T) {
@@ -148,6 +264,33 @@ func TestProgressAndInterruption(t *testing.T) {
 	}
 }
 
+// TestProgressOfWhatIsLeft: with a picture to begin with the server takes fewer steps, and tells so; and what it tells of the
+// picture before is not told.
+func TestProgressOfWhatIsLeft(t *testing.T) {
+	for _, idle := range []bool{false, true} {
+		f := &fake{step: 50 * time.Millisecond, idle: idle}
+		e := open(t, f.start(t))
+		models, err := e.Models(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := 0
+		if _, err := e.Run(t.Context(), begin(models[0], 500), func(p engine.Progress) {
+			if told++; p.Steps != 11 {
+				t.Errorf("step %d of %d", p.Step, p.Steps)
+			}
+		}); err != nil || told > 0 == idle {
+			t.Errorf("idle %v: told %d times, %v", idle, told, err)
+		}
+	}
+}
+
+// begin is a request with a picture to begin with.
+func begin(m engine.Model, strength int) engine.Request {
+	init := enginetest.Painted(engine.Request{Prompt: "init", Width: 16, Height: 8}, "")
+	return engine.Request{Model: m.Digest, Prompt: "x", Steps: 20, Init: string(init), Strength: strength}
+}
+
 // TestPreviews are fetched for who wants them, and one that is broken is none.
 func TestPreviews(t *testing.T) {
 	for fault, want := range map[string]bool{"": true, enginetest.HalfPicture: false, enginetest.NoPicture: false} {
@@ -180,13 +323,14 @@ func TestBeginsWithAPicture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := engine.Request{Model: models[0].Digest, Prompt: "x", Steps: 2, Init: "file", Strength: 250}
+	ask := begin(models[0], 250)
+	ask.Steps = 2
 	got, err := e.Run(t.Context(), ask, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	size := models[0].Sizes[0]
-	file := enginetest.Painted(engine.Request{Prompt: `x over "file" at 0.25`, Width: size.Width, Height: size.Height, Steps: 2}, "")
+	file := enginetest.Painted(engine.Request{Prompt: fmt.Sprintf("x over %q at 0.25", ask.Init), Width: size.Width, Height: size.Height, Steps: 2}, "")
 	want, err := adapter.Picture(file, engine.Request{Width: size.Width, Height: size.Height}, 2)
 	if err != nil || got.PixelsDigest != want.PixelsDigest {
 		t.Errorf("another picture, %v", err)
