@@ -4,7 +4,7 @@
 // Chats are streamed, embeddings are asked for as numbers, pictures as base64. The interface does
 // not say what a model is for: its name is a guess at it, and the driver's address can say better
 // (New). It does not name the weights either, so a model is only as much the same elsewhere as its
-// name is.
+// name is. Of stable-diffusion.cpp the driver knows more (sdcpp.go).
 //
 // The package must not ask for anything that is not in the documented fields, besides a seed, which
 // servers without it pass over.
@@ -36,12 +36,13 @@ type Engine struct {
 	client        *adapter.Client
 	catalog       adapter.Catalog
 	embeds, draws []string
+	sizes         []engine.Size
 }
 
 var _ engine.Engine = (*Engine)(nil)
 
-// New names a server, such as http://127.0.0.1:8080 or, with a key and with patterns of the models
-// that embed and that draw, http://:KEY@127.0.0.1:8080?embed=bge*&draw=sd*. Nothing is sent yet.
+// New names a server, such as http://127.0.0.1:8080 or, with a key, with patterns of the models that embed and that draw, and
+// with the sizes that those draw, http://:KEY@127.0.0.1:8080?embed=bge*&draw=sd*&sizes=512x512,768x768. Nothing is sent yet.
 func New(address string) (*Engine, error) {
 	client, err := adapter.Dial(address)
 	if err != nil {
@@ -51,7 +52,11 @@ func New(address string) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine %s: the address is no URL", Name)
 	}
-	e := &Engine{client: client, embeds: u.Query()["embed"], draws: u.Query()["draw"]}
+	sizes, err := adapter.SizesAt(address)
+	if err != nil {
+		return nil, fmt.Errorf("engine %s: %w", Name, err)
+	}
+	e := &Engine{client: client, embeds: u.Query()["embed"], draws: u.Query()["draw"], sizes: sizes}
 	for _, p := range append(e.embeds, e.draws...) {
 		if _, err := path.Match(p, ""); err != nil {
 			return nil, fmt.Errorf("engine %s: the address has a bad pattern", Name)
@@ -90,13 +95,21 @@ func (e *Engine) list(ctx context.Context) ([]engine.Model, error) {
 			continue
 		}
 		seen[d.ID] = true
+		if d.ID == sdcpp {
+			m, err := e.weights(ctx)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, m)
+			continue
+		}
 		meter, kind := essaim.MeterToken, adapter.Guess(d.ID, e.embeds, e.draws)
 		if kind == essaim.KindImage {
 			meter = essaim.MeterPixelStep
 		}
 		m := adapter.Describe(Name, d.ID, kind, meter, "")
 		if kind == essaim.KindImage {
-			m.Sizes = adapter.Sizes()
+			m.Sizes = e.sizes
 		}
 		if most := cmp.Or(d.Max, d.Meta.Context); kind == essaim.KindChat && most > 0 {
 			m.MaxSteps = min(m.MaxSteps, most)
@@ -226,8 +239,12 @@ func (e *Engine) draw(ctx context.Context, m engine.Model, r engine.Request) (en
 			B64 string `json:"b64_json"`
 		}
 	}
+	prompt, err := e.order(ctx, m, r)
+	if err != nil {
+		return engine.Result{}, err
+	}
 	ask := map[string]any{
-		"model": m.Name, "prompt": r.Prompt, "n": 1, "size": engine.Size{Width: r.Width, Height: r.Height}.String(),
+		"model": m.Name, "prompt": prompt, "n": 1, "size": engine.Size{Width: r.Width, Height: r.Height}.String(),
 		"response_format": "b64_json", "seed": adapter.Seed(r.Seed),
 	}
 	if err := e.client.Post(ctx, "/v1/images/generations", ask, adapter.MaxPicture, &got); err != nil {
@@ -240,5 +257,5 @@ func (e *Engine) draw(ctx context.Context, m engine.Model, r engine.Request) (en
 	if err != nil {
 		return engine.Result{}, fmt.Errorf("%w: the picture is not base64", adapter.ErrBroken)
 	}
-	return adapter.Picture(file, r, 0)
+	return adapter.Picture(file, r, r.Steps)
 }
