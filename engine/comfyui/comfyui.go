@@ -10,13 +10,14 @@
 package comfyui
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -37,18 +38,25 @@ const (
 type Engine struct {
 	client  *adapter.Client
 	catalog adapter.Catalog
+	sizes   []engine.Size
 	look    time.Duration
+	stop    time.Duration // as stopTime; changed by tests before first use
 }
 
 var _ engine.Engine = (*Engine)(nil)
 
-// New names a server, such as http://127.0.0.1:8188. Nothing is sent yet.
+// New names a server, such as http://127.0.0.1:8188, or with the sizes that it draws, http://127.0.0.1:8188?sizes=512x512.
+// Nothing is sent yet.
 func New(address string) (*Engine, error) {
 	client, err := adapter.Dial(address)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{client: client, look: look}
+	sizes, err := adapter.SizesAt(address)
+	if err != nil {
+		return nil, fmt.Errorf("engine %s: %w", Name, err)
+	}
+	e := &Engine{client: client, sizes: sizes, look: look, stop: stopTime}
 	e.catalog.List = e.list
 	return e, nil
 }
@@ -77,7 +85,7 @@ func (e *Engine) list(ctx context.Context) ([]engine.Model, error) {
 	var got map[string]struct {
 		Input struct {
 			Required struct {
-				Names []any `json:"ckpt_name"` // the first is the list of names
+				Names []any `json:"ckpt_name"` // the list of names, or a word and an object that has them as its options
 			}
 		}
 	}
@@ -88,7 +96,11 @@ func (e *Engine) list(ctx context.Context) ([]engine.Model, error) {
 	if !ok || len(node.Input.Required.Names) == 0 {
 		return nil, fmt.Errorf("%w: it does not list its checkpoints", adapter.ErrBroken)
 	}
-	names, _ := node.Input.Required.Names[0].([]any)
+	names, ok := node.Input.Required.Names[0].([]any)
+	if !ok && len(node.Input.Required.Names) > 1 {
+		more, _ := node.Input.Required.Names[1].(map[string]any)
+		names, _ = more["options"].([]any)
+	}
 	var out []engine.Model
 	for _, n := range names[:min(len(names), maxModels)] {
 		name, ok := n.(string)
@@ -96,7 +108,7 @@ func (e *Engine) list(ctx context.Context) ([]engine.Model, error) {
 			continue
 		}
 		m := adapter.Describe(Name, name, essaim.KindImage, essaim.MeterPixelStep, "")
-		m.Sizes, m.MinSteps, m.MaxSteps, m.Steps = adapter.Sizes(), 1, 100, 20
+		m.Sizes, m.MinSteps, m.MaxSteps, m.Steps = e.sizes, 1, 100, 20
 		m.Inits = true
 		out = append(out, m)
 	}
@@ -122,10 +134,19 @@ func (e *Engine) Run(ctx context.Context, r engine.Request, progress func(engine
 	if err == nil {
 		err = ctx.Err() // progress may have called it off as the picture came
 	}
+	if errors.Is(err, engine.ErrBadRequest) && e.gone(ctx, m) {
+		err = fmt.Errorf("%w: the checkpoint was removed", engine.ErrNoModel)
+	}
 	if err != nil {
 		return engine.Result{}, err
 	}
 	return adapter.Picture(file, r, r.Steps)
+}
+
+// gone reports whether the server lists a model no more: it refuses a graph with it as it does any other bad one.
+func (e *Engine) gone(ctx context.Context, m engine.Model) bool {
+	list, err := e.list(ctx)
+	return err == nil && !slices.ContainsFunc(list, func(l engine.Model) bool { return l.Digest == m.Digest })
 }
 
 // draw has a graph run and returns its picture.
@@ -137,12 +158,18 @@ func (e *Engine) draw(ctx context.Context, ask map[string]any) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	ours := number() // older servers give it a number of their own
+	ask["prompt_id"] = ours
 	// Whoever calls it off meanwhile still has to be told what there is to withdraw.
 	told, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopTime, cancel) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(e.stop, cancel) })()
 	if err := e.client.Post(told, "/prompt", ask, adapter.MaxSmall, &queued); err != nil {
-		return nil, cmp.Or(ctx.Err(), err)
+		if gone := ctx.Err(); gone != nil {
+			e.withdraw(context.WithoutCancel(ctx), ours) // it may have come through
+			return nil, gone
+		}
+		return nil, err
 	}
 	if queued.ID == "" || len(queued.Errors) > 0 {
 		return nil, fmt.Errorf("%w: it does not queue the graph", adapter.ErrBroken)
@@ -150,8 +177,25 @@ func (e *Engine) draw(ctx context.Context, ask map[string]any) ([]byte, error) {
 	file, err := e.await(ctx, queued.ID)
 	if err != nil {
 		e.withdraw(context.WithoutCancel(ctx), queued.ID)
+	} else {
+		e.forget(context.WithoutCancel(ctx), queued.ID)
 	}
 	return file, err
+}
+
+// number is a request's own, a random UUID.
+func number() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// forget has the server drop a finished request, which it would keep with its prompt until it ends.
+func (e *Engine) forget(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, e.stop)
+	defer cancel()
+	_ = e.client.Post(ctx, "/history", map[string]any{"delete": []string{id}}, adapter.MaxSmall, nil) // the picture is there all the same
 }
 
 // upload gives the server a picture to begin with, among its temporary files, and returns its name in a graph. One that is
@@ -232,7 +276,7 @@ func (e *Engine) late(ctx, limited context.Context, err error) error {
 
 // withdraw takes a request from the queue, or interrupts it if it is the one that runs.
 func (e *Engine) withdraw(ctx context.Context, id string) {
-	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	ctx, cancel := context.WithTimeout(ctx, e.stop)
 	defer cancel()
 	var queue struct {
 		Running [][]any `json:"queue_running"` // each: number, prompt ID, …
@@ -243,7 +287,7 @@ func (e *Engine) withdraw(ctx context.Context, id string) {
 	}
 	for _, q := range queue.Running {
 		if len(q) > 1 && q[1] == id {
-			_ = e.client.Post(ctx, "/interrupt", struct{}{}, adapter.MaxSmall, nil)
+			_ = e.client.Post(ctx, "/interrupt", map[string]string{"prompt_id": id}, adapter.MaxSmall, nil) // older servers interrupt what runs by now
 		}
 	}
 }

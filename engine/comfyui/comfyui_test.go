@@ -27,6 +27,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fake is a server with the documented fields, which follows the graph from its end.
 type fake struct {
 	fault string
+	combo bool        // it lists its checkpoints as nodes of the third schema do
+	gone  bool        // its checkpoints were removed
+	mute  func()      // it takes a graph, calls this and never says so
+	old   bool        // it gives requests numbers of its own, and interrupts whatever runs
 	stuck bool        // nothing is ever finished
 	takes func()      // called when a picture is queued, before that is answered, if set
 	looks func()      // called when somebody asks whether a picture is finished, if set
@@ -38,8 +42,11 @@ type fake struct {
 	files       map[string][]byte
 	sockets     map[string]*websocket.Conn // by client ID
 	uploads     map[string][]byte          // by name
+	running     string                     // the number of the first request
 	interrupted bool
+	others      bool // whoever's request ran was to be interrupted
 	deleted     []string
+	forgotten   []string
 }
 
 type graph map[string]struct {
@@ -83,12 +90,21 @@ func (f *fake) start(t testing.TB) string {
 		fmt.Fprint(w, `{"system":{"comfyui_version":"0.3.7"},"devices":[]}`)
 	})
 	mux.HandleFunc("GET /object_info/CheckpointLoaderSimple", func(w http.ResponseWriter, _ *http.Request) {
+		if f.gone {
+			fmt.Fprint(w, `{"CheckpointLoaderSimple":{"input":{"required":{"ckpt_name":[[],{"tooltip":"x"}]}},"output":["MODEL","CLIP","VAE"]}}`)
+			return
+		}
+		if f.combo {
+			fmt.Fprint(w, `{"CheckpointLoaderSimple":{"input":{"required":{"ckpt_name":["COMBO",{"tooltip":"x","options":["tiny.safetensors","other.ckpt"]}]}},"output":["MODEL","CLIP","VAE"]}}`)
+			return
+		}
 		fmt.Fprint(w, `{"CheckpointLoaderSimple":{"input":{"required":{"ckpt_name":[["tiny.safetensors","other.ckpt"],{"tooltip":"x"}]}},"output":["MODEL","CLIP","VAE"]}}`)
 	})
 	mux.HandleFunc("POST /prompt", func(w http.ResponseWriter, r *http.Request) {
 		var ask struct {
 			Prompt graph
 			Client string `json:"client_id"`
+			ID     string `json:"prompt_id"`
 		}
 		if !enginetest.ReadStrict(w, r, &ask) {
 			return
@@ -99,9 +115,20 @@ func (f *fake) start(t testing.TB) string {
 			fmt.Fprint(w, `{"error":{"type":"prompt_no_outputs","message":"no"},"node_errors":{}}`)
 			return
 		}
+		if f.gone {
+			w.WriteHeader(400)
+			fmt.Fprint(w, `{"error":{"type":"prompt_outputs_failed_validation","message":"Prompt outputs failed validation","details":"","extra_info":{}},"node_errors":{"load":{"errors":[{"type":"value_not_in_list","message":"Value not in list"}],"dependent_outputs":["save"],"class_type":"CheckpointLoaderSimple"}}}`)
+			return
+		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		id := fmt.Sprintf("id-%d", len(f.files))
+		id := ask.ID
+		if f.old {
+			id = fmt.Sprintf("id-%d", len(f.files))
+		}
+		if f.running == "" {
+			f.running = id
+		}
 		if request.Init != "" && f.uploads[request.Init] == nil {
 			w.WriteHeader(400)
 			return
@@ -111,6 +138,13 @@ func (f *fake) start(t testing.TB) string {
 		f.show(ask.Client, request)
 		if f.takes != nil {
 			f.takes()
+		}
+		if f.mute != nil {
+			f.mu.Unlock()
+			f.mute()
+			<-r.Context().Done()
+			f.mu.Lock()
+			return
 		}
 		fmt.Fprintf(w, `{"prompt_id":%q,"number":1,"node_errors":{}}`, id)
 	})
@@ -133,7 +167,17 @@ func (f *fake) start(t testing.TB) string {
 		_, _ = w.Write(f.files[r.URL.Query().Get("filename")])
 	})
 	mux.HandleFunc("GET /queue", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"queue_running":[[1,"id-0",{},{},[]]],"queue_pending":[]}`)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		fmt.Fprintf(w, `{"queue_running":[[1,%q,{},{},[]]],"queue_pending":[]}`, f.running)
+	})
+	mux.HandleFunc("POST /history", func(w http.ResponseWriter, r *http.Request) {
+		var ask struct{ Delete []string }
+		if enginetest.ReadStrict(w, r, &ask) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.forgotten = append(f.forgotten, ask.Delete...)
+		}
 	})
 	f.begin(t, mux)
 	mux.HandleFunc("POST /queue", func(w http.ResponseWriter, r *http.Request) {
@@ -144,10 +188,16 @@ func (f *fake) start(t testing.TB) string {
 			f.deleted = append(f.deleted, ask.Delete...)
 		}
 	})
-	mux.HandleFunc("POST /interrupt", func(http.ResponseWriter, *http.Request) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.interrupted = true
+	mux.HandleFunc("POST /interrupt", func(w http.ResponseWriter, r *http.Request) {
+		var ask struct {
+			ID string `json:"prompt_id"` // "": whatever runs
+		}
+		if enginetest.ReadStrict(w, r, &ask) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.interrupted = f.interrupted || f.old || ask.ID == f.running
+			f.others = f.others || ask.ID == ""
+		}
 	})
 	return (&enginetest.Server{Handler: mux, Fault: f.fault, Paths: []string{"/prompt", "/history", "/view"}}).Start(t)
 }
@@ -252,13 +302,63 @@ func TestWithdrawal(t *testing.T) {
 		_, err := e.Run(ctx, engine.Request{Model: models[0].Digest, Prompt: "x"}, nil)
 		cancel()
 		f.mu.Lock()
-		if !errors.Is(err, context.Canceled) || f.interrupted != want || len(f.deleted) != i+1 {
+		if !errors.Is(err, context.Canceled) || f.interrupted != want || f.others || len(f.deleted) != i+1 {
 			t.Errorf("picture %d: %v, interrupted %v, deleted %v", i, err, f.interrupted, f.deleted)
 		}
 		f.mu.Unlock()
 	}
 	if _, err := open(t, f.start(t)).Impatient().Run(t.Context(), engine.Request{Model: models[0].Digest, Prompt: "x"}, nil); err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a server that never finishes: %v", err)
+	}
+}
+
+// TestWithdrawalOfWhatMayHaveCome: a request that was called off, and that the server never says to have, is taken back, too.
+func TestWithdrawalOfWhatMayHaveCome(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	f := &fake{mute: cancel}
+	e := open(t, f.start(t)).Hasty()
+	models, err := e.Models(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Run(ctx, engine.Request{Model: models[0].Digest, Prompt: "x"}, nil); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.running == "" || len(f.deleted) != 1 || f.deleted[0] != f.running || !f.interrupted {
+		t.Errorf("it runs %q, deleted %v, interrupted %v", f.running, f.deleted, f.interrupted)
+	}
+}
+
+// TestOlderServer: one that numbers requests itself and lists its checkpoints in the other way does as well.
+func TestOlderServer(t *testing.T) {
+	f := &fake{old: true, combo: true}
+	e := open(t, f.start(t)).Quick()
+	models, err := e.Models(t.Context())
+	if err != nil || len(models) != 2 {
+		t.Fatalf("%d models: %v", len(models), err)
+	}
+	if _, err := e.Run(t.Context(), engine.Request{Model: models[0].Digest, Prompt: "x"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if f.mu.Lock(); len(f.forgotten) != 1 || f.forgotten[0] != "id-0" {
+		t.Errorf("the server keeps the prompt: it was asked to forget %v", f.forgotten)
+	}
+	f.mu.Unlock()
+}
+
+// TestRemovedCheckpoint: the server refuses it like any bad graph, but another miner may have it.
+func TestRemovedCheckpoint(t *testing.T) {
+	f := &fake{}
+	e := open(t, f.start(t)).Quick()
+	models, err := e.Models(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.gone = true
+	if _, err := e.Run(t.Context(), engine.Request{Model: models[0].Digest, Prompt: "x"}, nil); !errors.Is(err, engine.ErrNoModel) || errors.Is(err, engine.ErrBadRequest) {
+		t.Error(err)
 	}
 }
 
