@@ -81,6 +81,9 @@ func Sizes() []engine.Size {
 	return []engine.Size{{Width: 512, Height: 512}, {Width: 512, Height: 768}, {Width: 768, Height: 512}, {Width: 768, Height: 768}, {Width: 1024, Height: 1024}}
 }
 
+// grain is what sides are multiples of, in pixels: stable-diffusion.cpp draws 128x128 when it is asked for 70x66.
+const grain = 64
+
 // SizesAt are the sizes that an engine's address names, as in http://127.0.0.1:8188?sizes=512x512,768x512, the first being
 // the default; Sizes if it names none.
 //
@@ -98,8 +101,8 @@ func SizesAt(address string) ([]engine.Size, error) {
 	for one := range strings.SplitSeq(list, ",") {
 		var s engine.Size
 		_, err := fmt.Sscanf(one, "%dx%d", &s.Width, &s.Height)
-		if least := min(s.Width, s.Height); err != nil || s.String() != one || least < 8 || max(s.Width, s.Height) > essaim.MaxSide || s.Width%8+s.Height%8 > 0 {
-			return nil, fmt.Errorf("sizes are written like 512x512,768x512: multiples of 8 from 8 to %d, not %q", essaim.MaxSide, one)
+		if least := min(s.Width, s.Height); err != nil || s.String() != one || least < grain || max(s.Width, s.Height) > essaim.MaxSide || s.Width%grain+s.Height%grain > 0 {
+			return nil, fmt.Errorf("sizes are written like 512x512,768x512: multiples of %d up to %d, not %q", grain, essaim.MaxSide, one)
 		}
 		if slices.Contains(out, s) {
 			return nil, fmt.Errorf("the size %s is there twice", one)

@@ -53,12 +53,12 @@ func TestSizesAt(t *testing.T) {
 			t.Errorf("%s: %v, %v", address, got, err)
 		}
 	}
-	for _, bad := range []string{"64", "64x", "64x64x64", "64x65", "0x0", "-8x8", "8192x8", "64x64,64x64", "64x64,"} {
+	for _, bad := range []string{"64", "64x", "64x64x64", "64x65", "72x64", "0x0", "-8x8", "8192x8", "64x64,64x64", "64x64,"} {
 		if got, err := adapter.SizesAt("http://x?sizes=" + bad); err == nil {
 			t.Errorf("%s: %v", bad, got)
 		}
 	}
-	if got, err := adapter.SizesAt("http://x?sizes=64x32"); err != nil || got[0] != (engine.Size{Width: 64, Height: 32}) {
+	if got, err := adapter.SizesAt("http://x?sizes=64x128"); err != nil || got[0] != (engine.Size{Width: 64, Height: 128}) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
