@@ -89,65 +89,8 @@ func (f *fake) start(t testing.TB) string {
 	mux.HandleFunc("GET /system_stats", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"system":{"comfyui_version":"0.3.7"},"devices":[]}`)
 	})
-	mux.HandleFunc("GET /object_info/CheckpointLoaderSimple", func(w http.ResponseWriter, _ *http.Request) {
-		if f.gone {
-			fmt.Fprint(w, `{"CheckpointLoaderSimple":{"input":{"required":{"ckpt_name":[[],{"tooltip":"x"}]}},"output":["MODEL","CLIP","VAE"]}}`)
-			return
-		}
-		if f.combo {
-			fmt.Fprint(w, `{"CheckpointLoaderSimple":{"input":{"required":{"ckpt_name":["COMBO",{"tooltip":"x","options":["tiny.safetensors","other.ckpt"]}]}},"output":["MODEL","CLIP","VAE"]}}`)
-			return
-		}
-		fmt.Fprint(w, `{"CheckpointLoaderSimple":{"input":{"required":{"ckpt_name":[["tiny.safetensors","other.ckpt"],{"tooltip":"x"}]}},"output":["MODEL","CLIP","VAE"]}}`)
-	})
-	mux.HandleFunc("POST /prompt", func(w http.ResponseWriter, r *http.Request) {
-		var ask struct {
-			Prompt graph
-			Client string `json:"client_id"`
-			ID     string `json:"prompt_id"`
-		}
-		if !enginetest.ReadStrict(w, r, &ask) {
-			return
-		}
-		request, ok := ask.Prompt.request()
-		if !ok {
-			w.WriteHeader(400)
-			fmt.Fprint(w, `{"error":{"type":"prompt_no_outputs","message":"no"},"node_errors":{}}`)
-			return
-		}
-		if f.gone {
-			w.WriteHeader(400)
-			fmt.Fprint(w, `{"error":{"type":"prompt_outputs_failed_validation","message":"Prompt outputs failed validation","details":"","extra_info":{}},"node_errors":{"load":{"errors":[{"type":"value_not_in_list","message":"Value not in list"}],"dependent_outputs":["save"],"class_type":"CheckpointLoaderSimple"}}}`)
-			return
-		}
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		id := ask.ID
-		if f.old {
-			id = fmt.Sprintf("id-%d", len(f.files))
-		}
-		if f.running == "" {
-			f.running = id
-		}
-		if request.Init != "" && f.uploads[request.Init] == nil {
-			w.WriteHeader(400)
-			return
-		}
-		f.asked = request
-		f.files[id] = enginetest.Painted(request, f.fault)
-		f.show(ask.Client, request)
-		if f.takes != nil {
-			f.takes()
-		}
-		if f.mute != nil {
-			f.mu.Unlock()
-			f.mute()
-			<-r.Context().Done()
-			f.mu.Lock()
-			return
-		}
-		fmt.Fprintf(w, `{"prompt_id":%q,"number":1,"node_errors":{}}`, id)
-	})
+	mux.HandleFunc("GET /object_info/CheckpointLoaderSimple", f.list)
+	mux.HandleFunc("POST /prompt", f.take)
 	mux.HandleFunc("GET /history/{id}", func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -200,6 +143,68 @@ func (f *fake) start(t testing.TB) string {
 		}
 	})
 	return (&enginetest.Server{Handler: mux, Fault: f.fault, Paths: []string{"/prompt", "/history", "/view"}}).Start(t)
+}
+
+func (f *fake) list(w http.ResponseWriter, _ *http.Request) {
+	if f.gone {
+		fmt.Fprint(w, `{"CheckpointLoaderSimple":{"input":{"required":{"ckpt_name":[[],{"tooltip":"x"}]}},"output":["MODEL","CLIP","VAE"]}}`)
+		return
+	}
+	if f.combo {
+		fmt.Fprint(w, `{"CheckpointLoaderSimple":{"input":{"required":{"ckpt_name":["COMBO",{"tooltip":"x","options":["tiny.safetensors","other.ckpt"]}]}},"output":["MODEL","CLIP","VAE"]}}`)
+		return
+	}
+	fmt.Fprint(w, `{"CheckpointLoaderSimple":{"input":{"required":{"ckpt_name":[["tiny.safetensors","other.ckpt"],{"tooltip":"x"}]}},"output":["MODEL","CLIP","VAE"]}}`)
+}
+
+// take queues a graph.
+func (f *fake) take(w http.ResponseWriter, r *http.Request) {
+	var ask struct {
+		Prompt graph
+		Client string `json:"client_id"`
+		ID     string `json:"prompt_id"`
+	}
+	if !enginetest.ReadStrict(w, r, &ask) {
+		return
+	}
+	request, ok := ask.Prompt.request()
+	if !ok {
+		w.WriteHeader(400)
+		fmt.Fprint(w, `{"error":{"type":"prompt_no_outputs","message":"no"},"node_errors":{}}`)
+		return
+	}
+	if f.gone {
+		w.WriteHeader(400)
+		fmt.Fprint(w, `{"error":{"type":"prompt_outputs_failed_validation","message":"Prompt outputs failed validation","details":"","extra_info":{}},"node_errors":{"load":{"errors":[{"type":"value_not_in_list","message":"Value not in list"}],"dependent_outputs":["save"],"class_type":"CheckpointLoaderSimple"}}}`)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := ask.ID
+	if f.old {
+		id = fmt.Sprintf("id-%d", len(f.files))
+	}
+	if f.running == "" {
+		f.running = id
+	}
+	if request.Init != "" && f.uploads[request.Init] == nil {
+		w.WriteHeader(400)
+		return
+	}
+	f.asked = request
+	f.files[id] = enginetest.Painted(request, f.fault)
+	f.show(ask.Client, request)
+	if f.takes != nil {
+		f.takes()
+	}
+	if f.mute != nil {
+		f.mu.Unlock()
+		f.mute()
+		<-r.Context().Done()
+		f.mu.Lock()
+		return
+	}
+	fmt.Fprintf(w, `{"prompt_id":%q,"number":1,"node_errors":{}}`, id)
 }
 
 // begin is where pictures to begin with are left, and where clients listen.

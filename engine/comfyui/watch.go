@@ -78,7 +78,7 @@ func (w *watcher) text(message []byte) {
 	if json.Unmarshal(message, &got) != nil || got.Type != "progress" || got.Data.Node != "" && got.Data.Node != sampler {
 		return
 	}
-	// With a picture to begin with the server takes fewer steps than it was asked for.
+	// The server tells its own number of steps, of which a sampler may take fewer than it was asked for.
 	if d := got.Data; d.Value > w.last && d.Value <= d.Max && d.Max <= w.r.Steps {
 		w.last = d.Value
 		p := engine.Progress{Step: d.Value, Steps: d.Max}

@@ -3,18 +3,24 @@ package enginetest
 import (
 	"context"
 
+	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
 )
 
-// Brief is an engine whose models are asked for few tokens at a time: one of random numbers, with which real engines are
-// tried, hardly ever stops by itself.
+// Brief is an engine whose models are asked for few tokens or steps at a time: one of random numbers, with which real engines
+// are tried, hardly ever stops by itself, and no graphics card may be there.
 type Brief struct{ engine.Engine }
 
-// Models are the engine's, with at most 12 tokens.
+// Models are the engine's, with at most 12 tokens, or with at most 3 steps if they draw and tell how many they take.
 func (b Brief) Models(ctx context.Context) ([]engine.Model, error) {
 	models, err := b.Engine.Models(ctx)
-	for i := range models {
-		models[i].Steps, models[i].MaxSteps = 6, 12
+	for i, m := range models {
+		switch {
+		case m.Kind != essaim.KindImage:
+			models[i].Steps, models[i].MaxSteps = 6, 12
+		case m.MaxSteps > 0:
+			models[i].Steps, models[i].MaxSteps = 1, 3
+		}
 	}
 	return models, err
 }
