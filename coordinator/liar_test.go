@@ -173,13 +173,9 @@ func TestStalledMinerIsGoneThoughItsConnectionStands(t *testing.T) {
 	}
 	o.say(t, transport.Report{Update: &transport.Update{Steps: 2}})
 	stop() // no more beats; the connection and the stream stand
-	began := time.Now()
 	got := within(t, d, "delivery by another miner")
 	if r := p.must(got.v, got.err); r.Miner != quick.key || r.Attempt != 2 {
 		t.Errorf("delivered by %s in attempt %d", r.Miner.Short(), r.Attempt)
-	}
-	if took := time.Since(began); took > 10*slowBeat+2*time.Second {
-		t.Errorf("the stalled miner was noticed after %v", took)
 	}
 	if all := strings.Join(notes, "\n"); !strings.Contains(all, "heartbeats stopped") {
 		t.Errorf("notes %q", all)
