@@ -56,6 +56,7 @@ func TestKeysOfInstances(t *testing.T) {
 			t.Fatal("nothing is drawn")
 		}
 	}
+	left := f.payingOf(t, victim)
 	f.runs[victim].kill()
 	f.name.drop(victim)
 	f.runs = slices.Delete(f.runs, victim, victim+1)
@@ -70,7 +71,11 @@ func TestKeysOfInstances(t *testing.T) {
 	}
 	spent := f.spent(ctx, t, users, patient)
 	f.reconciled(t, spent)
-	for _, p := range f.runs { // settles all that is open
+	until(ctx, t, "another instance has settled the session that the killed one paid from", func() (bool, error) {
+		s, err := f.chain.Session(ctx, left)
+		return err == nil && s.State == essaim.SessionSettled, err
+	})
+	for _, p := range f.runs { // settles what it has open
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
@@ -349,15 +354,27 @@ func (u *keyUser) done(ctx context.Context, t *testing.T, id string) (bool, erro
 // ownerOf is which instance has a user's key.
 func (f *fleet) ownerOf(t *testing.T, u *keyUser) int {
 	t.Helper()
+	var url string
+	f.row(t, &url, `SELECT i.url FROM keyleases AS l JOIN instances AS i ON i.id = l.instance WHERE l.key = ?`, strings.Split(u.secret, "-")[2])
+	return slices.Index(f.urls, url)
+}
+
+// payingOf is the session that an instance pays from.
+func (f *fleet) payingOf(t *testing.T, i int) (id essaim.SessionID) {
+	t.Helper()
+	f.row(t, &id, `SELECT s.id FROM books.sessions AS s JOIN instances AS i ON i.id = s.owner WHERE i.url = ? AND s.saved IS NOT NULL`, f.urls[i])
+	return id
+}
+
+// row reads one value from the instances' database.
+func (f *fleet) row(t *testing.T, to any, query, arg string) {
+	t.Helper()
 	db, err := postgres.Open(t.Context(), postgres.Config{URL: f.db, Name: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	var url string
-	id := strings.Split(u.secret, "-")[2]
-	if err := db.QueryRow(t.Context(), `SELECT i.url FROM keyleases AS l JOIN instances AS i ON i.id = l.instance WHERE l.key = ?`, id).Scan(&url); err != nil {
+	if err := db.QueryRow(t.Context(), query, arg).Scan(to); err != nil {
 		t.Fatal(err)
 	}
-	return slices.Index(f.urls, url)
 }
