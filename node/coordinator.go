@@ -122,8 +122,6 @@ func (n *Node) join(ctx context.Context) (*cluster.Member, error) {
 	switch {
 	case c.Guests != nil:
 		return nil, essaim.Errorf(essaim.CodeBadInput, "leave out guests, or db", "%s: what guests have had is counted by one instance alone", configName)
-	case c.Faucet != 0:
-		return nil, essaim.Errorf(essaim.CodeBadInput, "leave out faucet, or db", "%s: who was given coins is known to one instance alone", configName)
 	}
 	url := cmp.Or(c.URL, "http://"+c.HTTP)
 	if c.URL == "" && c.HTTP == "" {
@@ -187,7 +185,7 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		return err
 	}
 	defer func() { err = errors.Join(err, keys.Close()) }()
-	page, history, done, err := n.newPage(chain, account)
+	page, history, done, err := n.newPage(ctx, chain, account, member)
 	if err != nil {
 		return err
 	}

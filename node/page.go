@@ -9,6 +9,7 @@ import (
 	chainclient "github.com/essaim/essaim/chain/client"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/coordinator/cluster"
 	"github.com/essaim/essaim/proof/builtin"
 	"github.com/essaim/essaim/wallet"
 	"github.com/essaim/essaim/web"
@@ -26,7 +27,7 @@ const (
 )
 
 // newPage makes the page for people, with a history that is to be run. The last answer closes its faucet.
-func (n *Node) newPage(chain *chainclient.Client, account *wallet.Account) (*web.Page, *web.History, func() error, error) {
+func (n *Node) newPage(ctx context.Context, chain *chainclient.Client, account *wallet.Account, m *cluster.Member) (*web.Page, *web.History, func() error, error) {
 	ledger := shown{chain}
 	history := web.NewHistory(followed{ledger, n}, n.opt.Logger)
 	cfg, stop := web.Config{Ledger: ledger, Views: ledger.views(), History: history, ProofKey: builtin.Proofs{}.Key, Logger: n.opt.Logger}, func() error { return nil }
@@ -35,12 +36,18 @@ func (n *Node) newPage(chain *chainclient.Client, account *wallet.Account) (*web
 		return nil, nil, nil, err
 	}
 	if amount := essaim.Amount(n.cfg.Coordinator.Faucet); amount != 0 {
-		f, err := web.OpenFaucet(web.FaucetConfig{
+		gifts := web.FaucetConfig{
 			Give: func(ctx context.Context, to essaim.Address, amount essaim.Amount) (essaim.Tx, error) {
 				return chain.Send(ctx, account, to, amount)
 			},
 			Amount: amount, Pause: faucetPause, Most: faucetMost, File: filepath.Join(n.cfg.Dir, FaucetFile),
-		})
+		}
+		if m != nil {
+			if gifts.Rows, err = m.Beside(ctx, cluster.Space{Name: "faucet", Schema: web.FaucetSchema, Turn: web.FaucetTurn, Reads: 1}); err != nil {
+				return nil, nil, nil, err
+			}
+		}
+		f, err := web.OpenFaucet(gifts)
 		if err != nil {
 			return nil, nil, nil, err
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/durable"
 )
 
 // Give is who pays what a faucet gives.
@@ -25,11 +26,15 @@ type FaucetConfig struct {
 	Pause  time.Duration // until an account is given again
 	Most   int           // gifts to one network address within a pause: a person may have some accounts, a crowd not thousands
 	File   string        // who was given what, so that a restart forgets nobody
+
+	// Rows are instead of the file where several instances have one faucet, with FaucetSchema and FaucetTurn. The faucet closes them. Network addresses
+	// are in them for a pause.
+	Rows durable.DB
 }
 
 // Faucet gives newcomers coins, each account once in a while. It is safe for concurrent use.
 //
-// Network addresses are kept in memory only, so a restart forgets them; accounts are in the
+// Beside a file network addresses are kept in memory only, so a restart forgets them; accounts are in the
 // file. Neither stops somebody who has many network addresses: a faucet is for coins that are
 // worth nothing, or for as many as one does not mind to lose.
 type Faucet struct {
@@ -51,6 +56,9 @@ type gift struct {
 //
 // Errors: CodeBadInput if the file is damaged or cannot be written.
 func OpenFaucet(cfg FaucetConfig) (*Faucet, error) {
+	if cfg.Rows != nil {
+		return &Faucet{cfg: cfg}, nil
+	}
 	f := &Faucet{cfg: cfg, given: map[essaim.Address]time.Time{}, hosts: map[string][]time.Time{}}
 	bad := func(err error) error {
 		return essaim.Errorf(essaim.CodeBadInput, "remove the file to begin anew", "the faucet's list %s: %w", cfg.File, err)
@@ -113,13 +121,21 @@ func (f *Faucet) rewrite() error {
 }
 
 // Close closes the list.
-func (f *Faucet) Close() error { return f.file.Close() }
+func (f *Faucet) Close() error {
+	if f.cfg.Rows != nil {
+		return f.cfg.Rows.Close()
+	}
+	return f.file.Close()
+}
 
 // Give gives an account coins. host is where it was asked from.
 //
 // Errors: CodeConflict if the account or too many from that host were given lately; else the
 // payer's, and then it was not given.
 func (f *Faucet) Give(ctx context.Context, to essaim.Address, host string) (essaim.Tx, error) {
+	if f.cfg.Rows != nil {
+		return f.giveByRows(ctx, to, host)
+	}
 	now := time.Now()
 	if err := f.claim(to, host, now); err != nil {
 		return essaim.Tx{}, err

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/essaim/essaim"
+	"github.com/essaim/essaim/internal/durable"
+	"github.com/essaim/essaim/internal/durable/durabletest"
+	"github.com/essaim/essaim/internal/durable/postgres"
 	"github.com/essaim/essaim/web"
 )
 
@@ -127,5 +130,67 @@ func TestFaucetList(t *testing.T) {
 	write("nonsense\n" + string(whole))
 	if _, err := web.OpenFaucet(web.FaucetConfig{Give: p.give, Pause: time.Hour, File: file}); essaim.CodeOf(err) != essaim.CodeBadInput {
 		t.Error(err)
+	}
+}
+
+// TestFaucetOfInstances: two instances on one database give each account once, and each network so many, whichever is asked.
+func TestFaucetOfInstances(t *testing.T) {
+	server, why, err := durabletest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if server == nil {
+		t.Skip(why)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	db := server.Database(t)
+	p := &purse{given: map[essaim.Address]essaim.Amount{}}
+	var two [2]*web.Faucet
+	for i := range two {
+		rows, err := postgres.Open(t.Context(), postgres.Config{
+			URL: db, Name: "test", Space: "faucet", Schema: web.FaucetSchema, Fence: &durable.Stmt{Query: "SELECT " + web.FaucetTurn}, Reads: 2,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if two[i], err = web.OpenFaucet(web.FaucetConfig{Give: p.give, Amount: 10, Pause: 24 * time.Hour, Most: 3, Rows: rows}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = two[i].Close() })
+	}
+	var all sync.WaitGroup
+	for i := range 32 { // one account asks from everywhere, and one network for many accounts
+		all.Go(func() { _, _ = two[i%2].Give(t.Context(), essaim.Address{9}, fmt.Sprint(i)) })
+		all.Go(func() { _, _ = two[i%2].Give(t.Context(), essaim.Address{100, byte(i)}, "crowd") })
+	}
+	all.Wait()
+	if p.given[essaim.Address{9}] != 10 || len(p.given) != 4 {
+		t.Errorf("given: %v", p.given)
+	}
+	give := func(i int, to byte, host string, code essaim.Code) {
+		t.Helper()
+		if _, err := two[i].Give(t.Context(), essaim.Address{to}, host); (err == nil) != (code == "") || err != nil && essaim.CodeOf(err) != code {
+			t.Errorf("%d from %s: %v, want %q", to, host, err, code)
+		}
+	}
+	p.fails = errors.New("no coins")
+	give(0, 1, "a", essaim.CodeInternal)
+	p.fails = nil
+	give(1, 1, "a", "") // what was not given does not count
+	give(0, 1, "b", essaim.CodeConflict)
+	give(1, 5, "crowd", essaim.CodeConflict)
+	old, err := postgres.Open(t.Context(), postgres.Config{URL: db, Name: "test", Space: "faucet"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if _, err := old.Write(durable.Stmt{Query: `UPDATE gifts SET at = at - 86400000`}); err != nil { // a day passes
+		t.Fatal(err)
+	}
+	give(0, 1, "b", "")
+	give(1, 5, "crowd", "")
+	var left int
+	if err := old.QueryRow(t.Context(), `SELECT COUNT(*) FROM gifts`).Scan(&left); err != nil || left != 2 {
+		t.Errorf("%d rows are kept, %v", left, err)
 	}
 }

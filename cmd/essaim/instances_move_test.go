@@ -86,7 +86,7 @@ func (f *fleet) goesOn(ctx context.Context, t *testing.T, dir string, user *keyU
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Coordinator.DB, cfg.Coordinator.Faucet = f.db, 0
+	cfg.Coordinator.DB = f.db
 	if err := cfg.Save(); err != nil {
 		t.Fatal(err)
 	}

@@ -133,7 +133,7 @@ func instances(t *testing.T, home, db string, n int) (dirs, urls []string) {
 	for i := range n {
 		cfg, c := one, *one.Coordinator
 		cfg.Dir, cfg.Coordinator = filepath.Join(home, fmt.Sprintf("instance-%d", i+1)), &c
-		c.HTTP, c.Listen, c.DB, c.Faucet = freePort(t), []string{"/ip4/127.0.0.1/tcp/0"}, db, 0
+		c.HTTP, c.Listen, c.DB = freePort(t), []string{"/ip4/127.0.0.1/tcp/0"}, db
 		if err := cfg.Save(); err != nil {
 			t.Fatal(err)
 		}
