@@ -14,25 +14,39 @@ func (g *Gateway) relayed(next http.Handler) http.Handler {
 	if g.cfg.Owners == nil || g.cfg.Keys == nil {
 		return next
 	}
-	g.relay = relay.New(relay.Config{Owners: g.cfg.Owners, KeyOf: g.keyOf, Took: g.took, Log: g.log})
+	cfg := relay.Config{Owners: g.cfg.Owners, KeyOf: g.keyOf, Took: g.took, Log: g.log}
+	if g.cfg.Guests != nil {
+		cfg.Pass = g.cfg.Guests.Pass
+	}
+	g.relay = relay.New(cfg)
 	return g.relay.Wrap(next)
 }
 
-// keyOf is the ID of the key that a request shows, or that another one has shown which it follows. A request with one that is not good is
+// keyOf is the ID of the key that a request shows, or that another one has shown which it follows, or that pays for guests. A request with one that is not good is
 // refused here.
 func (g *Gateway) keyOf(r *http.Request) string {
 	if id := horde.KeyOf(r); id != "" {
-		key, err := g.cfg.Keys.Usable(r.Context(), id)
-		if err != nil {
-			return ""
-		}
-		return key.ID
+		return g.usable(r, id)
 	}
 	secret := shown(r)
+	if secret == "" && g.cfg.Guests != nil {
+		if id := g.cfg.Guests.Key(r); id != "" {
+			return g.usable(r, id)
+		}
+	}
 	if secret == "" {
 		return ""
 	}
 	key, err := g.cfg.Keys.Find(r.Context(), secret)
+	if err != nil {
+		return ""
+	}
+	return key.ID
+}
+
+// usable is the ID of a key; "": it is not good any more.
+func (g *Gateway) usable(r *http.Request, id string) string {
+	key, err := g.cfg.Keys.Usable(r.Context(), id)
 	if err != nil {
 		return ""
 	}

@@ -12,10 +12,14 @@ import (
 	"github.com/essaim/essaim/gateway/apikey"
 	"github.com/essaim/essaim/gateway/batch"
 	"github.com/essaim/essaim/gateway/relay"
+	"github.com/essaim/essaim/web"
 )
 
 // books is where API keys are in a database that several instances share.
 var books = cluster.Space{Name: "books", Schema: apikey.SharedSchema, Own: apikey.SharedOwn, Turn: apikey.Turn, Reads: 6}
+
+// gifts is where it is who was given coins.
+var gifts = cluster.Space{Name: "faucet", Schema: web.FaucetSchema, Turn: web.FaucetTurn, Reads: 1}
 
 // batchSpace is where batches are.
 var batchSpace = cluster.Space{Name: "batches", Schema: batch.Schema, Reads: 2}

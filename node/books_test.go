@@ -1,25 +1,6 @@
 package node
 
-import (
-	"strings"
-	"testing"
-
-	"github.com/essaim/essaim"
-)
-
-// TestInstancesCountNobody: what one instance alone would count is refused where there are several, before the database is asked.
-func TestInstancesCountNobody(t *testing.T) {
-	for want, c := range map[string]Coordinator{
-		"guests": {Guests: &Guests{Key: "k", PerHour: 1}},
-		"coins":  {Faucet: 1},
-	} {
-		c.DB, c.HTTP = "postgres://nobody@127.0.0.1:1/none", "127.0.0.1:0"
-		n := &Node{cfg: Config{Role: RoleCoordinator, Coordinator: &c}}
-		if _, err := n.join(t.Context()); essaim.CodeOf(err) != essaim.CodeBadInput || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
-		}
-	}
-}
+import "testing"
 
 // TestBooksAreWhereTheNodeHasThem: --db wins over node.toml, and a folder without either has files.
 func TestBooksAreWhereTheNodeHasThem(t *testing.T) {

@@ -119,10 +119,6 @@ func (n *Node) join(ctx context.Context) (*cluster.Member, error) {
 	if c.DB == "" {
 		return nil, nil
 	}
-	switch {
-	case c.Guests != nil:
-		return nil, essaim.Errorf(essaim.CodeBadInput, "leave out guests, or db", "%s: what guests have had is counted by one instance alone", configName)
-	}
 	url := cmp.Or(c.URL, "http://"+c.HTTP)
 	if c.URL == "" && c.HTTP == "" {
 		return nil, essaim.Errorf(essaim.CodeBadInput, "set http, or url", "%s: the other instances cannot reach this one, which serves no HTTP", configName)
@@ -209,8 +205,15 @@ func (n *Node) runGateway(ctx context.Context, chain *chainclient.Client, accoun
 		if cfg.Guests, err = desk.NewGuests(c.Key, c.PerHour); err != nil {
 			return err
 		}
+		if member != nil {
+			secret, err := n.derived("essaim guests")
+			if err != nil {
+				return err
+			}
+			cfg.Guests.Among(secret)
+		}
 	}
-	if cfg.BatchKey, err = n.batchKey(); err != nil {
+	if cfg.BatchKey, err = n.derived("essaim batches"); err != nil { // seals them
 		return err
 	}
 	if cfg.Listener, cfg.PublicURL, err = n.listen(); err != nil {
@@ -243,13 +246,13 @@ func (n *Node) listen() (l net.Listener, public string, err error) {
 	return l, "http://" + l.Addr().String(), nil
 }
 
-// batchKey seals the files of batches. It comes from the node key, so that nothing else is to be kept.
-func (n *Node) batchKey() ([]byte, error) {
+// derived is a secret that all who have the node key have, so that nothing else is to be kept.
+func (n *Node) derived(purpose string) ([]byte, error) {
 	keys, err := wallet.LoadNodeKeys(n.cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
-	return hkdf.Key(sha256.New, keys.Sign.Seed(), nil, "essaim batches", 32)
+	return hkdf.Key(sha256.New, keys.Sign.Seed(), nil, purpose, 32)
 }
 
 // keysPayer opens the sessions that pay for the users of API keys: the coordinator is

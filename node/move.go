@@ -23,6 +23,7 @@ import (
 	"github.com/essaim/essaim/gateway/batch"
 	"github.com/essaim/essaim/internal/durable"
 	"github.com/essaim/essaim/internal/durable/postgres"
+	"github.com/essaim/essaim/web"
 )
 
 // movedName is a file in the folder of a coordinator whose books are in a database now, or may be: a move was cut off.
@@ -225,7 +226,10 @@ func (m *Move) fill(ctx context.Context, r *Result) (err error) {
 		{Name: "descriptions", Columns: []string{"id", "owner", "open", "made", "text"}, Rows: batch.Descriptions(folder)},
 		{Name: "lines", Columns: []string{"id", "n", "made", "sealed"}, Rows: batch.Lines(folder)},
 	}}
-	r.Rows, err = cluster.Fill(ctx, m.DB, m.moved.ID, []cluster.Filling{log, keys, batches})
+	faucet := cluster.Filling{Space: gifts, Tables: []postgres.Table{
+		{Name: "gifts", Columns: []string{"account", "host", "at"}, Rows: web.FaucetRows(filepath.Join(m.Dir, FaucetFile))},
+	}}
+	r.Rows, err = cluster.Fill(ctx, m.DB, m.moved.ID, []cluster.Filling{log, keys, batches, faucet})
 	switch {
 	case errors.Is(err, postgres.ErrNotEmpty):
 		return essaim.Errorf(essaim.CodeConflict, "name a database of its own", "move the books: %w", err)

@@ -36,18 +36,18 @@ func (n *Node) newPage(ctx context.Context, chain *chainclient.Client, account *
 		return nil, nil, nil, err
 	}
 	if amount := essaim.Amount(n.cfg.Coordinator.Faucet); amount != 0 {
-		gifts := web.FaucetConfig{
+		list := web.FaucetConfig{
 			Give: func(ctx context.Context, to essaim.Address, amount essaim.Amount) (essaim.Tx, error) {
 				return chain.Send(ctx, account, to, amount)
 			},
 			Amount: amount, Pause: faucetPause, Most: faucetMost, File: filepath.Join(n.cfg.Dir, FaucetFile),
 		}
 		if m != nil {
-			if gifts.Rows, err = m.Beside(ctx, cluster.Space{Name: "faucet", Schema: web.FaucetSchema, Turn: web.FaucetTurn, Reads: 1}); err != nil {
+			if list.Rows, err = m.Beside(ctx, gifts); err != nil {
 				return nil, nil, nil, err
 			}
 		}
-		f, err := web.OpenFaucet(gifts)
+		f, err := web.OpenFaucet(list)
 		if err != nil {
 			return nil, nil, nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/essaim/essaim"
@@ -26,6 +27,23 @@ const FaucetTurn = `pg_advisory_xact_lock(7522260)`
 
 // rightNow is the server's clock: those of two instances are never compared.
 const rightNow = `(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT`
+
+// FaucetRows are the rows, in the order of FaucetSchema's columns, that the list in a file comes to: from which network address is not in it. A missing file
+// has none.
+func FaucetRows(file string) iter.Seq2[[]any, error] {
+	return func(yield func([]any, error) bool) {
+		f := &Faucet{cfg: FaucetConfig{File: file}, given: map[essaim.Address]time.Time{}}
+		if err := f.read(); err != nil {
+			yield(nil, err)
+			return
+		}
+		for to, at := range f.given {
+			if !yield([]any{to[:], "", at.UnixMilli()}, nil) {
+				return
+			}
+		}
+	}
+}
 
 // giveByRows is Give where rows say who was given what. A gift is in them before it is made: an instance that dies in between has its account wait
 // for nothing, and none is given twice.

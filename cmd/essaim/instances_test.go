@@ -164,7 +164,7 @@ type fleet struct {
 	name     *name
 }
 
-func newFleet(ctx context.Context, t *testing.T, n int) *fleet {
+func newFleet(ctx context.Context, t *testing.T, n int, change ...func(*fleet, *node.Coordinator)) *fleet {
 	t.Helper()
 	server, why, err := durabletest.Start()
 	if err != nil {
@@ -179,6 +179,18 @@ func newFleet(ctx context.Context, t *testing.T, n int) *fleet {
 	var dirs []string
 	f.db = server.Database(t)
 	dirs, f.urls = instances(t, f.home, f.db, n)
+	for _, dir := range dirs {
+		cfg, err := node.Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range change {
+			c(f, cfg.Coordinator)
+		}
+		if err := cfg.Save(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	startNode(t, filepath.Join(f.home, "validator"))
 	info, err := devnet.ReadInfo(f.home)
 	if err != nil {

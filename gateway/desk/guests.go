@@ -1,9 +1,14 @@
 package desk
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +31,7 @@ const (
 type Guests struct {
 	key     string // the paying key's ID
 	perHour int
+	secret  []byte // of the instances that serve the same guests; nil: there is one
 
 	mu     sync.Mutex
 	counts map[netip.Prefix]*guest // guarded by mu
@@ -46,12 +52,59 @@ func NewGuests(keyID string, perHour int) (*Guests, error) {
 	return &Guests{key: keyID, perHour: perHour, counts: map[netip.Prefix]*guest{}}, nil
 }
 
+// headerGuest is on requests that an instance has passed on to the one that has the guests' key, which alone counts: for whom, and a MAC of that, as
+// anybody can send a header.
+const headerGuest = "X-Essaim-Guest"
+
+// Among makes these the guests of one of several instances, which share a secret.
+func (g *Guests) Among(secret []byte) *Guests {
+	g.secret = secret
+	return g
+}
+
+// Key is the ID of the key that pays for a request; "": it is no guest's.
+func (g *Guests) Key(r *http.Request) string {
+	for _, below := range []string{"/v1/", "/api/", "/sdapi/"} {
+		if strings.HasPrefix(r.URL.Path, below) && r.Header.Get("Authorization") == "" && r.Header.Get("apikey") == "" && r.Method != http.MethodOptions {
+			return g.key
+		}
+	}
+	return ""
+}
+
+// Pass notes in the header of a request that goes on to another instance who has sent it. What the sender has said of that is taken off.
+func (g *Guests) Pass(in *http.Request, header http.Header) {
+	header.Del(headerGuest)
+	if g.Key(in) == "" || g.secret == nil {
+		return
+	}
+	if from, err := g.from(in); err == nil {
+		header.Set(headerGuest, from.String()+" "+g.mac(from))
+	}
+}
+
+func (g *Guests) mac(of netip.Prefix) string {
+	m := hmac.New(sha256.New, g.secret)
+	fmt.Fprintf(m, "essaim guest %s", of)
+	return hex.EncodeToString(m.Sum(nil))
+}
+
+// from is whom a request counts against: of one that another instance has passed on, who that one has got it from.
+func (g *Guests) from(r *http.Request) (netip.Prefix, error) {
+	if text, mac, ok := strings.Cut(r.Header.Get(headerGuest), " "); ok && g.secret != nil {
+		if p, err := netip.ParsePrefix(text); err == nil && hmac.Equal([]byte(mac), []byte(g.mac(p))) {
+			return p, nil
+		}
+	}
+	return addressOf(r)
+}
+
 // admit counts a request of a guest, and returns the key that pays for it.
 //
 // Errors: CodeRefused if the key does not pay any more, CodeUnavailable with apikey.ErrBusy if the address has had
 // enough for now.
 func (g *Guests) admit(r *http.Request, keys *apikey.Store) (apikey.Key, error) {
-	from, err := addressOf(r)
+	from, err := g.from(r)
 	if err != nil {
 		return apikey.Key{}, err
 	}

@@ -40,7 +40,11 @@ type Config struct {
 	Owners Owners
 	KeyOf  func(*http.Request) string // ID of the key that a request shows and that is good; "": none
 	Took   func(key string) error     // prepares for the requests of a key that this instance has from now on
-	Log    *slog.Logger
+
+	// Pass adds to the header of a request that goes on what the other instance must know of it; nil: nothing.
+	Pass func(in *http.Request, header http.Header)
+
+	Log *slog.Logger
 }
 
 // Relay passes requests on. Make it with New; it is safe for concurrent use.
@@ -87,8 +91,15 @@ func (r *Relay) Wrap(next http.Handler) http.Handler {
 	})
 }
 
+// away is until another instance that does not answer is given up, in whole seconds: 4.5, see package coordinator/cluster.
+const away = "5"
+
 func refuse(w http.ResponseWriter, err error) {
-	w.Header().Set("Retry-After", "1")
+	after := "1"
+	if err == error(errAway) {
+		after = away
+	}
+	w.Header().Set("Retry-After", after)
 	status, f := desk.FaultOf(err)
 	desk.WriteJSON(w, status, map[string]desk.Fault{"error": f})
 }
@@ -128,6 +139,9 @@ func (r *Relay) pass(w http.ResponseWriter, req *http.Request, at string, gone <
 			p.SetURL(to)
 			p.Out.Host = p.In.Host // links in answers begin with it
 			p.Out.Header.Set(headerPassed, "1")
+			if r.cfg.Pass != nil {
+				r.cfg.Pass(p.In, p.Out.Header)
+			}
 		},
 		Transport: r.transport, FlushInterval: -1, ErrorLog: slog.NewLogLogger(r.cfg.Log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
