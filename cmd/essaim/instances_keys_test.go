@@ -243,7 +243,7 @@ func (u *keyUser) one(ctx context.Context, t *testing.T, seed int) (bool, error)
 		if json.Unmarshal(b, &why) != nil || why.Error.Message == "" || resp.Header.Get("Retry-After") == "" {
 			return false, fmt.Errorf("refused without a reason: %s", b)
 		}
-	case resp.StatusCode == http.StatusConflict && strings.Contains(string(b), once.ErrGone.Error()):
+	case resp.StatusCode == http.StatusGone && strings.Contains(string(b), once.ErrGone.Error()):
 		u.lost++
 		return true, nil
 	case resp.StatusCode != http.StatusOK:
