@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"image"
+	"image/color"
 	"image/png"
 	"io"
 	"net/http"
@@ -338,7 +339,9 @@ func TestMachineServesThisNetwork(t *testing.T) {
 			t.Error(err)
 		}
 		var b bytes.Buffer
-		if err := png.Encode(&b, image.NewRGBA(image.Rect(0, 0, ask.Width, ask.Height))); err != nil {
+		drawn := image.NewRGBA(image.Rect(0, 0, ask.Width, ask.Height))
+		drawn.Set(0, 0, color.White)
+		if err := png.Encode(&b, drawn); err != nil {
 			t.Error(err)
 		}
 		if e := w.submit(o.ID, "Completed", `{"images":["`+base64.StdEncoding.EncodeToString(b.Bytes())+`"]}`); e != nil {

@@ -31,6 +31,7 @@ var wordless = map[string]string{
 	"essaim keys forget":   "it prints what keys create does, and needs a desktop's keyring",
 	"essaim bot telegram":  "it prints where it answers, once, and needs a platform to answer on",
 	"essaim node":          "it prints which role is ready, once, and needs a network of processes",
+	"essaim node move":     "it needs PostgreSQL: TestMoveToADatabase has one",
 	"essaim bot discord":   "it prints where it answers, once, and needs a platform to answer on",
 
 	"essaim demo":              "a story: term.Teller prints it, as it does of demo-settlement here",
