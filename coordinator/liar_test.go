@@ -305,7 +305,7 @@ func TestSilentMinerRunsIntoTheDeadline(t *testing.T) {
 	l := n.lie()
 	l.live()
 	p := n.payer(unitPrice)
-	s, err := p.prepare("a reed", func(t *essaim.Task) { t.Deadline = time.Now().Add(300 * time.Millisecond).UnixMilli() })
+	s, err := p.prepare("a reed", func(t *essaim.Task) { t.Deadline = time.Now().Add(time.Second).UnixMilli() })
 	if err != nil {
 		t.Fatal(err)
 	}
