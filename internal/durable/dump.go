@@ -8,25 +8,17 @@ import (
 )
 
 // Tables lists the tables of a file that hold a role's rows, in the order of their names.
-func (f *File) Tables(ctx context.Context) (names []string, err error) {
-	found, err := f.Query(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'ahead' ORDER BY name`)
-	if err != nil {
-		return nil, err
-	}
-	defer found.Close()
-	for found.Next() {
-		var name string
-		if err := found.Scan(&name); err != nil {
-			return nil, err
-		}
-		names = append(names, name)
-	}
-	return names, found.Err()
+func (f *File) Tables(ctx context.Context) ([]string, error) {
+	return f.names(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'ahead' ORDER BY name`)
 }
 
 // Columns lists a table's columns.
-func (f *File) Columns(ctx context.Context, table string) (names []string, err error) {
-	found, err := f.Query(ctx, `SELECT name FROM pragma_table_info(?) ORDER BY cid`, table)
+func (f *File) Columns(ctx context.Context, table string) ([]string, error) {
+	return f.names(ctx, `SELECT name FROM pragma_table_info(?) ORDER BY cid`, table)
+}
+
+func (f *File) names(ctx context.Context, query string, args ...any) (names []string, err error) {
+	found, err := f.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
