@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"os"
 	"testing"
 	"time"
 
@@ -12,14 +11,10 @@ import (
 	"github.com/essaim/essaim/engine/enginetest"
 )
 
-// running is the address of a server of the interface that really runs, to be asked for small pictures: there may be no graphics card.
+// running is the address of a server that really runs.
 func running(t *testing.T) string {
 	t.Helper()
-	address := os.Getenv("ESSAIM_TEST_A1111")
-	if address == "" {
-		t.Skip("ESSAIM_TEST_A1111 names no server of this interface, such as http://127.0.0.1:7860 or stable-diffusion.cpp's, http://127.0.0.1:1234")
-	}
-	return address + "?sizes=64x64,128x64"
+	return enginetest.Running(t, "ESSAIM_TEST_A1111", "http://127.0.0.1:7860, or stable-diffusion.cpp's at http://127.0.0.1:1234")
 }
 
 // TestRealA1111 keeps the whole contract with a real server.

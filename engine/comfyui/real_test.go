@@ -1,13 +1,8 @@
 package comfyui_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"image"
-	"image/color"
-	"image/png"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -16,14 +11,10 @@ import (
 	"github.com/essaim/essaim/engine/enginetest"
 )
 
-// running is the address of a ComfyUI that really runs, to be asked for small pictures: there may be no graphics card.
+// running is the address of a server that really runs.
 func running(t *testing.T) string {
 	t.Helper()
-	address := os.Getenv("ESSAIM_TEST_COMFYUI")
-	if address == "" {
-		t.Skip("ESSAIM_TEST_COMFYUI names no ComfyUI, such as http://127.0.0.1:8188")
-	}
-	return address + "?sizes=64x64,128x64"
+	return enginetest.Running(t, "ESSAIM_TEST_COMFYUI", "http://127.0.0.1:8188")
 }
 
 // TestRealComfyUI keeps the whole contract with a real ComfyUI.
@@ -57,16 +48,7 @@ func TestRealComfyUITells(t *testing.T) {
 		t.Errorf("steps %v, %d shown, %v", steps, shown, err)
 	}
 
-	m := image.NewRGBA(image.Rect(0, 0, 80, 40))
-	for i := range m.Pix {
-		m.Pix[i] = byte(i)
-	}
-	m.Set(0, 0, color.White)
-	var file bytes.Buffer
-	if err := png.Encode(&file, m); err != nil {
-		t.Fatal(err)
-	}
-	ask.Init, ask.Strength, steps = file.String(), 500, nil
+	ask.Init, ask.Strength, steps = string(enginetest.Painted(engine.Request{Prompt: "init", Width: 80, Height: 40}, "")), 500, nil
 	if _, err := e.Run(t.Context(), ask, func(p engine.Progress) {
 		steps = append(steps, p.Step)
 		if p.Steps > 4 {

@@ -2,6 +2,8 @@ package enginetest
 
 import (
 	"context"
+	"os"
+	"testing"
 
 	"github.com/essaim/essaim"
 	"github.com/essaim/essaim/engine"
@@ -40,4 +42,15 @@ func (b Brief) Run(ctx context.Context, r engine.Request, progress func(engine.P
 		}
 	}
 	return b.Engine.Run(ctx, r, progress)
+}
+
+// Running is the address, in an environment variable, of an engine's own server that really runs, to be asked for small pictures:
+// there may be no graphics card. Without one the test is skipped; example shows how an address looks.
+func Running(t *testing.T, variable, example string) string {
+	t.Helper()
+	address := os.Getenv(variable)
+	if address == "" {
+		t.Skipf("%s names no server that runs, such as %s", variable, example)
+	}
+	return address + "?sizes=64x64,128x64"
 }

@@ -3,7 +3,6 @@ package openai_test
 import (
 	"bufio"
 	"bytes"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -76,11 +75,7 @@ func TestRealLlamaCppEmbeds(t *testing.T) {
 // TestRealStableDiffusionCPP keeps the whole contract with a real server of stable-diffusion.cpp, seeds and steps too, and knows
 // its weights' name.
 func TestRealStableDiffusionCPP(t *testing.T) {
-	address := os.Getenv("ESSAIM_TEST_SDCPP")
-	if address == "" {
-		t.Skip("ESSAIM_TEST_SDCPP names no server of stable-diffusion.cpp, such as http://127.0.0.1:1234")
-	}
-	address += "?sizes=64x64,128x64"
+	address := enginetest.Running(t, "ESSAIM_TEST_SDCPP", "http://127.0.0.1:1234")
 	enginetest.Run(t, func() engine.Engine { return enginetest.Brief{Engine: open(t, address)} })
 	models, err := open(t, address).Models(t.Context())
 	if err != nil || len(models) != 1 || models[0].Kind != essaim.KindImage || models[0].Name == "sd-cpp-local" || models[0].MaxSteps == 0 {
